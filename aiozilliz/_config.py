@@ -1,0 +1,167 @@
+"""What a client may be set up with: the sites, and the checks of keys, base URLs and numbers.
+
+Pure: nothing is read from the environment or from files here. No message repeats a key, nor a URL that may hold one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from urllib.parse import urlsplit
+
+from aiozilliz._errors import ConfigurationError, printable
+
+GLOBAL = "https://api.cloud.zilliz.com"
+"""Base URL of the global site."""
+
+CHINA = "https://api.cloud.zilliz.com.cn"
+"""Base URL of the China site. Its keys and clusters are separate from the global ones."""
+
+_KEY_ADVICE = "Pass the key exactly as the Zilliz Cloud console shows it."
+_URL_ADVICE = "Pass aiozilliz.GLOBAL, aiozilliz.CHINA or a URL such as 'https://host/prefix'."
+
+_HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
+
+
+def key_fault(key: object) -> str | None:
+    """Say what is wrong with an API key, without repeating it; None where nothing is.
+
+    A key goes into an HTTP header, so it is printable ASCII without white space. The service calls it an alphanumeric
+    string (docs.zilliz.com, Manage API Keys); only what can't be sent is refused here.
+    """
+    if not isinstance(key, str):
+        return f"it is of type {type(key).__name__}, not str"
+    if not key:
+        return "it is empty"
+    if any(c.isspace() for c in key):
+        return "it contains white space, for instance a line end that came along from a file"
+    if not key.isascii():
+        return "it contains non-ASCII characters"
+    if not key.isprintable():
+        return "it contains control characters"
+    return None
+
+
+def key_error(fault: str, source: str) -> ConfigurationError:
+    """Make the error for a key from `source` that has this fault."""
+    return ConfigurationError(f"The API key from {source} can't be used: {fault}", advice=_KEY_ADVICE)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether a host, as a URL gives it, names this machine: `localhost`, `127.0.0.0/8` or `::1`.
+
+    Not so names below `localhost`: there are resolvers that ask others about them.
+    """
+    if host is None:
+        return False
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_base_url(base_url: object) -> str:
+    """Give the base URL without trailing slashes.
+
+    Args:
+        base_url: `https://host[:port][/prefix]`, or `http://` to a loopback host.
+
+    Raises:
+        TypeError: It is no string.
+        ConfigurationError: It can't be used, or a key should not be sent there.
+    """
+    if not isinstance(base_url, str):
+        raise TypeError(f"base_url must be a str, not {type(base_url).__name__}")
+    fault = _url_fault(base_url)
+    if fault is not None:
+        raise ConfigurationError(f"The base URL can't be used: {fault}", advice=_URL_ADVICE)
+    return base_url.rstrip("/")
+
+
+def _url_fault(url: str) -> str | None:
+    if not url:
+        return "it is empty"
+    if any(c.isspace() or not c.isprintable() for c in url) or "\\" in url:
+        return "it contains white space, control characters or backslashes"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "it is not a URL"
+    if parts.scheme not in {"http", "https"}:
+        return "it does not begin with https://"
+    if "@" in parts.netloc:
+        return "it contains user info (something before an '@'), and the key goes in a header of its own"
+    if "?" in url or "#" in url:
+        return "it contains a query or a fragment"
+    host = parts.hostname
+    if not host or not _is_host(host):
+        return "it names no host, or one that can't exist"
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        return "it names a port that does not exist"
+    if parts.scheme == "http" and not is_loopback(host):
+        return (
+            f"http:// would send the key in clear to {printable(host, 100)}; "
+            "only a loopback host may be reached without TLS"
+        )
+    return None
+
+
+def _is_host(host: str) -> bool:
+    if ":" not in host:  # names in other scripts are the HTTP library's to encode
+        return not host.isascii() or _HOST.fullmatch(host) is not None
+    try:
+        return ipaddress.ip_address(host).version == 6  # noqa: PLR2004  # the only one written with colons
+    except ValueError:
+        return False
+
+
+def check_count(name: str, value: object) -> int:
+    """Give a count or page number, at least 1.
+
+    Raises:
+        TypeError: It is no int (a bool is none either).
+        ValueError: It is below 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}")
+    return value
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Give a flag that is really a bool.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
+    return value
+
+
+def check_seconds(name: str, value: object, *, positive: bool = True) -> float:
+    """Give a finite number of seconds, above 0 (or, with `positive=False`, not below it).
+
+    Raises:
+        TypeError: It is no number (a bool is none either).
+        ValueError: It is out of range.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds) or seconds < 0 or (positive and seconds == 0):
+        raise ValueError(
+            f"{name} must be a finite number of seconds {'above' if positive else 'not below'} 0, not {seconds}"
+        )
+    return seconds

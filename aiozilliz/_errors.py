@@ -1,0 +1,303 @@
+"""The error tree: what each error carries, how it reads, and that it survives pickle and copy.
+
+```
+ZillizError
+├── ConfigurationError (also ValueError)
+├── TransportError            no usable answer arrived: refused, reset, timed out, cut short
+├── ResponseError             an answer that can't be used: not JSON, wrong shape, too large, a redirect
+│   ├── DecodeError
+│   └── IncompleteListingError
+├── APIError                  the service said no
+│   ├── AuthenticationError   the key is refused, or may not do this
+│   ├── RateLimitError
+│   └── ServerError
+└── InventoryError (also ExceptionGroup)
+```
+
+Errors are plain data. None holds a live object of the HTTP library, for those carry request headers and so the key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_E = TypeVar("_E", bound="ZillizError")
+
+MAX_TEXT = 500
+"""Text of the service is quoted in errors up to this many characters."""
+
+
+def printable(text: str, limit: int = MAX_TEXT) -> str:
+    """Give `text` on one line: control characters, and what no terminal should get raw, made visible.
+
+    Args:
+        text: Anything, for instance what the service wrote.
+        limit: Characters at most; what is longer is cut and ends in an ellipsis.
+    """
+    return _on_one_line(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _on_one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _new(cls: type[_E], *args: object) -> _E:
+    return cls.__new__(cls, *args)
+
+
+class ZillizError(Exception):
+    """Base of all errors that this package raises about the service, its answers, or its own set-up.
+
+    Attributes:
+        method: The HTTP method of the request, or None where nothing was asked.
+        url: The URL of the request, or None. It never holds a key.
+        page: The page number that was asked for, 1-based, or None.
+        attempts: Requests that were sent for this page before the error was raised.
+        elapsed: Seconds from the beginning of the call until the error was raised, or None.
+        advice: What to do about it.
+        retryable: Whether the same request may succeed later. The client has then already tried as often as its
+            `RetryPolicy` says.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        advice: str = "",
+        method: str | None = None,
+        url: str | None = None,
+        page: int | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.advice = advice
+        self.method = method
+        self.url = url
+        self.page = page
+        self.retryable = retryable
+        self.attempts = 0
+        self.elapsed: float | None = None
+
+    @property
+    def message(self) -> str:
+        """What went wrong, without what was asked. Of an `APIError`, what the service wrote."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return _on_one_line(" ".join(part for part in (self._said(), self._asked(), self.advice) if part))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def _said(self) -> str:
+        text = self.message.rstrip()
+        return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
+
+    def _asked(self) -> str:
+        if self.url is None:
+            return ""
+        page = f", page {self.page}" if self.page is not None else ""
+        tried = ""
+        if self.attempts or self.elapsed is not None:
+            count = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+            tried = f"; {count} in {self.elapsed or 0.0:.1f} s"
+        return f"[{self.method} {self.url}{page}{tried}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with `args`, which leaves out what goes by keyword only.
+        return _new, (type(self), *self._new_args()), {"args": self.args, **vars(self)}
+
+    def _new_args(self) -> tuple[object, ...]:
+        """Give what `__new__` needs."""
+        return self.args
+
+
+class ConfigurationError(ZillizError, ValueError):
+    """The client was set up in a way that can't work: no key, a malformed key or base URL, an unreadable file."""
+
+
+class TransportError(ZillizError):
+    """No usable answer arrived: the connection was refused, reset, timed out or cut short.
+
+    It is raised after the attempts of the `RetryPolicy` are used up or its deadline has passed. A certificate that
+    does not verify is never tried again.
+
+    Attributes:
+        lost_connection: Whether a connection that stood was lost before an answer arrived.
+    """
+
+    lost_connection = False
+
+
+class ResponseError(ZillizError):
+    """An answer arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect."""
+
+
+class DecodeError(ResponseError):
+    """A record can't be decoded: a known field has a value of the wrong type, or the record has no id.
+
+    Attributes:
+        index: Position of the record on its page, from 0.
+        cluster_id: The record's id, or None where it has none.
+        field: The field's wire name, for instance `cuSize`, or None where the record is no object.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        index: int,
+        cluster_id: str | None = None,
+        field: str | None = None,
+        **asked: Any,
+    ) -> None:
+        super().__init__(message, **asked)
+        self.index = index
+        self.cluster_id = cluster_id
+        self.field = field
+
+
+class IncompleteListingError(ResponseError):
+    """The service's answers do not show that the listing is complete.
+
+    It is raised after every record that was seen has been yielded.
+
+    Attributes:
+        expected: The service's `count` as of its latest answer, or None where it gave none.
+        received: Distinct ids in the last pass.
+        passes: Passes made over the pages.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: int | None = None,
+        received: int = 0,
+        passes: int = 0,
+        **asked: Any,
+    ) -> None:
+        super().__init__(message, **asked)
+        self.expected = expected
+        self.received = received
+        self.passes = passes
+
+
+class APIError(ZillizError):
+    """The service said no.
+
+    Attributes:
+        status: The HTTP status.
+        code: The `code` of the body, or None where the body has none.
+        request_id: The response header `requestid`, which the service's support asks for, or None.
+        retry_after: Seconds after which the service wants to be asked again, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        **asked: Any,
+    ) -> None:
+        super().__init__(message, **asked)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def _said(self) -> str:
+        facts = [f"HTTP {self.status}"]
+        if self.code is not None:
+            facts.append(f"code {self.code}")
+        if self.request_id:
+            facts.append(f"request id {self.request_id}")
+        text = self.message.rstrip(" .") or "The service gave no reason"
+        return f"{text} ({', '.join(facts)})."
+
+
+class AuthenticationError(APIError):
+    """The key is refused, or may not do this."""
+
+
+class RateLimitError(APIError):
+    """The service refuses because it was asked too often. `retry_after` is in seconds, or None."""
+
+
+class ServerError(APIError):
+    """The service failed: HTTP status, or `code`, 500 to 599."""
+
+
+class InventoryError(ZillizError, ExceptionGroup[Exception]):
+    """Some accounts of an inventory failed; what could be had of the others was given before.
+
+    Attributes:
+        failures: Account name to its error. A part that `except*` splits off keeps the failures of its own errors.
+
+    Raises:
+        ValueError: `failures` is empty.
+    """
+
+    failures: dict[str, Exception]
+
+    def __new__(cls, message: str, failures: dict[str, Exception]) -> Self:
+        """Group the errors of `failures`, account name to error, which must not be empty."""
+        return super().__new__(cls, message, list(failures.values()))
+
+    def __init__(self, message: str, failures: dict[str, Exception]) -> None:
+        ZillizError.__init__(self, message)
+        self.failures = dict(failures)
+
+    def _said(self) -> str:
+        return f"{super()._said()} Failed: {', '.join(self.failures)}."
+
+    def _new_args(self) -> tuple[object, ...]:
+        return self.message, self.failures
+
+    def derive(self, excs: Sequence[Exception], /) -> ExceptionGroup[Exception]:  # type: ignore[override]  # of Exception only, as the class
+        """Make the group that `split` and `except*` give for a part of the errors, in their order.
+
+        Args:
+            excs: Errors of this group, or parts of those that are groups themselves. Errors that are no part of this
+                group have no account, and make a plain `ExceptionGroup`.
+        """
+        parts = list(excs)
+        failures: dict[str, Exception] = {}
+        for name, error in self.failures.items():
+            if parts and set(_leaves(parts[0])) <= set(_leaves(error)):
+                failures[name] = parts.pop(0)
+        return ExceptionGroup(self.message, excs) if parts else InventoryError(self.message, failures)
+
+
+def _leaves(error: Exception) -> Iterator[int]:
+    if isinstance(error, ExceptionGroup):
+        for part in cast("ExceptionGroup[Exception]", error).exceptions:
+            yield from _leaves(part)
+    else:
+        yield id(error)
+
+
+# Tracebacks and pickles name the public place, so that this module can be divided later.
+for _error in (
+    ZillizError,
+    ConfigurationError,
+    TransportError,
+    ResponseError,
+    DecodeError,
+    IncompleteListingError,
+    APIError,
+    AuthenticationError,
+    RateLimitError,
+    ServerError,
+    InventoryError,
+):
+    _error.__module__ = "aiozilliz"
+del _error

@@ -1,0 +1,401 @@
+"""The records: clusters, pages of them, the open enums, and how one becomes JSON and back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from operator import itemgetter
+from typing import Any, Final, cast
+
+from attrs import field, frozen
+
+from aiozilliz._converter import WrongValue, format_time, integer, make_converter, mismatch, parse_time, text
+from aiozilliz._errors import DecodeError, printable
+from aiozilliz._frozen import EMPTY, FrozenDict, freeze, frozen_mapping, seal, thaw
+
+WIRE_NAMES: Final[Mapping[str, str]] = FrozenDict(
+    {
+        "cluster_id": "clusterId",
+        "cluster_name": "clusterName",
+        "description": "description",
+        "region_id": "regionId",
+        "plan": "plan",
+        "cu_type": "cuType",
+        "cu_size": "cuSize",
+        "status": "status",
+        "connect_address": "connectAddress",
+        "private_link_address": "privateLinkAddress",
+        "create_time": "createTime",
+        "project_id": "projectId",
+    },
+)
+"""Attribute of `Cluster` to its name on the wire, in the order of the service's documentation (List Clusters V2)."""
+
+_MAX_REPR: Final = 500
+
+
+class Plan(StrEnum):
+    """Plans that are known. The set is open: a plan that is not here comes as a plain `str`.
+
+    Sources: List Clusters V2; the official Terraform provider for `BUSINESS_CRITICAL`.
+    """
+
+    FREE = "Free"
+    SERVERLESS = "Serverless"
+    STANDARD = "Standard"
+    ENTERPRISE = "Enterprise"
+    BUSINESS_CRITICAL = "BusinessCritical"
+
+
+class CuType(StrEnum):
+    """CU types that are known. The set is open, and the text is empty for free and serverless clusters.
+
+    Sources: List Clusters V2 and V1; the official Terraform provider for `EXTENDED_CAPACITY`.
+    """
+
+    PERFORMANCE_OPTIMIZED = "Performance-optimized"
+    CAPACITY_OPTIMIZED = "Capacity-optimized"
+    TIERED_STORAGE = "Tiered-storage"
+    EXTENDED_CAPACITY = "Extended-capacity"
+
+
+class ClusterStatus(StrEnum):
+    """Statuses that are known. The set is open: a status that is not here comes as a plain `str`.
+
+    Sources: List Clusters V2 and V1, and the official Terraform provider for those from `STOPPED` on. A suspended
+    cluster reports `STOPPED`; that provider shows it as `SUSPENDED`.
+    """
+
+    CREATING = "CREATING"
+    RUNNING = "RUNNING"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    STOPPING = "STOPPING"
+    RESUMING = "RESUMING"
+    MODIFYING = "MODIFYING"
+    ABNORMAL = "ABNORMAL"
+    FREEZING = "FREEZING"
+    FROZEN = "FROZEN"
+    UNFREEZED = "UNFREEZED"
+    RESTORE_BACKUP = "RESTORE_BACKUP"
+    MIGRATING = "MIGRATING"
+    RESIZING = "RESIZING"
+    UPGRADING = "UPGRADING"
+    WRITING_OPERATION = "WRITING_OPERATION"
+    SET_PRIVATE_LINK = "SET_PRIVATE_LINK"
+    STOPPED = "STOPPED"
+    INITIALIZING = "INITIALIZING"
+    SUSPENDING = "SUSPENDING"
+    SUSPENDED = "SUSPENDED"
+    CU_MODIFYING = "CU_MODIFYING"
+
+
+# Plain dicts: on an unknown value they are many times faster than calling the enum and catching its ValueError.
+_PLANS: Final[dict[str, Plan | str]] = {member.value: member for member in Plan}
+_CU_TYPES: Final[dict[str, CuType | str]] = {member.value: member for member in CuType}
+_STATUSES: Final[dict[str, ClusterStatus | str]] = {member.value: member for member in ClusterStatus}
+
+
+def _to_plan(value: str) -> Plan | str:
+    return _PLANS.get(value, value)
+
+
+def _to_cu_type(value: str) -> CuType | str:
+    return _CU_TYPES.get(value, value)
+
+
+def _to_status(value: str) -> ClusterStatus | str:
+    return _STATUSES.get(value, value)
+
+
+def _to_utc(value: datetime | None) -> datetime | None:
+    if value is None or value.tzinfo is UTC:
+        return value
+    if value.utcoffset() is None:
+        raise ValueError("create_time must be aware: give it a time zone, for instance datetime.UTC")
+    return value.astimezone(UTC)
+
+
+@frozen(repr=False)
+class Cluster:
+    """One cluster, as the service lists it. Compared and hashed by value; `extra` counts in `==` only.
+
+    Source of all fields: List Clusters V2. Known texts of `plan`, `cu_type` and `status` become enum members, others
+    stay plain text; comparing with text works for both.
+
+    Attributes:
+        cluster_id: The identity, for instance `in01-…`. Never empty.
+        cluster_name: The name that its owner gave it.
+        description: Free text, often empty.
+        region_id: `<cloud>-<region>`, for instance `aws-us-west-2`.
+        plan: A `Plan`, or plain text where it is not known.
+        cu_type: A `CuType`, or plain text where it is not known; empty for free and serverless clusters.
+        cu_size: Compute units; 0 for free and serverless clusters.
+        status: A `ClusterStatus`, or plain text where it is not known.
+        connect_address: The public endpoint. A cluster that is being created has none yet.
+        private_link_address: The private endpoint, empty where there is none.
+        create_time: When it was created, aware and in UTC, or None where the service does not say.
+        project_id: The project it belongs to.
+        extra: Fields that this version does not know, by wire name. A mapping that can't be changed, with tuples for
+            lists. A `createTime` that is no date is kept here too.
+
+    Raises:
+        ValueError: `cluster_id` is empty, `create_time` has no time zone, or `extra` holds a field that has an
+            attribute of its own.
+        TypeError: `extra` holds something that JSON has no type for.
+    """
+
+    cluster_id: str
+    cluster_name: str = ""
+    description: str = ""
+    region_id: str = ""
+    plan: Plan | str = field(default="", converter=_to_plan)
+    cu_type: CuType | str = field(default="", converter=_to_cu_type)
+    cu_size: int = 0
+    status: ClusterStatus | str = field(default="", converter=_to_status)
+    connect_address: str = ""
+    private_link_address: str = ""
+    create_time: datetime | None = field(default=None, converter=_to_utc)
+    project_id: str = ""
+    extra: Mapping[str, Any] = field(default=EMPTY, converter=frozen_mapping, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.cluster_id:
+            raise ValueError("cluster_id must not be empty")
+        if self.extra is not EMPTY:
+            self._check_extra()
+
+    def _check_extra(self) -> None:
+        for name in self.extra:
+            if name not in _KNOWN:
+                continue
+            if name != "createTime":
+                raise ValueError(f"extra must not hold {name}, which has an attribute of its own")
+            value = self.extra[name]
+            if self.create_time is not None or not _is_no_time(value):
+                raise ValueError(
+                    "extra may hold createTime only where create_time is None, and text that is no date"
+                )
+
+    def __repr__(self) -> str:
+        values = {name: value for name in WIRE_NAMES if (value := getattr(self, name))}
+        if self.extra:
+            values["extra"] = thaw(self.extra)
+        return repr_line("Cluster", values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as the service writes it: JSON-ready values by wire name, `extra` included.
+
+        `Cluster.from_dict` takes it back without loss. `createTime` is null where it is not known.
+        """
+        record: dict[str, Any] = {
+            "clusterId": self.cluster_id,
+            "clusterName": self.cluster_name,
+            "description": self.description,
+            "regionId": self.region_id,
+            "plan": str(self.plan),
+            "cuType": str(self.cu_type),
+            "cuSize": self.cu_size,
+            "status": str(self.status),
+            "connectAddress": self.connect_address,
+            "privateLinkAddress": self.private_link_address,
+            "createTime": None if self.create_time is None else format_time(self.create_time),
+            "projectId": self.project_id,
+        }
+        record.update(thaw(self.extra))
+        return record
+
+    @staticmethod
+    def from_dict(record: Mapping[str, Any]) -> "Cluster":
+        """Read a record by wire names, as `to_dict` gives it or as the service sends it.
+
+        Args:
+            record: Any field but `clusterId` may be absent or None. What is not known goes to `extra`.
+
+        Raises:
+            DecodeError: A known field is of the wrong type, or there is no `clusterId`. Its `index` is 0.
+        """
+        raw: object = record
+        if isinstance(raw, Mapping):
+            raw = dict(cast("Mapping[object, Any]", raw))
+        return structure_clusters([raw])[0]
+
+
+def _to_tuple(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
+    return tuple(clusters)
+
+
+@frozen(repr=False)
+class ClusterPage:
+    """One page of the listing.
+
+    Attributes:
+        clusters: The page's clusters, in the service's order.
+        count: All clusters of the listing, not only this page's, or None where the service does not say.
+        current_page: The page's number, 1-based: what the service echoed, else what was asked.
+        page_size: Clusters on a full page: what the service echoed, else what was asked. The service may have used
+            another size than it says.
+    """
+
+    clusters: tuple[Cluster, ...] = field(default=(), converter=_to_tuple)
+    count: int | None = None
+    current_page: int = 1
+    page_size: int = 100
+
+    def __repr__(self) -> str:
+        total = "an unknown number" if self.count is None else _short(self.count, 40)
+        place = {"current_page": self.current_page, "page_size": self.page_size}
+        return repr_line("ClusterPage", place, f"{len(self.clusters)} of {total}")
+
+
+_KNOWN: Final = frozenset(WIRE_NAMES.values())
+_ABSENT: Final[dict[str, Any]] = dict.fromkeys(WIRE_NAMES.values())
+_COLUMN_COUNT: Final = len(_ABSENT)
+_columns = itemgetter(*WIRE_NAMES.values())
+
+
+def _structure_cluster(raw: Any, _: Any = None) -> Cluster:
+    if type(raw) is not dict:
+        raise mismatch("an object", cast("object", raw))
+    record = cast("dict[str, Any]", raw)
+    try:
+        columns = _columns(record)
+    except KeyError:
+        record = {**_ABSENT, **record}
+        columns = _columns(record)
+    (
+        cluster_id,
+        name,
+        description,
+        region,
+        plan,
+        cu_type,
+        cu_size,
+        status,
+        address,
+        private,
+        created,
+        project,
+    ) = columns
+    if type(cluster_id) is not str or not cluster_id:
+        raise mismatch("a text that is not empty", cluster_id, "clusterId")
+    if type(name) is not str:
+        name = text(name, "clusterName")
+    if type(description) is not str:
+        description = text(description, "description")
+    if type(region) is not str:
+        region = text(region, "regionId")
+    if type(plan) is not str:
+        plan = text(plan, "plan")
+    if type(cu_type) is not str:
+        cu_type = text(cu_type, "cuType")
+    if type(cu_size) is not int:
+        cu_size = integer(cu_size, "cuSize")
+    if type(status) is not str:
+        status = text(status, "status")
+    if type(address) is not str:
+        address = text(address, "connectAddress")
+    if type(private) is not str:
+        private = text(private, "privateLinkAddress")
+    if type(project) is not str:
+        project = text(project, "projectId")
+    moment = parse_time(created) if type(created) is str else parse_time(text(created, "createTime"))
+    extra = EMPTY
+    # Every known name is there, so the number of names alone tells whether there are others.
+    if len(record) != _COLUMN_COUNT or (moment is None and created):
+        extra = _structure_extra(record, keep_time=moment is None)
+    return Cluster(
+        cluster_id,
+        name,
+        description,
+        region,
+        plan,
+        cu_type,
+        cu_size,
+        status,
+        address,
+        private,
+        moment,
+        project,
+        extra,
+    )
+
+
+def _structure_extra(record: dict[str, Any], *, keep_time: bool) -> FrozenDict:
+    extra: dict[str, Any] = {}
+    for name, value in record.items():
+        if name in _KNOWN:
+            continue
+        if not isinstance(name, str):
+            raise WrongValue(f"{type(name).__name__} is no name of a field")
+        try:
+            extra[name] = freeze(value)
+        except (TypeError, ValueError) as error:
+            raise WrongValue(f"{printable(name, 60)} can't be kept: {error}", name) from None
+    if keep_time and record["createTime"]:
+        extra["createTime"] = text(record["createTime"])
+    return seal(extra) if extra else EMPTY
+
+
+def _is_no_time(value: object) -> bool:
+    return isinstance(value, str) and value != "" and parse_time(value) is None
+
+
+converter = make_converter()
+"""The one converter of this package: strict, with the hooks of `Cluster`."""
+converter.register_structure_hook(Cluster, _structure_cluster)
+converter.register_unstructure_hook(Cluster, Cluster.to_dict)
+
+
+def structure_clusters(records: Sequence[Any]) -> tuple[Cluster, ...]:
+    """Decode records in their order.
+
+    Args:
+        records: The decoded JSON objects.
+
+    Raises:
+        DecodeError: One of them can't be decoded. It says which, and the field.
+    """
+    clusters: list[Cluster] = []
+    try:
+        for record in records:
+            clusters.append(_structure_cluster(record))  # noqa: PERF401 - their number tells which one failed
+        return tuple(clusters)
+    except WrongValue as error:
+        wrong = error
+    index = len(clusters)
+    raise _decode_error(wrong, index, records[index])
+
+
+def _decode_error(wrong: WrongValue, index: int, record: Any) -> DecodeError:
+    named = cast("dict[str, Any]", record).get("clusterId") if type(record) is dict else None
+    cluster_id = named if isinstance(named, str) and named else None
+    whose = f" ({printable(cluster_id, 60)})" if cluster_id else ""
+    return DecodeError(
+        f"Record {index}{whose} can't be decoded: {wrong}",
+        index=index,
+        cluster_id=cluster_id,
+        field=wrong.field,
+        advice="The service changed a field that this version knows: look for a newer version of aiozilliz.",
+    )
+
+
+def repr_line(name: str, values: Mapping[str, object], *lead: str) -> str:
+    # Cut to 22 characters each, all fields of a cluster fit.
+    lines = (_line(name, values, lead, limit) for limit in (120, 60, 22))
+    return next(line for line in lines if len(line) <= _MAX_REPR)
+
+
+def _line(name: str, values: Mapping[str, object], lead: tuple[str, ...], limit: int) -> str:
+    return (
+        f"{name}({', '.join([*lead, *(f'{key}={_short(value, limit)}' for key, value in values.items())])})"
+    )
+
+
+def _short(value: object, limit: int) -> str:
+    if isinstance(value, datetime):
+        return format_time(value)
+    try:
+        shown = repr(str(value[: limit + 1])) if isinstance(value, str) else repr(value)
+    except ValueError:  # an integer too long for sys.set_int_max_str_digits
+        shown = "…"
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
