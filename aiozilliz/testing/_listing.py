@@ -1,0 +1,174 @@
+"""A list of cluster records that changes, and its pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from random import Random
+
+Record: TypeAlias = dict[str, Any]
+
+
+_WIRE_NAMES = {
+    "cluster_id": "clusterId",
+    "cluster_name": "clusterName",
+    "region_id": "regionId",
+    "cu_type": "cuType",
+    "cu_size": "cuSize",
+    "connect_address": "connectAddress",
+    "private_link_address": "privateLinkAddress",
+    "create_time": "createTime",
+    "project_id": "projectId",
+}
+
+
+class SupportsToDict(Protocol):
+    """A record with `to_dict()`, such as `aiozilliz.Cluster`."""
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """Give the record by its wire names."""
+        ...
+
+
+def plain(record: Mapping[str, Any]) -> Record:
+    """Copy a record to its depth, as JSON would carry it.
+
+    Raises:
+        TypeError: A value is nothing that JSON knows.
+        ValueError: A number is not finite.
+    """
+    copied: Record = json.loads(json.dumps(dict(record), allow_nan=False))
+    return copied
+
+
+def wire_record(cluster: Mapping[str, Any] | SupportsToDict) -> Record:
+    """Copy a record of a user, a wire dict or an object with `to_dict()`.
+
+    Raises:
+        TypeError: It is neither, or holds a value that JSON does not know.
+        ValueError: A number is not finite.
+    """
+    if isinstance(cluster, Mapping):
+        return plain(cluster)
+    if callable(getattr(cluster, "to_dict", None)):
+        return plain(cluster.to_dict())
+    raise TypeError(f"A cluster must be a mapping or have to_dict(), not {type(cluster).__name__}.")
+
+
+def wire_fields(fields: dict[str, Any]) -> Record:
+    """Give fields by their wire names. Those given by attribute names of `aiozilliz.Cluster` are renamed.
+
+    Raises:
+        TypeError: A field is given by both names, or a value is nothing that JSON knows.
+        ValueError: A number is not finite.
+    """
+    twice = [name for name in fields if _WIRE_NAMES.get(name) in fields]
+    if twice:
+        raise TypeError(f"Given twice, as {twice[0]} and as {_WIRE_NAMES[twice[0]]}.")
+    return plain({_WIRE_NAMES.get(name, name): value for name, value in fields.items()})
+
+
+@frozen
+class Cut:
+    """A page of the list.
+
+    Attributes:
+        records: The records of this page. They are the list's own and must not be changed.
+        count: All records of the list that match, at the same moment.
+    """
+
+    records: tuple[Record, ...]
+    count: int
+
+
+class Listing:
+    """Records in an order, each id once. Not safe for use by several threads at once."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        """Take `records` over; they may lack an id or have a broken one, for tests of that.
+
+        Raises:
+            ValueError: Two records have the same id.
+        """
+        self._records = list(records)
+        seen: set[str] = set()
+        for record in self._records:
+            cluster_id = record.get("clusterId")
+            if not isinstance(cluster_id, str):
+                continue
+            if cluster_id in seen:
+                raise ValueError(f"Two records have the id {cluster_id!r}.")
+            seen.add(cluster_id)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Copies of all records, in order."""
+        return tuple(map(plain, self._records))
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, cluster_id: object) -> bool:
+        return any(record.get("clusterId") == cluster_id for record in self._records)
+
+    def add(self, record: Record, index: int | None = None) -> None:
+        """Insert a record before position `index`, as `list.insert` does, or at the end.
+
+        Raises:
+            ValueError: It has no id, or one that is in the list.
+        """
+        cluster_id = record.get("clusterId")
+        if not isinstance(cluster_id, str) or not cluster_id:
+            raise ValueError(f"A cluster needs a clusterId that is a string, not {cluster_id!r}.")
+        if cluster_id in self:
+            raise ValueError(f"There is a cluster {cluster_id!r} already.")
+        self._records.insert(len(self._records) if index is None else index, record)
+
+    def update(self, cluster_id: str, fields: Record) -> None:
+        """Set fields of a record; the others stay.
+
+        Raises:
+            KeyError: No record has this id.
+            ValueError: `fields` would change the id.
+        """
+        position = self._find(cluster_id)
+        if fields.get("clusterId", cluster_id) != cluster_id:
+            raise ValueError("The id of a cluster can't change. Remove it and add another.")
+        # A new object, as pages that were cut before may still be on their way.
+        self._records[position] = {**self._records[position], **fields}
+
+    def remove(self, cluster_id: str) -> Record:
+        """Take a record out, and give it.
+
+        Raises:
+            KeyError: No record has this id.
+        """
+        return self._records.pop(self._find(cluster_id))
+
+    def cut(self, page: int, size: int, *, region: str | None = None, shuffle: Random | None = None) -> Cut:
+        """Cut one page at offset `(page - 1) * size`.
+
+        Args:
+            page: Page number, 1-based. Beyond the end the page is empty.
+            size: Records on a page.
+            region: Only records of this region id are listed and counted.
+            shuffle: Where it is given, the list is put in another order before it is cut; its own order stays.
+        """
+        records = self._records
+        if region is not None:
+            records = [record for record in records if record.get("regionId") == region]
+        if shuffle is not None:
+            records = shuffle.sample(records, len(records))
+        start = (page - 1) * size
+        return Cut(tuple(records[start : start + size]), len(records))
+
+    def _find(self, cluster_id: str) -> int:
+        for position, record in enumerate(self._records):
+            if record.get("clusterId") == cluster_id:
+                return position
+        raise KeyError(f"There is no cluster {cluster_id!r}.")
