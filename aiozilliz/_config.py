@@ -117,9 +117,10 @@ def _is_host(host: str) -> bool:
     if ":" not in host:  # names in other scripts are the HTTP library's to encode
         return not host.isascii() or _HOST.fullmatch(host) is not None
     try:
-        return ipaddress.ip_address(host).version == 6  # noqa: PLR2004  # the only one written with colons
+        ipaddress.IPv6Address(host)
     except ValueError:
         return False
+    return True
 
 
 def check_count(name: str, value: object) -> int:

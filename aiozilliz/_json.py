@@ -6,6 +6,7 @@ emoji that was cut, and one of these should stop no inventory.
 
 import codecs
 import json
+import re
 from math import isinf
 from typing import Any, Final, NoReturn
 
@@ -13,6 +14,7 @@ import orjson
 from attrs import frozen
 
 _OPTIONS: Final = orjson.OPT_INDENT_2
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @frozen
@@ -95,8 +97,9 @@ def load(text: str | bytes | bytearray, where: str) -> object:
 
 
 def dump(value: Any) -> str:
-    """Write plain values as JSON text, indented by two, one value a line."""
+    """Write plain values as JSON text, indented by two, one value a line. It can be encoded as UTF-8."""
     try:
         return orjson.dumps(value, option=_OPTIONS).decode()
     except TypeError:  # half of an emoji, or an integer beyond 64 bits
-        return json.dumps(value, indent=2, allow_nan=False)
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):x}", text)

@@ -123,6 +123,7 @@ BAD_URLS = [
     (f"https://{'a.' * 127}example", "can't exist"),
     ("https://[::1", "not a URL"),
     ("https://[::g]", ""),
+    ("https://[v1.a:b]", "can't exist"),
     ("https://host\uff03x", "not a URL"),
     ("https://host:0", "port"),
     ("https://host:65536", "port"),

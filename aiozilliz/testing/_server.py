@@ -126,7 +126,8 @@ class LoopbackServer:
             for task, connection in self._connections.items():
                 connection.abort()
                 task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            await asyncio.wait(self._connections)
+            await asyncio.sleep(0)  # their callbacks take them out
         await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,288 @@
+"""One page, whatever it takes: the key, the pauses the service asks for, the limiter, attempts, and the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import stamina
+
+from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._limiter import HoldBack
+from aiozilliz._retry import RetryPolicy, retry_after, spread, wait_before_retry
+from aiozilliz._wire import page_url, read_answer
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from aiozilliz._credentials import KeySource, Secret
+    from aiozilliz._interrupt import Interrupt
+    from aiozilliz._models import ClusterPage
+    from aiozilliz._transport import Transport
+
+logger = logging.getLogger("aiozilliz")
+
+_AN_ANSWER = "an answer"
+_THE_NEXT_ATTEMPT = "the next attempt"
+_THE_PAUSE = "the pause that the service asked for (Retry-After)"
+_THE_LIMITER = "the limiter"
+_THE_CALLABLE = "the api_key callable"
+
+
+class _NoTimeLeftError(Exception):
+    """The pause that the service asked for outlasts the deadline."""
+
+
+class PageFetcher:
+    """Gives pages of one account.
+
+    Args:
+        base_url: Checked base URL.
+        key: Where the key comes from.
+        transport: Sends one request.
+        limiter: Entered once for each attempt and held while it is in flight; None is no limit.
+        policy: Attempts, waits and the deadline.
+        max_response_bytes: The transport's bound, to be named in an error.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        key: KeySource,
+        transport: Transport,
+        limiter: AbstractAsyncContextManager[object] | None,
+        policy: RetryPolicy,
+        max_response_bytes: int,
+    ) -> None:
+        self.base_url = base_url
+        self.key = key
+        self.transport = transport
+        self.limiter = limiter
+        self.policy = policy
+        self.max_response_bytes = max_response_bytes
+        self.hold_back = HoldBack()
+
+    async def fetch(self, page: int, page_size: int, *interrupts: Interrupt) -> ClusterPage:
+        """Give one page.
+
+        Args:
+            page: Page number, 1-based.
+            page_size: Records to ask for.
+            interrupts: Each ends the request early.
+
+        Raises:
+            ZillizError: The page can't be had; the error says what was asked, how often and for how long.
+            RuntimeError: An interrupt was fired, or there is no open session.
+        """
+        self._check(interrupts)
+        call = _Call(self, page, page_size)
+        failure: ZillizError
+        scope = asyncio.timeout_at(call.deadline)
+        try:
+            async with scope:
+                with ExitStack() as covered:
+                    for interrupt in interrupts:
+                        covered.enter_context(interrupt.covers(scope))
+                    return await call.run()
+        except ZillizError as error:
+            failure = error
+        except _NoTimeLeftError:
+            failure = call.out_of_time()
+        except TimeoutError:
+            if not scope.expired():
+                raise  # it came out of the key callable or the limiter
+            failure = call.out_of_time()
+        self._check(interrupts)
+        try:
+            raise call.complete(failure)
+        finally:
+            del failure, call  # they refer to this frame by its traceback
+
+    def _check(self, interrupts: tuple[Interrupt, ...]) -> None:
+        for interrupt in interrupts:
+            interrupt.check()
+        self.transport.check()
+
+
+class _Call:
+    """One page's request, and its state while attempts are made."""
+
+    __slots__ = (
+        "_attempts",
+        "_fetcher",
+        "_last",
+        "_loop",
+        "_page",
+        "_page_size",
+        "_rotated",
+        "_started",
+        "_untold",
+        "_url",
+        "_waiting_for",
+        "deadline",
+    )
+
+    def __init__(self, fetcher: PageFetcher, page: int, page_size: int) -> None:
+        self._fetcher = fetcher
+        self._page = page
+        self._page_size = page_size
+        self._url = page_url(fetcher.base_url, page, page_size)
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self.deadline = self._started + fetcher.policy.deadline
+        self._attempts = 0
+        self._rotated = False
+        self._waiting_for = _AN_ANSWER
+        self._last: ZillizError | None = None
+        self._untold: ZillizError | None = None  # the first failure, of which stamina does not know yet
+
+    async def run(self) -> ClusterPage:
+        try:
+            return await self._attempt()
+        except ZillizError as error:
+            if self._decide(error) is False:
+                raise
+            self._untold = error
+        # stamina is entered only now: for a page that comes at once, it would cost more than all the rest of ours.
+        policy = self._fetcher.policy
+        retry = stamina.retry(
+            on=self._decide,
+            attempts=policy.attempts,
+            timeout=None,
+            wait_initial=policy.wait_initial,
+            wait_max=policy.wait_max,
+            wait_jitter=policy.wait_jitter,
+        )
+        return await retry(self._attempt_or_tell)()
+
+    async def _attempt_or_tell(self) -> ClusterPage:
+        if self._untold is not None:
+            error, self._untold = self._untold, None
+            raise error
+        return await self._attempt()
+
+    def _decide(self, error: Exception) -> bool | float:
+        self._waiting_for = _THE_NEXT_ATTEMPT
+        return wait_before_retry(
+            error,
+            first=self._attempts == 1,
+            policy=self._fetcher.policy,
+            time_left=self._time_left(),
+            uniform=random.uniform,
+        )
+
+    async def _attempt(self) -> ClusterPage:
+        secret = await self._ask_key()
+        try:
+            return await self._request(secret)
+        except AuthenticationError as error:
+            if self._rotated or self._fetcher.key.fixed is not None:
+                raise
+            refusal = error
+        self._rotated = True
+        other = await self._ask_key()
+        if other == secret:
+            raise refusal
+        return await self._request(other)
+
+    async def _ask_key(self) -> Secret:
+        key = self._fetcher.key
+        if key.fixed is not None:
+            return key.fixed
+        self._waiting_for = _THE_CALLABLE
+        return await key.get()
+
+    async def _request(self, secret: Secret) -> ClusterPage:
+        limiter = self._fetcher.limiter
+        while True:
+            await self._sit_out_the_pause()
+            if limiter is None:
+                return await self._send(secret)
+            self._waiting_for = _THE_LIMITER
+            async with limiter:
+                if self._pause() > 0:
+                    continue  # a Retry-After came while this one queued: the place goes to somebody else
+                return await self._send(secret)
+            raise RuntimeError("the limiter has swallowed an exception")
+
+    async def _send(self, secret: Secret) -> ClusterPage:
+        self._waiting_for = _AN_ANSWER
+        self._attempts += 1
+        fetcher = self._fetcher
+        try:
+            answer = await fetcher.transport.get(self._url, secret)
+            page = read_answer(
+                answer.status,
+                answer.headers,
+                answer.body,
+                page=self._page,
+                page_size=self._page_size,
+                now=datetime.now(UTC),
+                max_bytes=fetcher.max_response_bytes,
+            )
+        except ZillizError as error:
+            _conceal(secret, error)
+            self._last = error
+            pause = retry_after(error)
+            if pause is not None:
+                fetcher.hold_back.extend(self._loop.time() + pause)
+            logger.debug("page %d: attempt %d failed: %s", self._page, self._attempts, type(error).__name__)
+            raise
+        logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._attempts)
+        return page
+
+    def _pause(self) -> float:
+        """Give the seconds for which the service wants to be left alone."""
+        pause = self._fetcher.hold_back.remaining(self._loop.time())
+        # A process that has switched stamina's waits off, for its tests, wants none of ours either.
+        return pause if pause == 0 or (stamina.is_active() and not stamina.is_testing()) else 0.0
+
+    async def _sit_out_the_pause(self) -> None:
+        while (pause := self._pause()) > 0:
+            self._waiting_for = _THE_PAUSE
+            time_left = self._time_left()
+            if pause >= time_left:
+                raise _NoTimeLeftError
+            # Those who were held back together don't come back together, and each has time for its attempt.
+            await asyncio.sleep(
+                pause + min(spread(self._fetcher.policy, random.uniform), (time_left - pause) / 2)
+            )
+
+    def _time_left(self) -> float:
+        return self.deadline - self._loop.time()
+
+    def out_of_time(self) -> ZillizError:
+        """Make the error for a deadline that passed: the last failure, else one that names what was waited for."""
+        if self._last is not None:
+            return self._last
+        return TransportError(
+            f"The deadline of {self._fetcher.policy.deadline:g} s leaves no time: it was waiting for {self._waiting_for}",
+            advice="Ask less often, or give a longer deadline in retry=RetryPolicy(deadline=...).",
+            retryable=True,
+        )
+
+    def complete(self, error: ZillizError) -> ZillizError:
+        """Put into `error` what was asked, and take out what the attempts left there."""
+        error.method = "GET"
+        error.url = self._url
+        error.page = self._page
+        error.attempts = self._attempts
+        error.elapsed = self._loop.time() - self._started
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
+
+
+def _conceal(secret: Secret, error: ZillizError) -> None:
+    """Take the key out of an error, should the service have echoed it."""
+    error.args = tuple(_without(secret, value) for value in error.args)
+    for name, value in vars(error).items():
+        setattr(error, name, _without(secret, value))
+
+
+def _without(secret: Secret, value: object) -> object:
+    return secret.redact(value) if isinstance(value, str) else value

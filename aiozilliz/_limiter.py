@@ -1,0 +1,124 @@
+"""The default rate limit, and the pause that a `Retry-After` puts on a whole client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_CLOCK_STEP: Final = max(0.001, time.get_clock_info("monotonic").resolution)
+"""Seconds by which a loop's clock may be behind: uvloop counts whole milliseconds, Windows sixty-fourths of a second."""
+
+
+class RateLimiter:
+    """At most `rate` attempts reach the service in any `per` seconds, as the service counts them.
+
+    An async context manager that any number of tasks enter at once, one per attempt. A place is free again `per`
+    seconds, and one step of the clock, after its attempt has *ended*. The service sees a request somewhere between the attempt's beginning and its
+    end, so two uses of a place reach it at least `per` seconds apart, however long connections take: there can never
+    be more than `rate` in a window. While work waits, `rate` attempts begin in each `per` seconds and one answer's
+    time. A limiter that counts its own sends promises less (a leaky bucket lets nearly twice as many through).
+
+    Waiters are served in the order in which they came. There is no task and no polling: one timer, and only while
+    somebody waits.
+
+    Args:
+        rate: Places, at least 1. Zilliz Cloud documents 20 requests a second per user and endpoint
+            (docs.zilliz.com.cn, List Clusters V2).
+        per: Seconds for which a place rests.
+    """
+
+    __slots__ = ("_free", "_per", "_rate", "_resting", "_timer", "_waiters")
+
+    def __init__(self, rate: int = 20, per: float = 1.0) -> None:
+        self._rate = rate
+        self._per = per
+        self._free = rate
+        self._resting: deque[float] = deque()  # loop times at which places are free again, in order
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<RateLimiter {self._rate} in {self._per:g} s, {len(self._waiters)} waiting>"
+
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._reclaim(loop.time())
+        if self._free and not self._waiters:
+            self._free -= 1
+            return
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        self._arm(loop)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._free += 1  # granted in the same turn of the loop and never used, so it goes on at once
+            else:
+                with suppress(ValueError):  # in the same turn it may have been passed over already
+                    self._waiters.remove(waiter)
+            self._grant(loop)
+            raise
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._resting.append(loop.time() + self._per + _CLOCK_STEP)
+        self._arm(loop)
+
+    def _reclaim(self, now: float) -> None:
+        while self._resting and self._resting[0] <= now:
+            self._resting.popleft()
+            self._free += 1
+
+    def _grant(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._reclaim(loop.time())
+        while self._free and self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._free -= 1
+                waiter.set_result(None)
+        if self._waiters:
+            self._arm(loop)
+        else:
+            self._disarm()
+
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is None and self._waiters and self._resting:
+            self._timer = loop.call_at(self._resting[0], self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        self._grant(loop)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class HoldBack:
+    """The time until which a client sends nothing, because the service asked for that.
+
+    It is a time and not somebody who sleeps: whoever is about to send looks at it.
+    """
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def extend(self, until: float) -> None:
+        """Send nothing before `until`, in the loop's time. An earlier time than the present one changes nothing."""
+        self._until = max(self._until, until)
+
+    def remaining(self, now: float) -> float:
+        """Give the seconds from `now` on for which nothing may be sent; 0 where there are none."""
+        return max(0.0, self._until - now)

@@ -1,0 +1,382 @@
+"""The only caller of aiohttp: a session, one request on the wire, the bound on its answer, and what its failures mean.
+
+aiohttp's exceptions and its frames hold the request's headers, and so the key. What is raised here is therefore made
+afresh after the `except` block has been left, and the key is written into the headers by a middleware whose frame no
+error of ours contains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import ssl
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp import hdrs
+from attrs import define
+
+from aiozilliz._config import check_seconds, is_loopback
+from aiozilliz._errors import ConfigurationError, TransportError, ZillizError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiozilliz._credentials import Secret
+
+logger = logging.getLogger("aiozilliz")
+
+_HEADERS: Final[dict[str, str]] = {
+    hdrs.ACCEPT: "application/json",
+    hdrs.ACCEPT_ENCODING: "gzip, deflate",
+    hdrs.USER_AGENT: f"aiozilliz/{version('aiozilliz')} aiohttp/{aiohttp.__version__}",
+}
+_OUR_NAMES: Final = frozenset(name.lower() for name in _HEADERS)
+
+_CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
+_CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
+
+
+@define(eq=False)
+class Answer:
+    """What came back: `body` is None where it is larger than the bound; it was then not read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class _ConnectionLostError(aiohttp.ClientConnectionError):
+    """Stands for the errors upon which aiohttp would silently send the request again; its text is the reason."""
+
+
+class _ClearTextProxyError(aiohttp.ClientError):
+    """A borrowed session would have sent the key in clear to another host."""
+
+
+def make_session() -> aiohttp.ClientSession:
+    """Make a session of our own. The connections are bounded by who asks, not by the pool."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar())
+
+
+class Transport:
+    """A session of aiohttp, own or borrowed, and how one request is sent over it.
+
+    Args:
+        base_url: Where requests go, to work out the proxy of an own session.
+        session: A borrowed session, or None for one of its own, made by `open()`.
+        timeout: Seconds for one attempt, or aiohttp's finer times.
+        max_response_bytes: Bound on a body as decompressed.
+
+    Raises:
+        TypeError: `timeout` is of another type.
+        ValueError: `timeout` is out of range.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        session: aiohttp.ClientSession | None,
+        timeout: float | aiohttp.ClientTimeout,
+        max_response_bytes: int,
+    ) -> None:
+        self._base_url = base_url
+        self._session = session
+        self._owned = session is None
+        self._shared = False
+        self._proxy: str | None = None
+        self._max_bytes = max_response_bytes
+        self._total, self._timeout = _split_timeout(timeout)
+
+    @property
+    def opened(self) -> bool:
+        """Whether `open()` has made the session."""
+        return self._owned and self._session is not None
+
+    async def open(self, shared: aiohttp.ClientSession | None = None) -> None:
+        """Make the session, where it is to be the transport's own, and read its proxy from the environment.
+
+        Args:
+            shared: A session by `make_session` to use instead; who made it closes it.
+        """
+        if self._owned:
+            self._proxy = _environment_proxy(self._base_url)
+            self._shared = shared is not None
+            self._session = make_session() if shared is None else shared
+
+    async def close(self) -> None:
+        """Close the session, where it is the transport's own."""
+        if self._owned and not self._shared and self._session is not None:
+            await self._session.close()
+
+    def check(self) -> None:
+        """Raise where nothing can be sent.
+
+        Raises:
+            RuntimeError: There is no session yet, or it is closed.
+        """
+        self._usable_session()
+
+    async def get(self, url: str, secret: Secret) -> Answer:
+        """Send one request and read its answer.
+
+        Raises:
+            TransportError: No whole answer arrived.
+            ConfigurationError: A borrowed session would send the key in clear to a proxy on another host.
+            RuntimeError: There is no session yet, or it is closed, perhaps while the request was under way.
+        """
+        session = self._usable_session()
+        failure: ZillizError
+        scope = asyncio.timeout(self._total)
+        try:
+            async with scope:
+                if self._owned:
+                    return await self._exchange(session, url, secret, ())
+                return await self._exchange_over_borrowed(session, url, secret)
+        except Exception as error:  # noqa: BLE001  # nothing of aiohttp's may pass: it holds the key
+            failure = self._timed_out() if scope.expired() else _failure(error)
+        self.check()
+        try:
+            raise failure
+        finally:
+            del failure  # it refers to this frame by its traceback
+
+    def _usable_session(self) -> aiohttp.ClientSession:
+        session = self._session
+        if session is None:
+            raise RuntimeError(
+                "the client is not entered: use it inside 'async with ZillizClient(...) as client:', or give it a session="
+            )
+        if session.closed:
+            raise RuntimeError("the client is closed" if self._owned else "the borrowed session is closed")
+        return session
+
+    async def _exchange_over_borrowed(
+        self, session: aiohttp.ClientSession, url: str, secret: Secret
+    ) -> Answer:
+        stand_in = None
+        if hdrs.AUTHORIZATION in session.headers and (session.auth or session.trust_env):
+            session = stand_in = _stand_in(session)
+        try:
+            foreign = tuple(name for name in session.headers if name.lower() not in _OUR_NAMES)
+            return await self._exchange(session, url, secret, foreign)
+        finally:
+            if stand_in is not None:
+                stand_in.detach()
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, url: str, secret: Secret, foreign: tuple[str, ...]
+    ) -> Answer:
+        headers = _HEADERS
+        if foreign:
+            # An empty value takes the place of the lender's, so that nobody acts on it; the name goes later.
+            headers = {**headers, **dict.fromkeys(foreign, "")}
+        async with session.get(
+            url,
+            headers=headers,
+            timeout=self._timeout,
+            proxy=self._proxy,
+            middlewares=(_Sender(secret, foreign),),
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=True,
+        ) as response:
+            try:
+                body = await self._read(response)
+            except (aiohttp.ClientError, ConnectionError):
+                if response.status < HTTPStatus.BAD_REQUEST:
+                    raise
+                body = b""  # the status says enough
+            return Answer(response.status, response.headers, body)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        announced = response.content_length
+        plain = hdrs.CONTENT_ENCODING not in response.headers
+        if announced is not None and announced > self._max_bytes and plain:
+            response.close()
+            return None
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > self._max_bytes:
+                response.close()
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _timed_out(self) -> TransportError:
+        return TransportError(
+            f"No whole answer arrived within {self._total:g} s",
+            advice="Check the service's status, or give a longer timeout=.",
+            retryable=True,
+        )
+
+
+class _Sender:
+    """A middleware: what is done to a request in the last moment, and one request is only sent once.
+
+    Args:
+        secret: The key.
+        foreign: Names of a lender's default headers, whose values have been emptied.
+    """
+
+    __slots__ = ("_foreign", "_secret")
+
+    def __init__(self, secret: Secret, foreign: tuple[str, ...]) -> None:
+        self._secret = secret
+        self._foreign = foreign
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if request.proxy is not None and not request.is_ssl() and not is_loopback(request.proxy.host):
+            raise _ClearTextProxyError
+        headers = request.headers
+        for name in self._foreign:
+            # Tracing may have put a value of its own under this name.
+            for value in filter(None, headers.popall(name, ())):
+                headers.add(name, value)
+        if hdrs.HOST not in headers:  # it was the lender's
+            headers[hdrs.HOST] = request.url.host_port_subcomponent or ""
+        headers.popall(hdrs.COOKIE, None)
+        headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
+        del headers  # a timeout of the caller's own has this frame in its traceback
+        try:
+            return await handler(request)
+        except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
+            raise _ConnectionLostError(_reason(error)) from None
+
+
+def _stand_in(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """Give a session like the lender's, over its connections, but without its Authorization header.
+
+    aiohttp refuses every request of a session that has both such a header and another source of one. Whoever asks for
+    the stand-in detaches it after its one request.
+    """
+    headers = lender.headers.copy()
+    headers.popall(hdrs.AUTHORIZATION)
+    proxy_auth: aiohttp.BasicAuth | None = getattr(lender, "_default_proxy_auth", None)
+    if proxy_auth is not None:
+        headers[hdrs.PROXY_AUTHORIZATION] = proxy_auth.encode()  # default headers go to the proxy, too
+    stand_in = aiohttp.ClientSession(
+        connector=lender.connector,
+        connector_owner=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        proxy=getattr(lender, "_default_proxy", None),
+        trust_env=lender.trust_env,
+        trace_configs=list(lender.trace_configs),
+    )
+    # What traces every new session by patching the class has now added itself for the second time.
+    del stand_in.trace_configs[len(lender.trace_configs) :]
+    return stand_in
+
+
+def _failure(error: Exception) -> ZillizError:
+    if isinstance(error, _ClearTextProxyError):
+        return ConfigurationError(
+            "The borrowed session would send the key in clear to a proxy on another host",
+            advice="Use https:// in base_url, or a session without that proxy.",
+        )
+    text, advice, retryable = _describe(error)
+    failure = TransportError(text, advice=advice, retryable=retryable)
+    failure.lost_connection = isinstance(error, _ConnectionLostError)
+    return failure
+
+
+def _describe(error: Exception) -> tuple[str, str, bool]:
+    """Say what a failed request means: what happened, what to do, and whether another attempt may help.
+
+    aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
+    """
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            reason = getattr(error.certificate_error, "verify_message", "") or "it is not valid"
+            return (
+                f"The service's certificate does not verify: {printable(reason, 200)}",
+                "Check base_url and the machine's certificate authorities, or give a session= whose connector trusts yours.",
+                False,
+            )
+        case aiohttp.ServerFingerprintMismatch():
+            return "The service's certificate has not the expected fingerprint", _CHECK_NETWORK, False
+        case aiohttp.ClientConnectorDNSError():
+            return f"The host name can't be resolved: {printable(error.host, 200)}", _CHECK_NETWORK, True
+        case aiohttp.ClientProxyConnectionError():
+            return f"The connection to the proxy failed: {_reason(error.os_error)}", _CHECK_NETWORK, True
+        case aiohttp.ClientSSLError():
+            return f"The TLS handshake failed: {_reason(error.os_error)}", _CHECK_NETWORK, True
+        case aiohttp.ClientConnectorError():
+            return f"The connection failed: {_reason(error.os_error)}", _CHECK_NETWORK, True
+        case aiohttp.ConnectionTimeoutError():
+            return "The connection took too long", _CHECK_NETWORK, True
+        case TimeoutError():
+            return "The service took too long to answer", _CHECK_SERVICE, True
+        case aiohttp.ClientHttpProxyError():
+            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            return f"The proxy refused the connection: HTTP {error.status}", _CHECK_NETWORK, passing
+        case aiohttp.ClientResponseError():
+            return "What arrived is no valid HTTP", _CHECK_NETWORK, True
+        case aiohttp.ClientPayloadError():
+            return "The answer was cut short, or can't be decompressed", _CHECK_SERVICE, True
+        case _ConnectionLostError():
+            return f"The connection was lost before an answer arrived: {error}", _CHECK_SERVICE, True
+        case aiohttp.ClientConnectionError() | OSError() | RuntimeError() | EOFError():
+            # uvloop reports a TLS connection that was closed under it as a RuntimeError.
+            return f"The connection was lost: {_reason(error)}", _CHECK_SERVICE, True
+        case _:
+            return f"The request could not be sent: {type(error).__name__}", _CHECK_NETWORK, False
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return printable(error.reason or "SSL error", 200)
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)):
+        return "the service closed it"
+    return type(error).__name__
+
+
+def _split_timeout(timeout: float | aiohttp.ClientTimeout) -> tuple[float | None, aiohttp.ClientTimeout]:
+    # The total is kept by asyncio.timeout: aiohttp's own ends on the next whole second.
+    if not isinstance(timeout, aiohttp.ClientTimeout):
+        return check_seconds("timeout", timeout), aiohttp.ClientTimeout(total=None, ceil_threshold=math.inf)
+    return timeout.total or None, aiohttp.ClientTimeout(
+        total=None,
+        connect=timeout.connect,
+        sock_read=timeout.sock_read,
+        sock_connect=timeout.sock_connect,
+        ceil_threshold=math.inf,
+    )
+
+
+def _environment_proxy(base_url: str) -> str | None:
+    """Give the proxy that the environment names for this URL, as `urllib` reads it, or None."""
+    parts = urlsplit(base_url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or not parts.hostname or proxy_bypass(parts.hostname) or proxy_bypass(parts.netloc):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        target = urlsplit(proxy)
+        host, scheme, _ = target.hostname, target.scheme, target.port
+    except ValueError:
+        host, scheme = None, ""
+    if host is None or scheme not in {"http", "https"}:
+        logger.warning(
+            "the %s proxy named by the environment is ignored: it is no http:// or https:// URL", parts.scheme
+        )
+        return None
+    if parts.scheme == "http" and not is_loopback(host):
+        return None  # the key would go to it in clear, for a service on this machine
+    return proxy

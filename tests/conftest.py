@@ -1,0 +1,27 @@
+"""What every test gets: an environment without the developer's own keys, and hypothesis without a clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+settings.register_profile("aiozilliz", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("aiozilliz")
+
+_FOREIGN = ("ZILLIZ_API_KEY", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hide the machine's keys and proxies; give the folder, not there yet, of the official CLI's files."""
+    for name in _FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    folder = tmp_path_factory.getbasetemp() / "no-zilliz-files"
+    monkeypatch.setenv("ZILLIZ_CONFIG_DIR", str(folder))
+    return folder
