@@ -1,0 +1,120 @@
+"""aiozilliz: every cluster that your Zilliz Cloud API keys can see, exactly once, as typed records.
+
+    async with ZillizClient("API-KEY") as client:
+        async for cluster in client.iter_clusters():
+            print(cluster.cluster_id, cluster.status)
+
+Public names are loaded on first use, so that the command line and the pytest plugin cost nothing where they are not
+used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiozilliz._client import ZillizClient as ZillizClient
+    from aiozilliz._config import CHINA as CHINA, GLOBAL as GLOBAL
+    from aiozilliz._errors import (
+        APIError as APIError,
+        AuthenticationError as AuthenticationError,
+        ConfigurationError as ConfigurationError,
+        DecodeError as DecodeError,
+        IncompleteListingError as IncompleteListingError,
+        InventoryError as InventoryError,
+        RateLimitError as RateLimitError,
+        ResponseError as ResponseError,
+        ServerError as ServerError,
+        TransportError as TransportError,
+        ZillizError as ZillizError,
+    )
+    from aiozilliz._iterators import ClusterIterator as ClusterIterator, PageIterator as PageIterator
+    from aiozilliz._models import (
+        Cluster as Cluster,
+        ClusterPage as ClusterPage,
+        ClusterStatus as ClusterStatus,
+        CuType as CuType,
+        Plan as Plan,
+    )
+    from aiozilliz._retry import RetryPolicy as RetryPolicy
+    from aiozilliz._snapshots import (
+        Changes as Changes,
+        ClusterEvent as ClusterEvent,
+        EventKind as EventKind,
+        Modification as Modification,
+        Snapshot as Snapshot,
+    )
+    from aiozilliz._watch import ClusterWatcher as ClusterWatcher
+
+    __version__: str
+
+_HOMES = {
+    "_client": ("ZillizClient",),
+    "_config": ("CHINA", "GLOBAL"),
+    "_errors": (
+        "APIError",
+        "AuthenticationError",
+        "ConfigurationError",
+        "DecodeError",
+        "IncompleteListingError",
+        "InventoryError",
+        "RateLimitError",
+        "ResponseError",
+        "ServerError",
+        "TransportError",
+        "ZillizError",
+    ),
+    "_iterators": ("ClusterIterator", "PageIterator"),
+    "_models": ("Cluster", "ClusterPage", "ClusterStatus", "CuType", "Plan"),
+    "_retry": ("RetryPolicy",),
+    "_snapshots": ("Changes", "ClusterEvent", "EventKind", "Modification", "Snapshot"),
+    "_watch": ("ClusterWatcher",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CHINA",
+    "GLOBAL",
+    "APIError",
+    "AuthenticationError",
+    "Changes",
+    "Cluster",
+    "ClusterEvent",
+    "ClusterIterator",
+    "ClusterPage",
+    "ClusterStatus",
+    "ClusterWatcher",
+    "ConfigurationError",
+    "CuType",
+    "DecodeError",
+    "EventKind",
+    "IncompleteListingError",
+    "InventoryError",
+    "Modification",
+    "PageIterator",
+    "Plan",
+    "RateLimitError",
+    "ResponseError",
+    "RetryPolicy",
+    "ServerError",
+    "Snapshot",
+    "TransportError",
+    "ZillizClient",
+    "ZillizError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  # costs more than all of this module
+
+        value: Any = version(__name__)
+    elif name in _HOME_OF:
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,319 @@
+"""`ZillizClient`: its arguments, its life, and one short method for each call."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Self
+
+import aiohttp
+
+from aiozilliz._config import GLOBAL, check_base_url, check_count, check_flag, check_seconds
+from aiozilliz._credentials import ApiKey, find_key
+from aiozilliz._fetch import PageFetcher
+from aiozilliz._interrupt import Interrupt, sleep
+from aiozilliz._iterators import ClusterIterator, PageIterator
+from aiozilliz._limiter import RateLimiter
+from aiozilliz._models import Cluster, ClusterPage
+from aiozilliz._pagination import Walk
+from aiozilliz._reading import SnapshotReader
+from aiozilliz._retry import RetryPolicy
+from aiozilliz._snapshots import Snapshot
+from aiozilliz._transport import Transport
+from aiozilliz._watch import ClusterWatcher
+from aiozilliz._wire import PATH
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class _DefaultLimiter:
+    def __repr__(self) -> str:
+        return "<20 a second>"
+
+
+_DEFAULT_LIMITER: Final = _DefaultLimiter()
+_DEFAULT_RETRY: Final = RetryPolicy()
+_CLOSED = "the client is closed"
+# Page size, concurrency and passes of a watch's readings: the defaults of `snapshot`.
+_WATCH_READING: Final = (100, 4, 5)
+
+
+class ZillizClient:
+    """An asyncio session with the cluster inventory of Zilliz Cloud.
+
+        async with ZillizClient("API-KEY") as client:
+            async for cluster in client.iter_clusters():
+                print(cluster.cluster_id, cluster.status)
+
+    It may be used by any number of tasks of one event loop at once. It is not thread-safe.
+
+    Args:
+        api_key: A key, or a plain or async callable that gives one and is asked before each attempt. When the service
+            refuses a key and the callable then gives another, the request is tried once more with that, whatever the
+            retry policy. None takes `ZILLIZ_API_KEY`, then the official command-line client's credentials file.
+        base_url: `GLOBAL`, `CHINA` or any other URL, with a path prefix or without. None is `GLOBAL`, but where the
+            key came from the official command-line client's files, the base URL named there comes first. `http://` is
+            for loopback hosts only.
+        session: A session to borrow. It is never closed nor changed; its connector, TLS, proxies and tracing are
+            used, its default headers, auth, cookies, timeouts and middlewares are not. The service's Set-Cookie
+            headers would go into its cookie jar: give it an `aiohttp.DummyCookieJar` where that matters. None makes a
+            session on entering and closes it on leaving; that one takes the proxy from the environment and never
+            reads `.netrc`.
+        timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
+        retry: How often and how long one page is tried.
+        limiter: An async context manager that is entered once for each attempt and held while it is in flight. Many
+            clients can share one. The default keeps the service's limit of 20 requests a second, as the service counts
+            (docs.zilliz.com.cn, List Clusters V2), for this client. None is no limit.
+        max_response_bytes: Bound on the body of an answer, as decompressed.
+
+    Raises:
+        ConfigurationError: There is no key, or the key or the base URL can't be used.
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        api_key: ApiKey | None = None,
+        *,
+        base_url: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        timeout: float | aiohttp.ClientTimeout = 30.0,
+        retry: RetryPolicy = _DEFAULT_RETRY,
+        limiter: AbstractAsyncContextManager[object] | _DefaultLimiter | None = _DEFAULT_LIMITER,
+        max_response_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        key, site = find_key(api_key, read_site=base_url is None)
+        del api_key  # a later error's traceback refers to this frame
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+        if not isinstance(retry, RetryPolicy):
+            raise TypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+        if isinstance(limiter, _DefaultLimiter):
+            limiter = RateLimiter()
+        elif limiter is not None and not isinstance(limiter, AbstractAsyncContextManager):
+            raise TypeError(f"limiter must be an async context manager or None, not {type(limiter).__name__}")
+        check_count("max_response_bytes", max_response_bytes)
+        self._base_url = check_base_url(base_url) if base_url is not None else site or GLOBAL
+        self._url = f"{self._base_url}{PATH}"
+        self._transport = Transport(self._base_url, session, timeout, max_response_bytes)
+        self._fetcher = PageFetcher(
+            base_url=self._base_url,
+            key=key,
+            transport=self._transport,
+            limiter=limiter,
+            policy=retry,
+            max_response_bytes=max_response_bytes,
+        )
+        self._interrupt = Interrupt()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[ClusterPage]] = set()
+
+    def __repr__(self) -> str:
+        return f"<ZillizClient {self._base_url}{' (closed)' if self._interrupt.reason else ''}>"
+
+    async def __aenter__(self) -> Self:
+        self._interrupt.check()
+        if self._transport.opened:
+            raise RuntimeError("the client is entered already")
+        self._bind()
+        await self._transport.open()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client, for those who can't use `async with`: no request, task or connection of it is left.
+
+        A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
+        """
+        self._interrupt.fire(_CLOSED)
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._transport.close()
+
+    async def list_clusters(self, *, current_page: int = 1, page_size: int = 100) -> ClusterPage:
+        """Give one page. Most users want `iter_clusters`: one page is seldom the whole list.
+
+        Args:
+            current_page: Page number, 1-based.
+            page_size: Records to ask for. The service documents 100 as its maximum (List Clusters V2).
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: An argument is below 1.
+            ZillizError: The page can't be had.
+            RuntimeError: The client is not open.
+        """
+        check_count("current_page", current_page)
+        check_count("page_size", page_size)
+        return await self._get_page(current_page, page_size)
+
+    def iter_pages(self, *, page_size: int = 100, start_page: int = 1) -> PageIterator:
+        """Give the pages as they come, one request after another.
+
+        It ends when the pages reach `count`, at an empty page, or at one that repeats the page before. What changes
+        meanwhile can be missed or come twice; `iter_clusters` takes care of that.
+
+        Args:
+            page_size: Records to ask for a page. The service documents 100 as its maximum (List Clusters V2).
+            start_page: Number of the first page, 1-based.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: An argument is below 1.
+        """
+        check_count("page_size", page_size)
+        check_count("start_page", start_page)
+        return PageIterator(self._get_page, page_size=page_size, start_page=start_page)
+
+    def iter_clusters(
+        self, *, page_size: int = 100, concurrency: int = 1, verify: bool = False, max_passes: int = 5
+    ) -> ClusterIterator:
+        """Give every cluster that the key can see, each `cluster_id` exactly once, in the service's order.
+
+        Where a pass over the pages is not clean (`count` changed, a record came twice, more or fewer records than
+        `count`), the list is read again and what is new is given. What a clean pass can't show is a cluster that was
+        skipped because one before it was deleted while another was created behind it; `verify` finds it.
+
+        Args:
+            page_size: Records to ask for a page. The service documents 100 as its maximum (List Clusters V2). The
+                size that the service really uses counts.
+            concurrency: Requests in flight at most, and pages that wait in memory. With 1 a page is requested only
+                when a record of it is wanted, and no task is made.
+            verify: Whether to go on until the answers prove that nothing is missing: 2k-1 requests for a quiet list
+                of k pages. The proof takes `count` and page of one answer as true at one moment, and a cluster that
+                left the list as gone while it is being read.
+            max_passes: Readings of all pages at most.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: An argument is below 1.
+
+        Iterating raises:
+            IncompleteListingError: After everything seen was given: the answers do not show a complete listing.
+            ZillizError: A page can't be had.
+            RuntimeError: The client is not open, the iterator was closed, or a second task is reading it.
+        """
+        check_count("page_size", page_size)
+        check_count("concurrency", concurrency)
+        check_count("max_passes", max_passes)
+        check_flag("verify", verify)
+        walk = Walk[Cluster](
+            page_size=page_size,
+            key=attrgetter("cluster_id"),
+            window=concurrency,
+            verify=verify,
+            max_passes=max_passes,
+        )
+        return ClusterIterator(
+            self._get_page,
+            walk,
+            page_size=page_size,
+            concurrency=concurrency,
+            url=self._url,
+            tasks=self._tasks,
+        )
+
+    async def snapshot(self, *, page_size: int = 100, concurrency: int = 4, max_passes: int = 5) -> Snapshot:
+        """Give the whole listing as it was at one moment, in as few requests as can prove it.
+
+        Where the proof does not come, because the list keeps changing or the service gives no `count`, the snapshot
+        holds what was seen in the last pass, and its `consistent` is false.
+
+        Args:
+            page_size: Records to ask for a page. The service documents 100 as its maximum (List Clusters V2).
+            concurrency: Requests in flight at most.
+            max_passes: Readings of all pages at most.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: An argument is below 1.
+            ZillizError: A page can't be had.
+            RuntimeError: The client is not open.
+        """
+        check_count("page_size", page_size)
+        check_count("concurrency", concurrency)
+        check_count("max_passes", max_passes)
+        return await self._read_snapshot(page_size, concurrency, max_passes)
+
+    def watch_clusters(
+        self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
+    ) -> ClusterWatcher:
+        """Give what changes in the listing, as it changes, until it is closed or the key is refused.
+
+        Store the watcher's `snapshot` and pass it as `since`, and a restarted service goes on without a gap or a
+        repeat. A cluster that is created and deleted between two readings is not seen.
+
+        Args:
+            interval: Seconds from the start of one reading to the start of the next, give or take a twentieth.
+            since: What is known already. None tells every cluster of the first reading as `added`.
+            confirmations: Consistent readings in a row that must miss a cluster before it is told as `removed`. An
+                empty answer can be an incident, or a key whose rights were cut for a minute.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: An argument is out of range.
+
+        Iterating raises:
+            AuthenticationError: The key is refused. Other failures are outlived and told to the log.
+            ConfigurationError: The key callable gave something that is no key.
+            RuntimeError: The client is not open, the watcher was closed, or a second task is reading it.
+        """
+        check_seconds("interval", interval)
+        check_count("confirmations", confirmations)
+        if since is not None and not isinstance(since, Snapshot):
+            raise TypeError(f"since must be a Snapshot or None, not {type(since).__name__}")
+        return ClusterWatcher(
+            self._watch_snapshot,
+            self._sleep,
+            name=self._base_url,
+            interval=interval,
+            since=since,
+            confirmations=confirmations,
+        )
+
+    async def _read_snapshot(
+        self, page_size: int, concurrency: int, max_passes: int, *interrupts: Interrupt
+    ) -> Snapshot:
+        async def get_page(page: int, size: int, *more: Interrupt) -> ClusterPage:
+            return await self._get_page(page, size, *interrupts, *more)
+
+        walk = Walk[Cluster](
+            page_size=page_size,
+            key=attrgetter("cluster_id"),
+            window=concurrency,
+            verify=True,
+            require_count=False,
+            max_passes=max_passes,
+        )
+        reader = SnapshotReader(
+            get_page, walk, page_size=page_size, concurrency=concurrency, url=self._url, tasks=self._tasks
+        )
+        return await reader.read()
+
+    async def _watch_snapshot(self, interrupt: Interrupt) -> Snapshot:
+        return await self._read_snapshot(*_WATCH_READING, interrupt)
+
+    async def _sleep(self, seconds: float, interrupt: Interrupt) -> None:
+        self._bind()
+        await sleep(seconds, self._interrupt, interrupt)
+
+    async def _get_page(self, page: int, page_size: int, *interrupts: Interrupt) -> ClusterPage:
+        self._bind()
+        return await self._fetcher.fetch(page, page_size, self._interrupt, *interrupts)
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("the client belongs to another event loop; make one client for each loop")

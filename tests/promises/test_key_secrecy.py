@@ -1,0 +1,374 @@
+"""No error, log, warning or repr holds the key: not in any of its texts, nor in a local of any frame it refers to."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import pickle
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import aiohttp
+import pytest
+
+from aiozilliz import APIError, ConfigurationError, RetryPolicy, ZillizClient, ZillizError
+from tests.promises.failures import FAILURES, MAX_BYTES, Failure, answer, reset
+from tests.promises.listing_server import QUICK, Listing, names, quick_client, read
+from tests.wire_server import Exchange, WireServer, response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+KEY = "canaryKey9d8f7e6c5b4a3928"
+
+
+def inside(value: Any) -> Iterator[Any]:
+    """Give what a value holds: items and attributes."""
+    kind = cast("type[object]", type(value))
+    if issubclass(kind, Mapping):
+        yield from value.keys()
+        yield from value.values()
+    elif issubclass(kind, list | tuple | set | frozenset):
+        yield from value
+    yield from getattr(value, "__dict__", {}).values()
+    for base in kind.__mro__:
+        for name in getattr(base, "__slots__", ()):
+            if hasattr(value, name):
+                yield getattr(value, name)
+
+
+def shown(value: Any, depth: int = 2) -> Iterator[str]:
+    """Give the `repr` of a value and of what it holds, so many levels deep."""
+    with suppress(AttributeError):  # half made, as in the frames of a copy that failed
+        yield repr(value)
+    if depth:
+        for part in inside(value):
+            yield from shown(part, depth - 1)
+
+
+def locals_of(traceback: TracebackType | None, depth: int = 2) -> Iterator[tuple[str, str]]:
+    """Give what the frames of a traceback hold, those of the tests aside."""
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if "/tests/" not in frame.f_code.co_filename:
+            for name, value in frame.f_locals.items():
+                for text in shown(value, depth):
+                    yield f"{name} in {frame.f_code.co_qualname}", text
+        traceback = traceback.tb_next
+
+
+def traces(error: BaseException, *, frames: bool = True) -> Iterator[tuple[str, str]]:
+    """Give all texts that an error, or what it refers to, shows: where, and the text."""
+    yield "str", str(error)
+    yield "repr", repr(error)
+    yield from (("args", text) for text in shown(error.args))
+    yield from (("vars", text) for text in shown(vars(error)))
+    yield "notes", repr(getattr(error, "__notes__", None))
+    if isinstance(error, ZillizError):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            yield "pickle", repr(pickle.dumps(error, protocol))
+        yield from (("copy", text) for text in shown(vars(copy.deepcopy(error))))
+        assert error.__cause__ is None
+        assert error.__context__ is None
+    if frames:
+        yield from locals_of(error.__traceback__)
+    for other in (error.__cause__, error.__context__):
+        if other is not None:
+            yield from traces(other, frames=frames)
+
+
+def assert_silent(error: BaseException, *, frames: bool = True) -> None:
+    leaks = {where for where, text in traces(error, frames=frames) if KEY in text}
+    assert not leaks, leaks
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
+    for record in caplog.records:
+        yield record.getMessage()
+        yield repr(vars(record))
+
+
+@pytest.fixture
+def everything_logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """All loggers at their most talkative."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("asyncio", "aiohttp", "aiohttp.client", "aiozilliz", "stamina"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    return caplog
+
+
+async def fail_in_each_way(client: ZillizClient) -> list[BaseException]:
+    calls = [
+        client.list_clusters(),
+        read(client.iter_clusters()),
+        read(client.iter_clusters(concurrency=3, verify=True)),
+        anext(client.iter_pages()),
+    ]
+    results = [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
+    errors = [result for result in results if isinstance(result, BaseException)]
+    assert len(errors) == len(results)
+    return errors
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=str)
+async def test_no_failure_tells_the_key(
+    failure: Failure, everything_logged: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    async with (
+        WireServer(failure.fail) as server,
+        quick_client(server.url, KEY, max_response_bytes=MAX_BYTES) as client,
+    ):
+        for error in await fail_in_each_way(client):
+            assert isinstance(error, ZillizError)
+            assert_silent(error)
+        assert all(request.get("authorization") == [f"Bearer {KEY}"] for request in server.requests)
+    assert not [text for text in logged(everything_logged) if KEY in text]
+    assert not [warning for warning in recwarn if KEY in str(warning.message)]
+
+
+@pytest.mark.parametrize("given", ["plain", "async", "rotated"])
+async def test_a_callable_s_key_is_not_told_either(given: str) -> None:
+    keys = iter([f"{KEY}{n}" for n in range(1000)])
+
+    async def ask() -> str:
+        return KEY
+
+    api_key: Any = {"plain": lambda: KEY, "async": ask, "rotated": lambda: next(keys)}[given]
+    refuse = answer(lambda told: {"code": 21119, "message": told}, status=401)
+    for fail in (refuse, reset, answer(lambda told: told.encode())):
+        async with WireServer(fail) as server, quick_client(server.url, api_key) as client:
+            for error in await fail_in_each_way(client):
+                assert isinstance(error, ZillizError)
+                assert_silent(error)
+
+
+@pytest.mark.parametrize(
+    "bad", [f"{KEY}\n", f" {KEY}", f"{KEY}\x00", f"{KEY}é", [KEY], {KEY: KEY}, KEY.encode()]
+)
+async def test_a_callable_s_bad_key_is_not_told(
+    bad: Any, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    async with WireServer() as server, quick_client(server.url, lambda: bad) as client:
+        for error in await fail_in_each_way(client):
+            assert isinstance(error, ConfigurationError)
+            assert_silent(error)
+        assert server.requests == []
+    assert not [text for text in logged(everything_logged) if KEY in text]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"api_key": f"{KEY}\n"},
+        {"api_key": f"Bearer {KEY}"},
+        {"api_key": f"{KEY}\x7f"},
+        {"api_key": f"{KEY}ü"},
+        {"api_key": KEY.encode()},
+        {"api_key": [KEY]},
+        {"api_key": KEY, "base_url": f"https://{KEY}@api.example"},
+        {"api_key": KEY, "base_url": f"https://user:{KEY}@api.example"},
+        {"api_key": KEY, "base_url": f"https://api.example/?key={KEY}"},
+        {"api_key": KEY, "base_url": f"https://api.example/#{KEY}"},
+        {"api_key": KEY, "base_url": f"http://api.example/{KEY}"},
+        {"api_key": KEY, "base_url": KEY},
+        {"api_key": KEY, "base_url": 7},
+        {"api_key": KEY, "timeout": KEY},
+        {"api_key": KEY, "session": KEY},
+        {"api_key": KEY, "retry": KEY},
+        {"api_key": KEY, "limiter": KEY},
+        {"api_key": KEY, "max_response_bytes": KEY},
+    ],
+    ids=repr,
+)
+def test_a_refused_argument_is_not_repeated(arguments: dict[str, Any]) -> None:
+    with pytest.raises((ConfigurationError, TypeError)) as raised:
+        ZillizClient(**arguments)
+    assert_silent(raised.value, frames=False)  # whoever passes the key has it in the frames of that call
+
+
+MISUSES: dict[str, Callable[[Any], Any]] = {
+    "no pages": lambda client: client.iter_clusters(page_size=0),
+    "no flag": lambda client: client.iter_clusters(verify=1),
+    "a text": lambda client: client.iter_pages(start_page="1"),
+    "pickled": pickle.dumps,
+    "copied": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("misuse", MISUSES)
+def test_misuse_of_a_client_does_not_tell_the_key(misuse: str) -> None:
+    client = ZillizClient(KEY)
+    with pytest.raises((TypeError, ValueError)) as raised:
+        MISUSES[misuse](client)
+    assert_silent(raised.value)
+
+
+async def test_misuse_of_its_life_does_not_tell_the_key() -> None:
+    client = ZillizClient(KEY, base_url="http://127.0.0.1:9", retry=QUICK)
+    errors = await fail_in_each_way(client)
+    async with client:
+        with pytest.raises(RuntimeError) as raised:
+            await client.__aenter__()
+        errors.append(raised.value)
+    errors += await fail_in_each_way(client)
+    for error in errors:
+        assert isinstance(error, RuntimeError)
+        assert_silent(error)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_what_is_ended_early_does_not_tell_the_key(concurrency: int) -> None:
+    async with (
+        WireServer(lambda exchange: exchange.silence()) as server,
+        quick_client(server.url, KEY) as client,
+    ):
+        for end in ("aclose", "client"):
+            clusters = client.iter_clusters(concurrency=concurrency)
+            before = len(server.requests)
+            reading = asyncio.create_task(read(clusters))
+            await server.received(before + 1)
+            with pytest.raises(RuntimeError) as refused:
+                await anext(clusters)
+            assert_silent(refused.value)
+            await (clusters if end == "aclose" else client).aclose()
+            with pytest.raises(RuntimeError) as ended:
+                await reading
+            assert_silent(ended.value)
+
+
+async def test_a_timeout_around_a_call_shows_no_local_with_the_key() -> None:
+    async with (
+        WireServer(lambda exchange: exchange.silence()) as server,
+        quick_client(server.url, KEY) as client,
+    ):
+        for call in (client.list_clusters, client.iter_clusters().__anext__, client.iter_pages().__anext__):
+            before = len(server.requests)
+            scope = asyncio.timeout(None)
+
+            async def run(call: Any = call, scope: asyncio.Timeout = scope) -> None:
+                async with scope:
+                    await call()
+
+            running = asyncio.create_task(run())
+            await server.received(before + 1)
+            scope.reschedule(0.0)
+            with pytest.raises(TimeoutError) as raised:
+                await running
+            cause = raised.value.__cause__
+            assert isinstance(cause, asyncio.CancelledError)
+            # Its frames are the HTTP library's as well, whose objects hold the headers; no `repr` shows them.
+            assert not [where for where, text in locals_of(cause.__traceback__, depth=0) if KEY in text]
+
+
+async def test_the_deadline_s_error_does_not_tell_the_key() -> None:
+    for options in ({"retry": RetryPolicy(deadline=0.02)}, {"timeout": 0.01}):
+        async with (
+            WireServer(lambda exchange: exchange.silence()) as server,
+            quick_client(server.url, KEY, **options) as client,
+        ):
+            with pytest.raises(ZillizError) as raised:
+                await client.list_clusters()
+            assert_silent(raised.value)
+
+
+async def test_an_incomplete_listing_s_error_does_not_tell_the_key() -> None:
+    listing = Listing(names(9), count="over")
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(listing(exchange.request.page, 3))
+
+    async with WireServer(script) as server, quick_client(server.url, KEY) as client:
+        for concurrency in (1, 3):
+            _, end = await read(client.iter_clusters(page_size=3, concurrency=concurrency))
+            assert end is not None
+            assert_silent(end)
+
+
+async def test_nothing_shows_the_key_while_all_goes_well(everything_logged: pytest.LogCaptureFixture) -> None:
+    listing = Listing(names(9))
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(listing(exchange.request.page, 3))
+
+    async with (
+        WireServer(script) as server,
+        aiohttp.ClientSession() as session,
+        quick_client(server.url, KEY) as client,
+        quick_client(server.url, KEY, session=session) as borrower,
+    ):
+        for each in (client, borrower):
+            clusters, pages = each.iter_clusters(page_size=3, concurrency=3), each.iter_pages(page_size=3)
+            await anext(clusters)
+            await anext(pages)
+            for value in (each, clusters, pages, asyncio.all_tasks()):
+                assert not [text for text in shown(value, 3) if KEY in text]
+            await read(clusters)
+        assert not [text for text in shown(session, 3) if KEY in text]
+        assert KEY not in repr(dict(session.headers))
+    assert not [text for text in logged(everything_logged) if KEY in text]
+
+
+async def test_asyncio_s_debug_output_does_not_tell_the_key(
+    everything_logged: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    listing = Listing(names(9))
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.number == 2:
+            await reset(exchange)
+        else:
+            await exchange.send(listing(exchange.request.page, 3))
+
+    async with WireServer(script) as server:
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0.0  # tells of every callback
+        try:
+            async with quick_client(server.url, KEY) as client:
+                await read(client.iter_clusters(page_size=3, concurrency=3))
+        finally:
+            loop.set_debug(False)
+    told = [record.getMessage() for record in everything_logged.records if record.name == "asyncio"]
+    assert told
+    assert not [text for text in told if KEY in text and "tests" not in text]
+
+
+@pytest.mark.parametrize("where", ["message", "request id", "cluster id", "redirect"])
+async def test_a_key_that_a_quoted_text_is_cut_in_is_hidden_as_well(where: str) -> None:
+    for length in range(20, 520, 10):
+        fill = "x" * length
+        body: Any = b""
+        if where == "message":
+            body = {"code": 400, "message": fill + KEY}
+        elif where == "cluster id":
+            body = {"code": 0, "data": [{"clusterId": fill + KEY, "cuSize": "wrong"}]}
+        headers = {
+            "request id": ("requestid", fill + KEY),
+            "redirect": ("Location", f"https://a.example/{fill}{KEY}"),
+        }
+        status = {"cluster id": 200, "redirect": 301}.get(where, 400)
+        reply = response(body, status=status, headers=[headers[where]] if where in headers else [])
+
+        async def script(exchange: Exchange, reply: bytes = reply) -> None:
+            await exchange.send(reply)
+
+        async with WireServer(script) as server, quick_client(server.url, KEY) as client:
+            with pytest.raises(ZillizError) as raised:
+                await client.list_clusters()
+        for _, text in traces(raised.value):
+            assert KEY[:10] not in text
+
+
+def test_the_search_finds_what_it_is_for() -> None:
+    error = APIError(f"refused {KEY}", status=400)
+    with pytest.raises(AssertionError, match="str"):
+        assert_silent(error)
+
+    class Holder:
+        def __init__(self) -> None:
+            self.headers = {"Authorization": [KEY]}
+
+    assert any(KEY in text for text in shown(Holder()))
