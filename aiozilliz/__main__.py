@@ -1,0 +1,10 @@
+"""`python -m aiozilliz` is the command `aiozilliz`."""
+
+from __future__ import annotations
+
+import sys
+
+from aiozilliz.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The command line `aiozilliz`: where it begins, and what it says where its extra is missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_EXTRA = {"click", "rich"}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: What stands after the command's name; None takes it from the process.
+
+    Returns:
+        The exit status: 0 all, 1 failed, 2 wrong usage or set-up, 3 key refused, 130 interrupted.
+    """
+    try:
+        # Here, so that a missing extra can be told in words.
+        from aiozilliz.cli._commands import group  # noqa: PLC0415
+        from aiozilliz.cli._run import run  # noqa: PLC0415
+
+        return run(group, sys.argv[1:] if args is None else args)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        sys.stderr.write(
+            f"aiozilliz: the command line needs {missing}, which is not installed. "
+            "Install it with: pip install 'aiozilliz[cli]'\n"
+        )
+        return 1
+    except KeyboardInterrupt:
+        return 130
