@@ -1,0 +1,74 @@
+"""Fifty pages of a service that takes 50 ms for each: how near prefetching comes to what the round trips allow."""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from aiozilliz import ZillizClient
+from benchmarks.peers import BareConnection, aiohttp_gather
+from benchmarks.report import Row, make_row
+from benchmarks.stand import Loop, Server, alternate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGES = 50
+LATENCY = 0.05
+
+
+def run(rounds: int | None) -> Iterator[Row]:
+    """Measure with few and with many requests in flight."""
+    for concurrency in (8, PAGES - 1):
+        yield from _prefetch(concurrency, rounds or 5)
+
+
+def _prefetch(concurrency: int, rounds: int) -> Iterator[Row]:
+    trips = 1 + ceil((PAGES - 1) / concurrency)
+    with Server(records=PAGES * 100, latency=LATENCY) as server, Loop() as loop:
+        client = loop.enter(lambda: ZillizClient("any-key", base_url=server.url, limiter=None))
+        session = loop.enter(aiohttp.ClientSession)
+        bare = loop.enter(lambda: BareConnection(server.port))
+        aiozilliz = loop.work(_walk_clusters, client, concurrency)
+        gather = loop.work(_gather, session, server.url, concurrency)
+        assert aiozilliz() == gather() == PAGES * 100
+        server.stats()
+        aiozilliz()
+        seen = server.stats()
+        times = alternate(
+            {
+                "aiozilliz": aiozilliz,
+                "gather": gather,
+                "copy": loop.work(_gather, session, server.url, concurrency),
+                "trips": loop.work(_make_trips, bare, trips),
+            },
+            rounds,
+            at_most=15.0,
+        ).wall
+    name = f"{PAGES} pages at {LATENCY * 1000:.0f} ms, {concurrency} at once"
+    note = f"{seen['requests']} requests, {seen['most_in_flight']} at once at most"
+    yield make_row(
+        name, "aiozilliz", f"{trips} bare round trips", times.ratio("aiozilliz", "trips"), note=note
+    )
+    yield make_row(name, "aiozilliz", "aiohttp, gather + semaphore", times.ratio("aiozilliz", "gather"))
+    yield make_row(name, "control", "the same again", times.ratio("copy", "gather"), control=True)
+
+
+async def _walk_clusters(client: ZillizClient, concurrency: int) -> int:
+    received = 0
+    async for cluster in client.iter_clusters(concurrency=concurrency):
+        assert cluster.cluster_id
+        received += 1
+    return received
+
+
+async def _gather(session: aiohttp.ClientSession, url: str, concurrency: int) -> int:
+    return await aiohttp_gather(session, url, 100, asyncio.Semaphore(concurrency))
+
+
+async def _make_trips(connection: BareConnection, number: int) -> None:
+    for _ in range(number):
+        await connection.get(1, 100)

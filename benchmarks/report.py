@@ -1,0 +1,158 @@
+"""The rows that are measured, and the table and JSON that are made of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from attrs import asdict, frozen
+
+from benchmarks.stand import CLIENT_CORE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.stand import Ratio
+
+CONTROL_BOUND: Final = 0.02
+"""How far a control may be from 1."""
+
+_PACKAGES: Final = ("aiozilliz", "aiohttp", "orjson", "attrs", "stamina", "aiolimiter")
+
+
+@frozen
+class Row:
+    """One line of the table.
+
+    Attributes:
+        work: What was done.
+        subject: Who did it, and `value` how much it took, in `unit`.
+        peer: What it is held against, and `peer_value` how much that took.
+        ratio: `value` to `peer_value`, below 1 is better.
+        spread: Half the distance between the quartiles of the rounds' ratios.
+        rounds: How many there were.
+        note: What else was seen.
+        control: Whether both are the same work, so that the ratio shows how exact the others are.
+    """
+
+    work: str
+    subject: str
+    value: float
+    peer: str
+    peer_value: float
+    ratio: float
+    spread: float
+    rounds: int
+    unit: str
+    note: str
+    control: bool
+
+
+def make_row(
+    work: str,
+    subject: str,
+    peer: str,
+    ratio: Ratio,
+    *,
+    unit: str = "ms",
+    scale: float = 1000.0,
+    note: str = "",
+    control: bool = False,
+) -> Row:
+    """Make a row of a comparison.
+
+    Args:
+        work: What was done.
+        subject: Who did it.
+        peer: What it is held against.
+        ratio: The comparison.
+        unit: What the values are told in.
+        scale: Factor from the comparison's values to that unit.
+        note: What else was seen.
+        control: Whether both are the same work.
+    """
+    return Row(
+        work,
+        subject,
+        ratio.subject * scale,
+        peer,
+        ratio.peer * scale,
+        ratio.value,
+        ratio.spread,
+        ratio.rounds,
+        unit,
+        note,
+        control,
+    )
+
+
+def describe_machine() -> str:
+    """Name Python, the packages and the processor."""
+    cores = f"{os.cpu_count()} cores, " + ("one for the client" if CLIENT_CORE is not None else "not pinned")
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return f"{platform.python_implementation()} {platform.python_version()}, {_processor()} ({cores}); {packages}"
+
+
+def to_markdown(rows: Sequence[Row], seconds: float) -> str:
+    """Give the table, and below it what it was made on and whether the controls hold."""
+    cells = [
+        ("work", "who", "took", "against", "took", "ratio", "±", "rounds", "seen"),
+        *(
+            (
+                row.work,
+                f"*{row.subject}*" if row.control else row.subject,
+                _measure(row.value, row.unit),
+                row.peer,
+                _measure(row.peer_value, row.unit),
+                f"*{row.ratio:.3f}*" if row.control else f"**{row.ratio:.2f}**",
+                f"{row.spread:.2f}",
+                str(row.rounds),
+                row.note,
+            )
+            for row in rows
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join([*lines, "", f"{describe_machine()}. {seconds:.0f} s in all.", judge_controls(rows)])
+
+
+def judge_controls(rows: Sequence[Row]) -> str:
+    """Say whether two copies of one work came out alike."""
+    controls = [abs(row.ratio - 1) for row in rows if row.control]
+    if not controls:
+        return "No control was run."
+    worst = max(controls)
+    verdict = "the ratios can be used" if worst <= CONTROL_BOUND else "the machine was busy: run it again"
+    return f"Two copies of one work differed by {worst:.1%} at most: {verdict}."
+
+
+def to_json(rows: Sequence[Row], seconds: float) -> str:
+    """Give the same as JSON."""
+    content = {
+        "machine": describe_machine(),
+        "seconds": seconds,
+        "controls": judge_controls(rows),
+        "rows": [asdict(row) for row in rows],
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
+
+
+def _measure(value: float, unit: str) -> str:
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123  # no path, a kernel's answer
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
