@@ -15,11 +15,14 @@ PACKAGE = Path(aiozilliz.__file__).parent
 
 # Module to the modules right below it. What lies below those it may import too: imports go down only.
 BELOW: dict[str, set[str]] = {
-    "_inventory": {"_client", "_report"},
+    "_inventory": {"_scheduling", "_client", "_report", "_accounts"},
+    "_scheduling": {"_walking", "_pager", "_accounts"},
+    "_accounts": {"_credentials"},
     "_client": {"_watch", "_reading", "_fetch", "_snapshots", "_config"},
     "_watch": {"_tracker", "_pager"},
     "_reading": {"_iterators", "_snapshots"},
-    "_iterators": {"_pagination", "_models", "_pager"},
+    "_iterators": {"_walking", "_pager"},
+    "_walking": {"_pagination", "_models", "_interrupt"},
     "_fetch": {"_transport", "_wire", "_retry", "_limiter", "_interrupt"},
     "_transport": {"_wire", "_credentials"},
     "_wire": {"_models", "_config", "_json"},
