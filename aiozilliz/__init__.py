@@ -12,8 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aiozilliz._accounts import Account as Account, load_accounts as load_accounts
     from aiozilliz._client import ZillizClient as ZillizClient
     from aiozilliz._config import CHINA as CHINA, GLOBAL as GLOBAL
+    from aiozilliz._credentials import cli_base_url as cli_base_url
     from aiozilliz._errors import (
         APIError as APIError,
         AuthenticationError as AuthenticationError,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
         TransportError as TransportError,
         ZillizError as ZillizError,
     )
+    from aiozilliz._inventory import Inventory as Inventory
+    from aiozilliz._inventory_watch import InventoryWatcher as InventoryWatcher
     from aiozilliz._iterators import ClusterIterator as ClusterIterator, PageIterator as PageIterator
     from aiozilliz._models import (
         Cluster as Cluster,
@@ -35,7 +39,9 @@ if TYPE_CHECKING:
         CuType as CuType,
         Plan as Plan,
     )
+    from aiozilliz._report import InventoryChanges as InventoryChanges, InventoryReport as InventoryReport
     from aiozilliz._retry import RetryPolicy as RetryPolicy
+    from aiozilliz._scheduling import InventoryIterator as InventoryIterator
     from aiozilliz._snapshots import (
         Changes as Changes,
         ClusterEvent as ClusterEvent,
@@ -48,8 +54,10 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "_accounts": ("Account", "load_accounts"),
     "_client": ("ZillizClient",),
     "_config": ("CHINA", "GLOBAL"),
+    "_credentials": ("cli_base_url",),
     "_errors": (
         "APIError",
         "AuthenticationError",
@@ -63,9 +71,13 @@ _HOMES = {
         "TransportError",
         "ZillizError",
     ),
+    "_inventory": ("Inventory",),
+    "_inventory_watch": ("InventoryWatcher",),
     "_iterators": ("ClusterIterator", "PageIterator"),
     "_models": ("Cluster", "ClusterPage", "ClusterStatus", "CuType", "Plan"),
+    "_report": ("InventoryChanges", "InventoryReport"),
     "_retry": ("RetryPolicy",),
+    "_scheduling": ("InventoryIterator",),
     "_snapshots": ("Changes", "ClusterEvent", "EventKind", "Modification", "Snapshot"),
     "_watch": ("ClusterWatcher",),
 }
@@ -75,6 +87,7 @@ __all__ = [
     "CHINA",
     "GLOBAL",
     "APIError",
+    "Account",
     "AuthenticationError",
     "Changes",
     "Cluster",
@@ -88,7 +101,12 @@ __all__ = [
     "DecodeError",
     "EventKind",
     "IncompleteListingError",
+    "Inventory",
+    "InventoryChanges",
     "InventoryError",
+    "InventoryIterator",
+    "InventoryReport",
+    "InventoryWatcher",
     "Modification",
     "PageIterator",
     "Plan",
@@ -100,6 +118,8 @@ __all__ = [
     "TransportError",
     "ZillizClient",
     "ZillizError",
+    "cli_base_url",
+    "load_accounts",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 
@@ -25,6 +25,7 @@ from aiozilliz._watch import ClusterWatcher
 from aiozilliz._wire import PATH
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import TracebackType
 
 
@@ -63,8 +64,9 @@ class ZillizClient:
             reads `.netrc`.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
         retry: How often and how long one page is tried.
-        limiter: An async context manager that is entered once for each attempt and held while it is in flight. Many
-            clients can share one. The default keeps the service's limit of 20 requests a second, as the service counts
+        limiter: An async context manager that is entered once for each attempt and held while it is in flight (and
+            left without an attempt where a `Retry-After` came while it was waited for, so that a pause holds nobody
+            else's place). Many clients can share one. The default keeps the service's limit of 20 requests a second, as the service counts
             (docs.zilliz.com.cn, List Clusters V2), for this client. None is no limit.
         max_response_bytes: Bound on the body of an answer, as decompressed.
 
@@ -85,6 +87,8 @@ class ZillizClient:
         limiter: AbstractAsyncContextManager[object] | _DefaultLimiter | None = _DEFAULT_LIMITER,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
+        self._base_url = ""  # a refused argument's traceback shows this object
+        self._interrupt = Interrupt()
         key, site = find_key(api_key, read_site=base_url is None)
         del api_key  # a later error's traceback refers to this frame
         if session is not None and not isinstance(session, aiohttp.ClientSession):
@@ -107,7 +111,6 @@ class ZillizClient:
             policy=retry,
             max_response_bytes=max_response_bytes,
         )
-        self._interrupt = Interrupt()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[ClusterPage]] = set()
 
@@ -140,7 +143,9 @@ class ZillizClient:
             await asyncio.wait(tasks)
         await self._transport.close()
 
-    async def list_clusters(self, *, current_page: int = 1, page_size: int = 100) -> ClusterPage:
+    def list_clusters(
+        self, *, current_page: int = 1, page_size: int = 100
+    ) -> Coroutine[Any, Any, ClusterPage]:
         """Give one page. Most users want `iter_clusters`: one page is seldom the whole list.
 
         Args:
@@ -155,7 +160,7 @@ class ZillizClient:
         """
         check_count("current_page", current_page)
         check_count("page_size", page_size)
-        return await self._get_page(current_page, page_size)
+        return self._get_page(current_page, page_size)
 
     def iter_pages(self, *, page_size: int = 100, start_page: int = 1) -> PageIterator:
         """Give the pages as they come, one request after another.
@@ -223,7 +228,9 @@ class ZillizClient:
             tasks=self._tasks,
         )
 
-    async def snapshot(self, *, page_size: int = 100, concurrency: int = 4, max_passes: int = 5) -> Snapshot:
+    def snapshot(
+        self, *, page_size: int = 100, concurrency: int = 4, max_passes: int = 5
+    ) -> Coroutine[Any, Any, Snapshot]:
         """Give the whole listing as it was at one moment, in as few requests as can prove it.
 
         Where the proof does not come, because the list keeps changing or the service gives no `count`, the snapshot
@@ -243,7 +250,7 @@ class ZillizClient:
         check_count("page_size", page_size)
         check_count("concurrency", concurrency)
         check_count("max_passes", max_passes)
-        return await self._read_snapshot(page_size, concurrency, max_passes)
+        return self._read_snapshot(page_size, concurrency, max_passes)
 
     def watch_clusters(
         self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2

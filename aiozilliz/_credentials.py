@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import inspect
 import os
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn, TypeAlias, cast
@@ -52,12 +53,12 @@ class Secret:
     def redact(self, text: str) -> str:
         """Give `text` without the key, should it contain it (a service may echo what it was sent).
 
-        A text that was cut, and so ends in an ellipsis, may end within the key; what it has of it goes as well. A key
-        of less than 6 characters, as in tests, occurs everywhere and is left.
+        A text that was cut, and so ends in an ellipsis, may end within the key; what it has of it goes as well. Of
+        a key of less than 6 characters, as in tests, only whole words are taken: its letters occur everywhere.
         """
         length = len(self.reveal())
         if length < _SHORTEST_REDACTED:
-            return text
+            return re.sub(rf"(?<![0-9A-Za-z]){re.escape(self.reveal())}(?![0-9A-Za-z])", _HIDDEN, text)
         text = text.replace(self.reveal(), _HIDDEN)
         if "…" in text:  # a text that was cut to a length may end within the key
             for shown in range(length - 1, _SHORTEST_REDACTED - 1, -1):
@@ -166,7 +167,13 @@ def cli_folder() -> Path:
 
 
 def cli_base_url() -> str | None:
-    """Give the base URL in the official command-line client's `config` file, or None where it names none."""
+    """Give the base URL in the official command-line client's `config` file, or None where it names none.
+
+    A client that takes its key from that client's files uses it by itself.
+
+    Raises:
+        ConfigurationError: The file can't be read, or its base URL can't be used.
+    """
     path = cli_folder() / "config"
     config = read_ini(path)
     base_url = config.get("default", "base_url", fallback="") if config is not None else ""

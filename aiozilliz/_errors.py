@@ -135,7 +135,13 @@ class TransportError(ZillizError):
 
 
 class ResponseError(ZillizError):
-    """An answer arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect."""
+    """An answer arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect.
+
+    Attributes:
+        retry_after: Seconds after which the service wants to be asked again, or None.
+    """
+
+    retry_after: float | None = None
 
 
 class DecodeError(ResponseError):

@@ -17,6 +17,7 @@ from aiozilliz._retry import RetryPolicy, retry_after, spread, wait_before_retry
 from aiozilliz._wire import page_url, read_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from aiozilliz._credentials import KeySource, Secret
@@ -31,6 +32,7 @@ _THE_NEXT_ATTEMPT = "the next attempt"
 _THE_PAUSE = "the pause that the service asked for (Retry-After)"
 _THE_LIMITER = "the limiter"
 _THE_CALLABLE = "the api_key callable"
+_A_PLACE = "a place among the requests in flight"
 
 
 class _NoTimeLeftError(Exception):
@@ -47,6 +49,8 @@ class PageFetcher:
         limiter: Entered once for each attempt and held while it is in flight; None is no limit.
         policy: Attempts, waits and the deadline.
         max_response_bytes: The transport's bound, to be named in an error.
+        places: Entered inside the limiter and held while an attempt is in flight: a bound over several fetchers. While
+            an attempt waits for a place the deadline stands still, so that nobody fails for the others' sake.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class PageFetcher:
         limiter: AbstractAsyncContextManager[object] | None,
         policy: RetryPolicy,
         max_response_bytes: int,
+        places: asyncio.Semaphore | None = None,
     ) -> None:
         self.base_url = base_url
         self.key = key
@@ -65,24 +70,33 @@ class PageFetcher:
         self.limiter = limiter
         self.policy = policy
         self.max_response_bytes = max_response_bytes
+        self.places = places
         self.hold_back = HoldBack()
 
-    async def fetch(self, page: int, page_size: int, *interrupts: Interrupt) -> ClusterPage:
+    async def fetch(
+        self,
+        page: int,
+        page_size: int,
+        *interrupts: Interrupt,
+        on_idle: Callable[[bool], None] | None = None,
+    ) -> ClusterPage:
         """Give one page.
 
         Args:
             page: Page number, 1-based.
             page_size: Records to ask for.
             interrupts: Each ends the request early.
+            on_idle: Is told, in the task of this call, when it begins to wait for anything but a place or an answer,
+                and when that is over.
 
         Raises:
             ZillizError: The page can't be had; the error says what was asked, how often and for how long.
             RuntimeError: An interrupt was fired, or there is no open session.
         """
         self._check(interrupts)
-        call = _Call(self, page, page_size)
+        call = _Call(self, page, page_size, on_idle)
         failure: ZillizError
-        scope = asyncio.timeout_at(call.deadline)
+        scope = call.scope
         try:
             async with scope:
                 with ExitStack() as covered:
@@ -117,6 +131,7 @@ class _Call:
         "_fetcher",
         "_last",
         "_loop",
+        "_on_idle",
         "_page",
         "_page_size",
         "_rotated",
@@ -125,16 +140,25 @@ class _Call:
         "_url",
         "_waiting_for",
         "deadline",
+        "scope",
     )
 
-    def __init__(self, fetcher: PageFetcher, page: int, page_size: int) -> None:
+    def __init__(
+        self,
+        fetcher: PageFetcher,
+        page: int,
+        page_size: int,
+        on_idle: Callable[[bool], None] | None,
+    ) -> None:
         self._fetcher = fetcher
+        self._on_idle = on_idle
         self._page = page
         self._page_size = page_size
         self._url = page_url(fetcher.base_url, page, page_size)
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self.deadline = self._started + fetcher.policy.deadline
+        self.scope = asyncio.timeout_at(self.deadline)
         self._attempts = 0
         self._rotated = False
         self._waiting_for = _AN_ANSWER
@@ -167,7 +191,7 @@ class _Call:
         return await self._attempt()
 
     def _decide(self, error: Exception) -> bool | float:
-        self._waiting_for = _THE_NEXT_ATTEMPT
+        self._wait_for(_THE_NEXT_ATTEMPT)
         return wait_before_retry(
             error,
             first=self._attempts == 1,
@@ -194,24 +218,65 @@ class _Call:
         key = self._fetcher.key
         if key.fixed is not None:
             return key.fixed
-        self._waiting_for = _THE_CALLABLE
-        return await key.get()
+        self._wait_for(_THE_CALLABLE)
+        secret = await key.get()
+        self._check_time()
+        return secret
 
     async def _request(self, secret: Secret) -> ClusterPage:
         limiter = self._fetcher.limiter
         while True:
             await self._sit_out_the_pause()
             if limiter is None:
-                return await self._send(secret)
-            self._waiting_for = _THE_LIMITER
-            async with limiter:
-                if self._pause() > 0:
-                    continue  # a Retry-After came while this one queued: the place goes to somebody else
-                return await self._send(secret)
-            raise RuntimeError("the limiter has swallowed an exception")
+                answer = await self._send_in_place(secret)
+            else:
+                self._wait_for(_THE_LIMITER)
+                answered = False
+                async with limiter:
+                    self._check_time()
+                    answer = await self._send_in_place(secret)
+                    answered = True
+                    self._wait_for(_THE_LIMITER)
+                if not answered:
+                    raise RuntimeError("the limiter has swallowed an exception")
+            if answer is not None:
+                return answer
+
+    def _check_time(self) -> None:
+        # The deadline's cancellation comes once; a callable or a limiter of the user's may have swallowed it.
+        if self._time_left() <= 0:
+            raise _NoTimeLeftError
+
+    async def _send_in_place(self, secret: Secret) -> ClusterPage | None:
+        """Send, or give None where a Retry-After came while this one queued: the place goes to somebody else."""
+        places = self._fetcher.places
+        if places is None:
+            return await self._send(secret) if self._pause() == 0 else None
+        await self._take_place(places)
+        try:
+            return await self._send(secret) if self._pause() == 0 else None
+        finally:
+            places.release()
+
+    async def _take_place(self, places: asyncio.Semaphore) -> None:
+        self._wait_for(_A_PLACE, idle=False)
+        if not places.locked():
+            await places.acquire()
+            return
+        asked = self._loop.time()
+        self.scope.reschedule(None)
+        await places.acquire()
+        self.deadline += self._loop.time() - asked
+        if self.scope.when() is None:  # else an interrupt has moved it, and is about to end this
+            self.scope.reschedule(self.deadline)
+
+    def _wait_for(self, what: str, *, idle: bool = True) -> None:
+        self._waiting_for = what
+        if self._on_idle is not None:
+            self._on_idle(idle)
 
     async def _send(self, secret: Secret) -> ClusterPage:
-        self._waiting_for = _AN_ANSWER
+        self._wait_for(_AN_ANSWER, idle=False)
         self._attempts += 1
         fetcher = self._fetcher
         try:
@@ -244,7 +309,7 @@ class _Call:
 
     async def _sit_out_the_pause(self) -> None:
         while (pause := self._pause()) > 0:
-            self._waiting_for = _THE_PAUSE
+            self._wait_for(_THE_PAUSE)
             time_left = self._time_left()
             if pause >= time_left:
                 raise _NoTimeLeftError

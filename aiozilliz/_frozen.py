@@ -29,6 +29,8 @@ class FrozenDict(Mapping[str, Any]):
     _items: dict[str, Any]
 
     def __init__(self, items: Mapping[str, Any] | None = None) -> None:
+        if hasattr(self, "_items"):  # a second call
+            raise AttributeError(f"{type(self).__name__} is read-only")
         frozen: dict[str, Any] = {} if items is None else _freeze_items(items, 2)
         object.__setattr__(self, "_items", frozen)
 

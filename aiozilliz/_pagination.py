@@ -247,6 +247,11 @@ class Walk(Generic[R]):
         """Pages that have arrived and are not yet yielded."""
         return len(self._held) + len(self._ready)
 
+    @property
+    def blocked(self) -> int:
+        """Pages that have arrived and wait for one that comes first."""
+        return len(self._held)
+
     def next_decision(self, *, ask: bool = True) -> Decision[R]:
         """Say what to do now. `Done` and `GiveUp` come again for ever, once all records have been yielded.
 

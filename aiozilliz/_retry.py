@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import Attribute, field, frozen
 
 from aiozilliz._config import check_count, check_seconds
-from aiozilliz._errors import APIError, TransportError, ZillizError
+from aiozilliz._errors import APIError, ResponseError, TransportError, ZillizError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +64,9 @@ class RetryPolicy:
 
 def retry_after(error: ZillizError) -> float | None:
     """Give the seconds that the service asks to be left alone, or None where it does not."""
-    if (
-        isinstance(error, APIError)
-        and error.retryable
-        and error.retry_after is not None
-        and error.retry_after > 0
-    ):
-        return error.retry_after
-    return None
+    if not isinstance(error, (APIError, ResponseError)) or not error.retryable:
+        return None
+    return error.retry_after if error.retry_after is not None and error.retry_after > 0 else None
 
 
 def spread(policy: RetryPolicy, uniform: Callable[[float, float], float]) -> float:

@@ -79,7 +79,7 @@ class ClusterEvent:
         changed: Names of the attributes that differ; empty but for `modified`.
     """
 
-    kind: EventKind
+    kind: EventKind = field(converter=EventKind)
     cluster: Cluster
     previous: Cluster | None = None
     changed: tuple[str, ...] = ()
@@ -95,8 +95,11 @@ def to_utc(moment: datetime) -> datetime:
     """Give an aware moment in UTC.
 
     Raises:
+        TypeError: It is no `datetime`.
         ValueError: It has no time zone.
     """
+    if not isinstance(moment, datetime):
+        raise TypeError(f"taken_at must be a datetime, not {type(moment).__name__}")
     if moment.utcoffset() is None:
         raise ValueError("taken_at must be aware: give it a time zone, for instance datetime.UTC")
     return moment.astimezone(UTC)

@@ -99,16 +99,18 @@ class Transport:
         """Whether `open()` has made the session."""
         return self._owned and self._session is not None
 
-    async def open(self, shared: aiohttp.ClientSession | None = None) -> None:
-        """Make the session, where it is to be the transport's own, and read its proxy from the environment.
-
-        Args:
-            shared: A session by `make_session` to use instead; who made it closes it.
-        """
+    async def open(self) -> None:
+        """Make the session, where it is to be the transport's own, and read its proxy from the environment."""
         if self._owned:
             self._proxy = _environment_proxy(self._base_url)
-            self._shared = shared is not None
-            self._session = make_session() if shared is None else shared
+            self._session = make_session()
+
+    def share(self, session: aiohttp.ClientSession) -> None:
+        """Use a session that `make_session` made instead of one of its own; who made it closes it."""
+        if self._owned and not self._shared:
+            self._shared = True
+            self._proxy = _environment_proxy(self._base_url)
+            self._session = session
 
     async def close(self) -> None:
         """Close the session, where it is the transport's own."""

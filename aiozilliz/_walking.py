@@ -81,6 +81,11 @@ class WalkRun:
             if not task.done() and not task.get_loop().is_closed():
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way, if only one that was given up and has not ended yet."""
+        return bool(self.flights or self._dropped)
+
     def wanted(self) -> RequestPage | None:
         """Give the request that is to go out now, or None."""
         return self.walk.next_request() if self.failure is None else None

@@ -48,8 +48,12 @@ class ClusterWatcher(Pager[ClusterEvent]):
         interval: float,
         since: Snapshot | None,
         confirmations: int,
+        offset: float = 0.0,
     ) -> None:
         super().__init__()
+        self._offset = (
+            offset  # share of the interval by which the second reading, and so all others, are later
+        )
         self._take_snapshot = take_snapshot
         self._sleep = sleep
         self._name = name
@@ -71,6 +75,10 @@ class ClusterWatcher(Pager[ClusterEvent]):
         again. A cluster whose removal still awaits confirmation is in it.
         """
         return self._snapshot
+
+    def take_ready(self) -> list[ClusterEvent]:
+        """Give those events of the last reading that are still to be handed on, without waiting."""
+        return list(self._ready)
 
     async def _advance(self) -> ClusterEvent:
         while True:
@@ -100,7 +108,8 @@ class ClusterWatcher(Pager[ClusterEvent]):
         if reading is None:
             self._due = loop.time() + self._pause()
             return None
-        self._due = started + self._jittered(self._interval)
+        self._due = started + self._jittered(self._interval) + self._offset * self._interval
+        self._offset = 0.0
         return reading
 
     async def _read(self) -> Snapshot | None:

@@ -207,11 +207,13 @@ def _http_date(value: str) -> datetime | None:
 
 def _read_success(answer: _Answer, content: object, page: int, page_size: int) -> ClusterPage:
     if isinstance(content, Unusable):
-        raise ResponseError(
+        error = ResponseError(
             f"The answer (HTTP {answer.status}) is {content.reason}",
             advice=_NOT_JSON_ADVICE if content.retryable else _SHAPE_ADVICE,
             retryable=content.retryable,
         )
+        error.retry_after = _retry_after(answer)
+        raise error
     envelope = _as_object(content)
     if envelope is None:
         raise _misshapen("the body", "an object", content)
@@ -279,12 +281,14 @@ def _refused(answer: _Answer, refusal: _Refusal, number: int) -> APIError:
         status=answer.status,
         code=code if type(code) is int else None,
         request_id=printable(request_id, _SHORT_TEXT) or None,
-        retry_after=parse_retry_after(
-            answer.headers.get("Retry-After"), answer.headers.get("Date"), answer.now
-        ),
+        retry_after=_retry_after(answer),
         advice=refusal.advice,
         retryable=number in _RETRYABLE,
     )
+
+
+def _retry_after(answer: _Answer) -> float | None:
+    return parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"), answer.now)
 
 
 def _text_of(envelope: dict[str, Any], name: str) -> str:

@@ -407,11 +407,24 @@ def test_no_key_at_all_is_wrong_set_up_and_says_what_to_do(run: Run) -> None:
     assert "Traceback" not in err
 
 
+def test_the_base_url_of_the_official_clients_config_counts_for_a_key_of_ones_own_too(
+    run: Run, fake_zilliz_cloud: FakeZillizCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(f"[default]\nbase_url = {fake_zilliz_cloud.url}/\n", "utf-8")
+    monkeypatch.setenv("ZILLIZ_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("ZILLIZ_API_KEY", "a-key-of-my-own")
+
+    status, out, _ = run("list")
+
+    assert status == 0
+    assert len(out.splitlines()) == 250
+
+
 @pytest.mark.parametrize(
     ("args", "base_url"),
     [([], None), (["--china"], aiozilliz.CHINA), (["--base-url", "https://proxy/x"], "https://proxy/x")],
 )
-def test_the_base_url_is_left_to_the_client_where_none_is_given(
+def test_the_base_url_is_the_given_one_or_left_to_the_client(
     args: list[str],
     base_url: str | None,
     key: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -306,3 +307,19 @@ async def test_a_borrowed_session_that_is_closed_is_told() -> None:
 
 def test_its_repr_names_the_site_and_no_key() -> None:
     assert repr(ZillizClient("k", base_url=CHINA)) == "<ZillizClient https://api.cloud.zilliz.com.cn>"
+
+
+@pytest.mark.parametrize("call", ["list_clusters", "snapshot"])
+def test_a_wrong_argument_is_refused_at_the_call_and_not_when_awaited(call: str) -> None:
+    client = ZillizClient("some-api-key")
+
+    with pytest.raises(ValueError, match="page_size"):
+        getattr(client, call)(page_size=0)
+
+
+def test_a_client_that_was_refused_can_still_be_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ZillizClient("a b")
+
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "ZillizClient" in "".join(shown.format())

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import weakref
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -814,3 +814,38 @@ async def test_many_tasks_use_one_client_at_once() -> None:
         calls: list[Coroutine[Any, Any, Any]] = [client.list_clusters(current_page=n) for n in range(1, 31)]
         await asyncio.gather(*calls)
         assert sorted(server.pages) == list(range(1, 31))
+
+
+@pytest.mark.parametrize("stubborn", ["the api_key callable", "the limiter"])
+async def test_the_deadline_outlives_a_callable_or_limiter_that_swallows_its_cancellation(
+    stubborn: str,
+) -> None:
+    async def swallow() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def key() -> str:
+        await swallow()
+        return KEY
+
+    class Limiter:
+        async def __aenter__(self) -> None:
+            await swallow()
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    settings = {"key": key} if stubborn == "the api_key callable" else {"limiter": Limiter()}
+    async with WireServer(unasked) as server:
+        error = await failure_of(server, **settings, retry=BRIEF)
+
+    assert isinstance(error, TransportError)
+    assert stubborn in str(error)
+    assert error.attempts == 0
+
+
+async def test_a_retry_after_counts_on_an_answer_that_is_not_json_too() -> None:
+    async with WireServer(once(answering(response(b"<html>", headers=[("Retry-After", "3600")])))) as server:
+        error = await failure_of(server)
+
+    assert isinstance(error, ResponseError)
+    assert error.attempts == 1

@@ -15,7 +15,8 @@ PACKAGE = Path(aiozilliz.__file__).parent
 
 # Module to the modules right below it. What lies below those it may import too: imports go down only.
 BELOW: dict[str, set[str]] = {
-    "_inventory": {"_scheduling", "_client", "_report", "_accounts"},
+    "_inventory": {"_scheduling", "_inventory_watch", "_reading", "_fetch"},
+    "_inventory_watch": {"_watch", "_report", "_accounts"},
     "_scheduling": {"_walking", "_pager", "_accounts"},
     "_accounts": {"_credentials"},
     "_client": {"_watch", "_reading", "_fetch", "_snapshots", "_config"},

@@ -136,6 +136,7 @@ def test_a_fragment_runs_beside_an_open_client(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     key_file = tmp_path / "key"
     key_file.write_text("any-key\n", "utf-8")
     source = block.text.replace("/run/secrets/zilliz-api-key", str(key_file))

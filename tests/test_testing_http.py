@@ -107,9 +107,14 @@ def test_an_answer_is_written_with_length_and_date() -> None:
     assert body == b'{"code":0}'
 
 
-def test_a_date_of_the_test_is_kept_and_unknown_statuses_have_no_reason() -> None:
-    head, _ = render(Answer(520, b"", (("date", "then"),)))
-    assert head == b"HTTP/1.1 520 \r\ndate: then\r\nContent-Length: 0\r\n\r\n"
+def test_what_a_test_gives_is_kept_and_unknown_statuses_have_no_reason() -> None:
+    head, _ = render(Answer(520, b"", (("date", "then"), ("RequestId", "mine"))))
+    assert head == b"HTTP/1.1 520 \r\ndate: then\r\nRequestId: mine\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_each_answer_has_a_request_id_of_its_own() -> None:
+    heads = {render(Answer.json({"code": 0}))[0].lower().split(b"requestid: ")[1] for _ in range(2)}
+    assert len(heads) == 2
 
 
 @pytest.mark.parametrize("status", [204, 304])

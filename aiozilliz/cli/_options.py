@@ -32,7 +32,7 @@ class Connection:
 
     Attributes:
         api_key: The key that `--api-key-file` gave; None leaves it to the environment and the credentials file.
-        base_url: The control plane's base URL; None leaves it to the client.
+        base_url: The control plane's base URL; None is that of the official CLI's `config` file, else the global one.
         timeout: Seconds for one attempt.
         demo: Whether an embedded fake service is asked instead.
     """
@@ -55,6 +55,8 @@ class Connection:
                 cloud = aiozilliz.testing.FakeZillizCloud(clusters=DEMO_CLUSTERS)
                 await stack.enter_async_context(cloud)
                 api_key, base_url = "demo", cloud.url
+            elif base_url is None:
+                base_url = aiozilliz.cli_base_url()
             client = aiozilliz.ZillizClient(api_key, base_url=base_url, timeout=self.timeout)
             yield await stack.enter_async_context(client)
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -144,8 +145,11 @@ def render(answer: Answer, *, method: str = "GET", keep_alive: bool = True) -> t
         reason = ""
     lines = [f"HTTP/1.1 {answer.status} {reason}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
-    if not any(name.lower() == "date" for name, _ in answer.headers):
+    given = {name.lower() for name, _ in answer.headers}
+    if "date" not in given:
         lines.append(f"Date: {formatdate(usegmt=True)}")
+    if "requestid" not in given:  # what the service's support asks for
+        lines.append(f"requestid: {token_hex(16)}")
     body = answer.body
     if answer.status in _BODILESS:
         body = b""
