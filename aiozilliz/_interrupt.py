@@ -56,13 +56,13 @@ async def sleep(seconds: float, *interrupts: Interrupt) -> None:
     Raises:
         RuntimeError: One was; the text is the reason.
     """
-    scope = asyncio.timeout(seconds)
+    scope = asyncio.timeout(None)
     try:
         async with scope:
             with ExitStack() as covered:
                 for interrupt in interrupts:
                     covered.enter_context(interrupt.covers(scope))
-                await asyncio.get_running_loop().create_future()  # only the scope ends this
+                await asyncio.sleep(seconds)
     except TimeoutError:
         pass
     for interrupt in interrupts:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from aiozilliz._interrupt import Interrupt
     from aiozilliz._models import Cluster, ClusterPage
 
+_READ_AGAIN = (
+    "Everything seen was given before; read again when fewer clusters change, or with more max_passes."
+)
+_NO_COUNT = "Everything seen was given before; this service can be read without verify only."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
 
@@ -182,7 +186,7 @@ class WalkRun:
             passes=decision.passes,
             method="GET",
             url=self._url,
-            advice="Everything seen was given before; read again when fewer clusters change, or with more max_passes.",
+            advice=_READ_AGAIN if decision.expected is not None else _NO_COUNT,
             retryable=True,
         )
         error.attempts = self.walk.answers

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Command = Callable[..., None]
 
 DEMO_CLUSTERS = 250
+_LARGEST_KEY_FILE = 65536  # characters; of a larger file the rest is not read, and no key is so long
 
 
 @frozen(kw_only=True)
@@ -203,16 +204,26 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
 
 def _read_key(name: str) -> str:
     try:
-        if name != "-":
-            # A BOM is no part of a key, and the client says what is wrong with bytes that are no text.
-            return Path(name).read_text(encoding="utf-8-sig", errors="replace").strip()
-        if sys.stdin is None:
-            return ""
-        return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.read()).strip()
+        key = _read_text(name).strip()
     except OSError as error:
         raise click.BadParameter(
             f"{name!r} can't be read: {error.strerror or error}.", param_hint="--api-key-file"
         ) from None
+    if not key:
+        raise aiozilliz.ConfigurationError(
+            f"There is no key in {name!r}: it is empty", advice="Give --api-key-file a file that holds one."
+        )
+    return key
+
+
+def _read_text(name: str) -> str:
+    if name != "-":
+        # A BOM is no part of a key, and the client says what is wrong with bytes that are no text.
+        with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(_LARGEST_KEY_FILE)
+    if sys.stdin is None:
+        return ""
+    return getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.read(_LARGEST_KEY_FILE)
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:

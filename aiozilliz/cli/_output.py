@@ -83,6 +83,18 @@ class JSONWriter:
         """Close the array of a complete listing."""
         if complete:
             emit("[]\n" if self._before == "[\n" else "\n]\n")
+        elif self._before != "[\n":
+            emit("\n")  # so that the error begins on a line of its own
+
+
+def check_stdout() -> None:
+    """Refuse a standard output that was closed from the beginning.
+
+    Raises:
+        OSError: It was.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
 
 
 def emit(text: str) -> None:
@@ -92,8 +104,7 @@ def emit(text: str) -> None:
         BrokenPipeError: Nobody reads it any more.
         OSError: It can't be written.
     """
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed")
+    check_stdout()
     sys.stdout.write(text)
     sys.stdout.flush()
 

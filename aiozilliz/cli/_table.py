@@ -10,7 +10,7 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.style import Style
 
-from aiozilliz.cli._output import emit, printable
+from aiozilliz.cli._output import check_stdout, emit, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,7 @@ class TableWriter:
             sys.stderr.write("No clusters: the key is good, but sees none.\n")
 
     def _print(self) -> None:
+        check_stdout()
         lines = [COLUMNS, *self._rows] if self._header else self._rows
         natural = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         console = Console(file=sys.stdout)
