@@ -1,0 +1,175 @@
+"""Accounts of an inventory: what one is, and how the official command-line client's file becomes many."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from aiozilliz._config import GLOBAL, check_base_url, key_error
+from aiozilliz._credentials import (
+    ApiKey,
+    KeySource,
+    Secret,
+    cli_base_url,
+    cli_folder,
+    find_key,
+    read_ini,
+    wrap_key,
+)
+from aiozilliz._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import configparser
+    from collections.abc import Iterable
+    from pathlib import Path
+
+logger = logging.getLogger("aiozilliz")
+
+_ORGANISATION = "org."
+
+
+def _check_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"an account's name must be a str, not {type(name).__name__}")
+    if not name:
+        raise ValueError("an account's name must not be empty")
+    return name
+
+
+def _identity(source: KeySource) -> object:
+    return source.fixed or source
+
+
+@frozen(init=False)
+class Account:
+    """One API key of an inventory, and the site that it is for.
+
+    Attributes:
+        name: What failures and reports call it. Unique in an inventory.
+        base_url: `GLOBAL`, `CHINA` or any other URL, as for the client.
+
+    Args:
+        name: See above.
+        api_key: A key, or a plain or async callable that gives one and is asked before each attempt. It is not shown
+            again.
+        base_url: See above.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: The name is empty.
+        ConfigurationError: The key or the base URL can't be used.
+    """
+
+    name: str = field(converter=_check_name)
+    _api_key: KeySource = field(repr=False, eq=_identity)
+    base_url: str = field(converter=check_base_url)
+
+    def __init__(self, name: str, api_key: ApiKey | KeySource, *, base_url: str = GLOBAL) -> None:
+        if api_key is None:
+            raise TypeError("an account needs an api_key: a str or a callable")
+        source = api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
+        del api_key  # where another argument is refused, the error's traceback refers to this frame
+        self.__attrs_init__(name, source, base_url)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # made by attrs
+
+    @property
+    def key_source(self) -> KeySource:
+        """Where the key comes from. It shows no key."""
+        return self._api_key
+
+
+def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:
+    """Give the accounts of an inventory. The log is told of those that have the same key: they may share a rate limit.
+
+    Raises:
+        TypeError: One is no `Account`.
+        ConfigurationError: Two have the same name.
+    """
+    checked: tuple[Account, ...] = tuple(accounts)
+    names: set[str] = set()
+    first_with: dict[tuple[Secret, str], str] = {}
+    for account in checked:
+        if not isinstance(account, Account):
+            raise TypeError(f"accounts must be Account objects, not {type(account).__name__}")
+        if account.name in names:
+            raise ConfigurationError(
+                f"Two accounts are named {account.name!r}", advice="Give each account a name of its own."
+            )
+        names.add(account.name)
+        key = account.key_source.fixed
+        if key is not None:
+            first = first_with.setdefault((key, account.base_url), account.name)
+            if first != account.name:
+                logger.warning("the accounts %r and %r have the same key", first, account.name)
+    return checked
+
+
+def load_accounts(*, base_url: str | None = None) -> list[Account]:
+    """Read every organisation in the official command-line client's credentials file (zilliz-cli 1.0.2).
+
+    Each key comes once. An account is named by its organisation, by the organisation's id where two share a name, and
+    `default` where the file names none.
+
+    Args:
+        base_url: The site of all of them. None takes the base URL of the client's `config` file where it has one, else
+            `GLOBAL`.
+
+    Raises:
+        ConfigurationError: There is no file, it can't be read, it holds no key, or one that can't be used.
+    """
+    path = cli_folder() / "credentials"
+    site = check_base_url(base_url) if base_url is not None else cli_base_url() or GLOBAL
+    found, fault = _organisations(path)
+    if found is None:
+        raise ConfigurationError(
+            fault,
+            advice="Log in with the official command-line client (`zilliz login`), or make the accounts yourself.",
+        )
+    _warn_of_readers(path)
+    names = [name for name, _, _ in found]
+    accounts: dict[str, Account] = {}
+    for name, org_id, secret in found:
+        wanted = unique = name if name and names.count(name) == 1 else org_id or name or "default"
+        number = 1
+        while unique in accounts:
+            number += 1
+            unique = f"{wanted} ({number})"
+        accounts[unique] = Account(unique, KeySource(secret), base_url=site)
+    return list(accounts.values())
+
+
+def _organisations(path: Path) -> tuple[list[tuple[str, str, Secret]] | None, str]:
+    """Give name, id and key of each organisation that has a key, or what is wrong. The keys are in clear only here."""
+    credentials = read_ini(path)
+    if credentials is None:
+        return None, f"There is no file {path}"
+    sections = [name for name in credentials.sections() if name.startswith(_ORGANISATION)]
+    found: dict[Secret, tuple[str, str]] = {}
+    for section in (*sections, "default"):
+        if not credentials.get(section, "api_key", fallback=""):
+            continue
+        secret, fault = wrap_key(credentials.get(section, "api_key"))
+        if secret is None:
+            return None, key_error(fault, f"section [{section}] of {path}").message
+        found.setdefault(secret, _named(credentials, section))
+    if not found:
+        return None, f"{path} holds no api_key"
+    return [(name, org_id, secret) for secret, (name, org_id) in found.items()], ""
+
+
+def _named(credentials: configparser.RawConfigParser, section: str) -> tuple[str, str]:
+    org_id = credentials.get(section, "org_id", fallback="")
+    if section.startswith(_ORGANISATION):
+        org_id = section.removeprefix(_ORGANISATION)
+    return credentials.get(section, "org_name", fallback="") or org_id, org_id
+
+
+def _warn_of_readers(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # it was read a moment ago, and is being replaced
+        return
+    if os.name == "posix" and mode & 0o077:
+        logger.warning("%s can be read or changed by others than its owner: chmod 600 it", path)
