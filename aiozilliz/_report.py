@@ -6,11 +6,11 @@ from typing import Any, Final, Self, cast
 
 from attrs import field, frozen
 
-from aiozilliz._converter import describe, format_time, parse_time
+from aiozilliz._converter import describe, format_time
 from aiozilliz._errors import ZillizError
 from aiozilliz._json import dump, load
 from aiozilliz._models import Cluster, repr_line
-from aiozilliz._snapshots import FORMAT_VERSION, Changes, Snapshot, check_version, to_utc
+from aiozilliz._snapshots import FORMAT_VERSION, Changes, Snapshot, read_head, to_utc
 
 _WHERE: Final = "the inventory report"
 
@@ -144,17 +144,7 @@ class InventoryReport:
         """
         if not isinstance(text, (str, bytes, bytearray)):
             raise TypeError(f"an inventory report is read from str or bytes, not {type(text).__name__}")
-        value = load(text, _WHERE)
-        if not isinstance(value, dict):
-            raise ValueError(f"{_WHERE} can't be read: it is {describe(value)}, not an object")
-        fields = cast("dict[str, Any]", value)
-        check_version(fields, _WHERE)
-        taken_at = fields.get("taken_at")
-        moment = parse_time(taken_at) if isinstance(taken_at, str) else None
-        if moment is None:
-            raise ValueError(
-                f"{_WHERE} can't be read: taken_at is {describe(taken_at)}, not an ISO 8601 time"
-            )
+        fields, moment = read_head(load(text, _WHERE), _WHERE)
         snapshots, failures = _named(fields, "snapshots"), _named(fields, "failures")
         for name, told in failures.items():
             if not isinstance(told, str):

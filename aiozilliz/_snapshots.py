@@ -1,6 +1,6 @@
 """Whole listings: `Snapshot`, what differs between two of them, and their JSON text."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self, cast
@@ -236,15 +236,8 @@ class Snapshot:
         Raises:
             ValueError: It can't be read; the text says why.
         """
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} can't be read: it is {describe(value)}, not an object")
-        fields = cast("dict[str, Any]", value)
-        check_version(fields, where)
-        taken_at = fields.get("taken_at")
-        moment = parse_time(taken_at) if isinstance(taken_at, str) else None
+        fields, moment = read_head(value, where)
         requests, consistent, clusters = (fields.get(name) for name in ("requests", "consistent", "clusters"))
-        if moment is None:
-            raise ValueError(f"{where} can't be read: taken_at is {describe(taken_at)}, not an ISO 8601 time")
         if type(requests) is not int or requests < 0:
             raise ValueError(
                 f"{where} can't be read: requests is {describe(requests)}, not an integer, 0 or more"
@@ -266,17 +259,32 @@ class Snapshot:
         raise ValueError(f"{where} can't be read: {fault}")
 
 
-def check_version(fields: Mapping[str, Any], where: str) -> None:
-    """Refuse a format that this version does not know.
+def read_head(value: object, where: str) -> tuple[dict[str, Any], datetime]:
+    """Read what all texts of this package begin with: the format's version, and when it was taken.
+
+    Args:
+        value: What the JSON text holds.
+        where: What it is called in an error.
+
+    Returns:
+        All fields, and `taken_at`.
 
     Raises:
-        ValueError: The `version` is another one, or there is none.
+        ValueError: It is no object, of a version that is not known, or of no time.
     """
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} can't be read: it is {describe(value)}, not an object")
+    fields = cast("dict[str, Any]", value)
     version = fields.get("version")
     if type(version) is not int or version != FORMAT_VERSION:
         raise ValueError(
             f"{where} can't be read: its format version is {describe(version)}, and this aiozilliz reads {FORMAT_VERSION}"
         )
+    taken_at = fields.get("taken_at")
+    moment = parse_time(taken_at) if isinstance(taken_at, str) else None
+    if moment is None:
+        raise ValueError(f"{where} can't be read: taken_at is {describe(taken_at)}, not an ISO 8601 time")
+    return fields, moment
 
 
 def _differences(cluster: Cluster, previous: Cluster) -> tuple[str, ...]:
