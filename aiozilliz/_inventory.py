@@ -31,7 +31,7 @@ from aiozilliz._watch import ClusterWatcher
 from aiozilliz._wire import PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from types import TracebackType
 
     from aiozilliz._snapshots import Snapshot
@@ -169,7 +169,7 @@ class Inventory:
             Outcome(self._accounts), page_size, max_passes, verify=verify, require_count=True
         )
 
-    async def collect(self, *, page_size: int = 100, max_passes: int = 5) -> InventoryReport:
+    def collect(self, *, page_size: int = 100, max_passes: int = 5) -> Coroutine[Any, Any, InventoryReport]:
         """Take a snapshot of every account, with the proof where the service's answers allow one.
 
         Args:
@@ -182,14 +182,8 @@ class Inventory:
             RuntimeError: The inventory is not open.
         """
         collection = _Collection(self._accounts)
-        taken_at = datetime.now(UTC)
-        async with self._iterate(
-            collection, page_size, max_passes, verify=True, require_count=False
-        ) as clusters:
-            with suppress(InventoryError):  # the report names the failures
-                async for _ in clusters:
-                    pass
-        return collection.report(taken_at)
+        clusters = self._iterate(collection, page_size, max_passes, verify=True, require_count=False)
+        return _collect(collection, clusters)
 
     def watch_clusters(
         self, *, interval: float = 60.0, since: InventoryReport | None = None, confirmations: int = 2
@@ -338,6 +332,15 @@ class Inventory:
         if self._session.closed:
             raise RuntimeError("the borrowed session is closed")
         self._bind()
+
+
+async def _collect(collection: _Collection, clusters: InventoryIterator) -> InventoryReport:
+    taken_at = datetime.now(UTC)
+    async with clusters:
+        with suppress(InventoryError):  # the report names the failures
+            async for _ in clusters:
+                pass
+    return collection.report(taken_at)
 
 
 class _Collection(Outcome):

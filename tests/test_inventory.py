@@ -474,3 +474,8 @@ def test_it_shows_how_many_accounts_it_has_and_no_key() -> None:
     assert repr(inventory) == "<Inventory of 1 accounts>"
     assert inventory.accounts == (Account("prod", "s3cr3tk3y"),)
     assert "s3cr3tk3y" not in repr(vars(inventory))
+
+
+def test_a_collection_of_wrong_arguments_is_refused_at_the_call() -> None:
+    with pytest.raises(ValueError, match="max_passes"):
+        Inventory([]).collect(max_passes=0)
