@@ -478,4 +478,4 @@ def test_it_shows_how_many_accounts_it_has_and_no_key() -> None:
 
 def test_a_collection_of_wrong_arguments_is_refused_at_the_call() -> None:
     with pytest.raises(ValueError, match="max_passes"):
-        Inventory([]).collect(max_passes=0)
+        _ = Inventory([]).collect(max_passes=0)
