@@ -38,6 +38,7 @@ class Board:
 
     def __init__(self) -> None:
         self.landed: deque[weakref.ref[Member]] = deque()
+        self.changed: set[weakref.ref[Member]] = set()  # whose requests began or ceased only to wait
         self._reader: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
@@ -59,11 +60,12 @@ class Board:
 class Member:
     """An account whose turn has come: its walk, and which of its requests only wait."""
 
-    __slots__ = ("__weakref__", "_board", "account", "idle", "run")
+    __slots__ = ("__weakref__", "_board", "account", "counted", "idle", "run")
 
     def __init__(self, account: Account, board: Board) -> None:
         self.account = account
         self.idle: set[asyncio.Task[object]] = set()
+        self.counted = 0  # its load when it was last looked at
         self._board = board
         self.run: WalkRun
 
@@ -112,6 +114,7 @@ class Landing:
             member.idle.add(task)
         else:
             member.idle.discard(task)
+        self._board.changed.add(self._member)
         self._board.wake()
 
 
@@ -185,6 +188,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         self._board = Board()
         self._members: dict[Member, None] = {}  # in the order of their last requests
         self._fresh: deque[Member] = deque()  # whose records may be ready
+        self._load = 0  # of all members; looked at anew only where something has happened
 
     def __repr__(self) -> str:
         return f"<InventoryIterator: {len(self._members)} accounts open, {len(self._queue)} to come>"
@@ -199,6 +203,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
             while self._fresh:
                 member = self._fresh[0]
                 records = member.run.take()
+                self._recount(member)
                 if records is not None:
                     self._ready = zip(repeat(member.account), records)
                     return next(self._ready)
@@ -214,15 +219,25 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
             member = self._board.landed.popleft()()
             if member is not None and member in self._members:
                 member.run.land()
+                self._recount(member)
                 self._fresh.append(member)
+        while self._board.changed:
+            member = self._board.changed.pop()()
+            if member is not None and member in self._members:
+                self._recount(member)
+
+    def _recount(self, member: Member) -> None:
+        load = member.load
+        self._load += load - member.counted
+        member.counted = load
 
     def _launch(self) -> None:
         """Give away the free places."""
-        free = self._concurrency - sum(member.load for member in self._members)
+        free = self._concurrency - self._load
         if free <= 0:
             return
         order = count()
-        turns = [(member.load, next(order), member) for member in self._members if not member.idle]
+        turns = [(member.counted, next(order), member) for member in self._members if not member.idle]
         heapify(turns)
         active = len(turns)
         while free > 0:
@@ -238,6 +253,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
                 break
             if member.launch(-(-self._concurrency // active)):
                 free -= 1
+                self._recount(member)
                 heappush(turns, (load + 1, next(order), member))
                 self._members[member] = self._members.pop(member)
 
@@ -260,6 +276,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         if member not in self._members or run.busy or run.wanted() is not None:
             return False
         del self._members[member]
+        self._load -= member.counted
         self._outcome.ended(member.account, run)
         return True
 
