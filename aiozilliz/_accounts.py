@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -128,16 +129,25 @@ def load_accounts(*, base_url: str | None = None) -> list[Account]:
             advice="Log in with the official command-line client (`zilliz login`), or make the accounts yourself.",
         )
     _warn_of_readers(path)
-    names = [name for name, _, _ in found]
-    accounts: dict[str, Account] = {}
+    times = Counter(name for name, _, _ in found)
+    taken = {name for name, number in times.items() if name and number == 1}
+    accounts: list[Account] = []
     for name, org_id, secret in found:
-        wanted = unique = name if name and names.count(name) == 1 else org_id or name or "default"
-        number = 1
-        while unique in accounts:
-            number += 1
-            unique = f"{wanted} ({number})"
-        accounts[unique] = Account(unique, KeySource(secret), base_url=site)
-    return list(accounts.values())
+        unique = name
+        if unique not in taken or times[name] > 1:
+            unique = _not_in(taken, org_id or name or "default")
+            taken.add(unique)
+        accounts.append(Account(unique, KeySource(secret), base_url=site))
+    return accounts
+
+
+def _not_in(taken: set[str], wanted: str) -> str:
+    unique = wanted
+    number = 1
+    while unique in taken:
+        number += 1
+        unique = f"{wanted} ({number})"
+    return unique
 
 
 def _organisations(path: Path) -> tuple[list[tuple[str, str, Secret]] | None, str]:

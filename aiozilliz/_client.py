@@ -271,7 +271,8 @@ class ZillizClient:
             ValueError: An argument is out of range.
 
         Iterating raises:
-            AuthenticationError: The key is refused. Other failures are outlived and told to the log.
+            AuthenticationError: The key is refused. Other failures, also of a key callable, are outlived and told to
+                the log.
             ConfigurationError: The key callable gave something that is no key.
             RuntimeError: The client is not open, the watcher was closed, or a second task is reading it.
         """

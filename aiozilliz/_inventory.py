@@ -100,6 +100,8 @@ class Inventory:
             Transport, session=session, timeout=timeout, max_response_bytes=max_response_bytes
         )
         self._make_transport("https://localhost")  # refuses a wrong timeout now
+        self._transports: dict[str, Transport] = {}  # by base URL: it knows no account
+        self._limiter_needs_account = limiter is not None and _needs_account(limiter)
         self._places = asyncio.Semaphore(concurrency)
         self._fetchers: dict[str, PageFetcher] = {}
         self._interrupt = Interrupt()
@@ -230,7 +232,8 @@ class Inventory:
         async def get_page(page: int, size: int, *interrupts: Interrupt) -> ClusterPage:
             return await fetcher.fetch(page, size, self._interrupt, interrupt, *interrupts)
 
-        window = min(4, self._concurrency)
+        # A quarter of the places at most, so that an account that stops answering leaves the others theirs.
+        window = max(1, min(4, self._concurrency // 4))
         walk = Walk[Cluster](
             page_size=100,
             key=attrgetter("cluster_id"),
@@ -287,7 +290,9 @@ class Inventory:
     def _fetcher(self, account: Account) -> PageFetcher:
         fetcher = self._fetchers.get(account.name)
         if fetcher is None:
-            transport = self._make_transport(account.base_url)
+            transport = self._transports.get(account.base_url)
+            if transport is None:
+                transport = self._transports[account.base_url] = self._make_transport(account.base_url)
             assert self._session is not None  # the inventory is open
             transport.share(self._session)
             fetcher = self._fetchers[account.name] = PageFetcher(
@@ -305,7 +310,7 @@ class Inventory:
         make = self._make_limiter
         if make is None:
             return None
-        limiter = make(account) if _needs_account(make) else make()
+        limiter = make(account) if self._limiter_needs_account else make()
         if not isinstance(limiter, AbstractAsyncContextManager):
             raise TypeError(f"limiter must make async context managers, and made a {type(limiter).__name__}")
         return limiter
@@ -376,11 +381,19 @@ class _Collection(Outcome):
 
 
 def _needs_account(make: Callable[..., object]) -> bool:
-    """Whether `make` can't be called without an argument. A default value of its own is not ours to replace."""
+    """Whether `make` can't be called without an argument. A default value of its own is not ours to replace.
+
+    Raises:
+        TypeError: It can be called neither without one nor with an account.
+    """
     try:
-        inspect.signature(make).bind()
-    except TypeError:
-        return True
+        signature = inspect.signature(make)
     except ValueError:  # a callable in C that does not tell
         return False
-    return False
+    for arguments in ((), (None,)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return bool(arguments)
+    raise TypeError("limiter must be callable without an argument, or with an Account")

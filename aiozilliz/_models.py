@@ -6,7 +6,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from aiozilliz._converter import WrongValue, format_time, integer, make_converter, mismatch, parse_time, text
 from aiozilliz._errors import DecodeError, printable
@@ -115,7 +115,7 @@ def _to_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
-@frozen(repr=False)
+@frozen(repr=False, weakref_slot=False)
 class Cluster:
     """One cluster, as the service lists it. Compared and hashed by value; `extra` counts in `==` only.
 
@@ -253,6 +253,28 @@ _COLUMN_COUNT: Final = len(_ABSENT)
 _columns = itemgetter(*WIRE_NAMES.values())
 
 
+@define(eq=False, repr=False, weakref_slot=False)
+class _Draft:
+    """A cluster that is being filled. It has the slots of `Cluster`, and becomes one by taking its class.
+
+    Filling a frozen class costs a third of a record's decoding: each attribute goes through `object.__setattr__`.
+    """
+
+    cluster_id: str
+    cluster_name: str
+    description: str
+    region_id: str
+    plan: Plan | str
+    cu_type: CuType | str
+    cu_size: int
+    status: ClusterStatus | str
+    connect_address: str
+    private_link_address: str
+    create_time: datetime | None
+    project_id: str
+    extra: FrozenDict
+
+
 def _structure_cluster(raw: Any, _: Any = None) -> Cluster:
     if type(raw) is not dict:
         raise mismatch("an object", cast("object", raw))
@@ -303,21 +325,23 @@ def _structure_cluster(raw: Any, _: Any = None) -> Cluster:
     # Every known name is there, so the number of names alone tells whether there are others.
     if len(record) != _COLUMN_COUNT or (moment is None and created):
         extra = _structure_extra(record, keep_time=moment is None)
-    return Cluster(
+    draft: Any = _Draft(
         cluster_id,
         name,
         description,
         region,
-        plan,
-        cu_type,
+        _PLANS.get(plan, plan),
+        _CU_TYPES.get(cu_type, cu_type),
         cu_size,
-        status,
+        _STATUSES.get(status, status),
         address,
         private,
         moment,
         project,
         extra,
     )
+    draft.__class__ = Cluster
+    return cast("Cluster", draft)
 
 
 def _structure_extra(record: dict[str, Any], *, keep_time: bool) -> FrozenDict:

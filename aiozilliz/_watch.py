@@ -116,10 +116,12 @@ class ClusterWatcher(Pager[ClusterEvent]):
         now = asyncio.get_running_loop().time
         try:
             reading = await self._take_snapshot(self._interrupt)
-        except (AuthenticationError, ConfigurationError):
+        except (AuthenticationError, ConfigurationError, RuntimeError):
             raise
         except ZillizError as error:
             reason = str(error)
+        except Exception as error:  # noqa: BLE001  # out of the key callable, which may have an outage of its own
+            reason = f"{type(error).__name__} from the key callable or the limiter"
         else:
             if reading.consistent:
                 self._recovered(now())

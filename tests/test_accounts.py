@@ -368,3 +368,10 @@ def test_a_file_of_its_owner_alone_is_not(
     write(WHOLE, mode=mode)
     load_accounts()
     assert not caplog.records
+
+
+def test_a_name_that_is_unique_is_not_lost_to_the_id_of_another(write: Callable[..., Path]) -> None:
+    sections = (("o1", "A", "key-1"), ("o2", "A", "key-2"), ("o3", "o1", "key-3"))
+    write("".join(f"[org.{org}]\norg_name = {name}\napi_key = {key}\n" for org, name, key in sections))
+
+    assert [account.name for account in load_accounts()] == ["o1 (2)", "o2", "o1"]

@@ -20,6 +20,7 @@ from aiozilliz import (
     AuthenticationError,
     Cluster,
     ClusterWatcher,
+    ConfigurationError,
     InventoryError,
     InventoryReport,
     InventoryWatcher,
@@ -186,7 +187,7 @@ def test_when_no_account_is_left_the_error_names_them_all_and_comes_again() -> N
     def reading(name: str, number: int) -> list[str] | Exception:
         if name == "late" and number < 3:
             return growing(name, number)
-        return LookupError("no vault") if name == "odd" else refused()
+        return ConfigurationError("no key") if name == "odd" else refused()
 
     async def main() -> None:
         watcher = World(["late", "early", "odd"], reading).watch()
@@ -196,7 +197,7 @@ def test_when_no_account_is_left_the_error_names_them_all_and_comes_again() -> N
                 await anext(watcher)
             assert list(caught.value.failures) == ["late", "early", "odd"]
             assert type(caught.value.failures["early"]) is AuthenticationError
-            assert type(caught.value.failures["odd"]) is LookupError
+            assert type(caught.value.failures["odd"]) is ConfigurationError
         assert listed(watcher.report) == {"late": ["late-0", "late-1", "late-2"]}
 
     run_in_fake_time(main())

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster, ClusterPage, ClusterStatus, CuType, DecodeError, Plan
 from aiozilliz._frozen import EMPTY, MAX_DEPTH, FrozenDict, freeze, frozen_mapping, thaw
-from aiozilliz._models import WIRE_NAMES, structure_clusters
+from aiozilliz._models import WIRE_NAMES, _Draft, structure_clusters
 from tests import strategies as own
 
 EXAMPLE: dict[str, Any] = {
@@ -486,3 +486,18 @@ def test_freezing_twice_gives_the_same_object_and_nothing_gives_the_shared_one()
     assert frozen_mapping({}) is EMPTY
     assert isinstance(EMPTY, Mapping)
     assert freeze(({"a": ()},)) == (FrozenDict({"a": ()}),)
+
+
+def test_a_draft_has_the_layout_of_a_cluster_and_decoding_gives_what_the_constructor_gives() -> None:
+    assert [field.name for field in attrs.fields(_Draft)] == [field.name for field in attrs.fields(Cluster)]
+    decoded = Cluster.from_dict({"clusterId": "in01-a", "plan": "Free", "createTime": "2024-06-30T16:49:50Z"})
+    built = Cluster(
+        cluster_id="in01-a", plan="Free", create_time=datetime(2024, 6, 30, 16, 49, 50, tzinfo=UTC)
+    )
+
+    assert type(decoded) is Cluster
+    assert decoded == built
+    assert hash(decoded) == hash(built)
+    assert pickle.loads(pickle.dumps(decoded)) == built
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        decoded.plan = "other"  # type: ignore[misc]  # that is the point

@@ -330,7 +330,6 @@ def test_a_listing_that_can_not_be_proven_is_told_to_the_log(caplog: pytest.LogC
         AuthenticationError("refused", status=401, code=21119),
         ConfigurationError("The api_key callable gave None"),
         RuntimeError("the client is closed"),
-        OSError("the key callable's own"),
     ],
     ids=repr,
 )

@@ -21,6 +21,7 @@ from aiozilliz import (
     TransportError,
     ZillizClient,
 )
+from aiozilliz.testing import FakeZillizCloud
 from tests.promises.failures import FAILURES, MAX_BYTES, RECORDS, TRANSPORT, Failure
 from tests.promises.listing_server import PATIENCE, QUICK, quick_client
 from tests.wire_server import Exchange, WireServer, response
@@ -416,3 +417,24 @@ async def test_a_watch_of_a_client_that_is_not_open_is_refused() -> None:
     await client.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await anext(client.watch_clusters())
+
+
+async def test_an_outage_of_the_key_callable_is_outlived_and_shows_nothing_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outages = [OSError("the vault said: canary-token")]
+
+    def key() -> str:
+        if outages:
+            raise outages.pop()
+        return "some-api-key"
+
+    async with (
+        FakeZillizCloud(clusters=1) as cloud,
+        ZillizClient(key, base_url=cloud.url) as client,
+        client.watch_clusters(interval=0.001) as events,
+    ):
+        assert (await anext(events)).kind == "added"
+
+    assert [record.name for record in caplog.records if record.levelname == "WARNING"] == ["aiozilliz"] * 2
+    assert "canary" not in caplog.text
