@@ -60,7 +60,7 @@ class Inventory:
         limiter: A callable that makes the rate limit of one account; where it has a parameter without a default, it
             is given the `Account`. The default makes one of 20 requests a second, the service's documented limit
             (docs.zilliz.com.cn, List Clusters V2). None is no limit.
-        session: A session to borrow, as for the client. None makes one on entering, and closes it on leaving.
+        session: A session to borrow, as for the client; its pool's limit should not be below `concurrency`. None makes one on entering, and closes it on leaving.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
         retry: How often and how long one page is tried. The time in which it waits for its turn among the accounts does
             not count.
