@@ -61,8 +61,8 @@ class ZillizClient:
             used, its default headers, auth, cookies, timeouts and middlewares are not. The service's Set-Cookie
             headers would go into its cookie jar: give it an `aiohttp.DummyCookieJar` where that matters. Waiting for a
             connection of its pool counts towards `timeout`, so the pool's limit should not be below the requests that
-            are in flight at once. None makes a session on entering and closes it on leaving; that one takes the proxy from the environment and never
-            reads `.netrc`.
+            are in flight at once. None makes a session on entering and closes it on leaving; that one takes the proxy
+            from the environment and never reads `.netrc`.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
         retry: How often and how long one page is tried.
         limiter: An async context manager that is entered once for each attempt and held while it is in flight (and
