@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiozilliz._accounts import Account as Account, load_accounts as load_accounts
     from aiozilliz._client import ZillizClient as ZillizClient
     from aiozilliz._config import CHINA as CHINA, GLOBAL as GLOBAL
+    from aiozilliz._converter import make_converter as make_converter
     from aiozilliz._credentials import cli_base_url as cli_base_url
     from aiozilliz._errors import (
         APIError as APIError,
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
     )
     from aiozilliz._report import InventoryChanges as InventoryChanges, InventoryReport as InventoryReport
     from aiozilliz._retry import RetryPolicy as RetryPolicy
-    from aiozilliz._scheduling import InventoryIterator as InventoryIterator
+    from aiozilliz._scheduling import (
+        InventoryIterator as InventoryIterator,
+        InventoryProgress as InventoryProgress,
+    )
     from aiozilliz._snapshots import (
         Changes as Changes,
         ClusterEvent as ClusterEvent,
@@ -57,6 +61,7 @@ _HOMES = {
     "_accounts": ("Account", "load_accounts"),
     "_client": ("ZillizClient",),
     "_config": ("CHINA", "GLOBAL"),
+    "_converter": ("make_converter",),
     "_credentials": ("cli_base_url",),
     "_errors": (
         "APIError",
@@ -77,7 +82,7 @@ _HOMES = {
     "_models": ("Cluster", "ClusterPage", "ClusterStatus", "CuType", "Plan"),
     "_report": ("InventoryChanges", "InventoryReport"),
     "_retry": ("RetryPolicy",),
-    "_scheduling": ("InventoryIterator",),
+    "_scheduling": ("InventoryIterator", "InventoryProgress"),
     "_snapshots": ("Changes", "ClusterEvent", "EventKind", "Modification", "Snapshot"),
     "_watch": ("ClusterWatcher",),
 }
@@ -105,6 +110,7 @@ __all__ = [
     "InventoryChanges",
     "InventoryError",
     "InventoryIterator",
+    "InventoryProgress",
     "InventoryReport",
     "InventoryWatcher",
     "Modification",
@@ -120,6 +126,7 @@ __all__ = [
     "ZillizError",
     "cli_base_url",
     "load_accounts",
+    "make_converter",
 ]
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aiozilliz")
 
 _ORGANISATION = "org."
+_MASK = "****"
+_SHOWN = 4  # characters at a key's end, enough to tell keys apart
+_SHORTEST_SHOWN = 20  # of a shorter key they would be too large a part
 
 
 def _check_name(name: object) -> str:
@@ -79,6 +82,19 @@ class Account:
     def key_source(self) -> KeySource:
         """Where the key comes from. It shows no key."""
         return self._api_key
+
+    @property
+    def masked_key(self) -> str:
+        """The key for people to recognise: `****` and its last 4 characters, which give nothing away.
+
+        A key of less than 20 characters is `****` alone, and a callable is `(callable)`: it is not asked.
+        """
+        key = self._api_key.fixed
+        return "(callable)" if key is None else _masked(key)
+
+
+def _masked(key: Secret) -> str:
+    return _MASK + key.reveal()[-_SHOWN:] if len(key.reveal()) >= _SHORTEST_SHOWN else _MASK
 
 
 def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:

@@ -118,6 +118,11 @@ class ZillizClient:
     def __repr__(self) -> str:
         return f"<ZillizClient {self._base_url}{' (closed)' if self._interrupt.reason else ''}>"
 
+    @property
+    def requests(self) -> int:
+        """Pages received so far, over all calls."""
+        return self._fetcher.pages
+
     async def __aenter__(self) -> Self:
         self._interrupt.check()
         if self._transport.opened:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from contextlib import AbstractAsyncContextManager, suppress
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -13,25 +12,25 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 
 from aiozilliz._accounts import Account, check_accounts
+from aiozilliz._collecting import Collection, collect
 from aiozilliz._config import check_count, check_flag, check_seconds
-from aiozilliz._errors import IncompleteListingError, InventoryError
 from aiozilliz._fetch import PageFetcher
 from aiozilliz._interrupt import Interrupt, sleep
 from aiozilliz._inventory_watch import InventoryWatcher
 from aiozilliz._limiter import RateLimiter
 from aiozilliz._models import Cluster, ClusterPage
 from aiozilliz._pagination import Walk
-from aiozilliz._reading import SnapshotReader, SnapshotRecorder
+from aiozilliz._reading import SnapshotReader
 from aiozilliz._report import InventoryReport
 from aiozilliz._retry import RetryPolicy
-from aiozilliz._scheduling import InventoryIterator, Landing, Outcome
+from aiozilliz._scheduling import InventoryIterator, InventoryProgress, Landing, Outcome
 from aiozilliz._transport import Transport, make_session
 from aiozilliz._walking import WalkRun
 from aiozilliz._watch import ClusterWatcher
 from aiozilliz._wire import PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
 
     from aiozilliz._snapshots import Snapshot
@@ -104,6 +103,7 @@ class Inventory:
         self._limiter_needs_account = limiter is not None and _needs_account(limiter)
         self._places = asyncio.Semaphore(concurrency)
         self._fetchers: dict[str, PageFetcher] = {}
+        self._outcome = Outcome(())
         self._interrupt = Interrupt()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,6 +116,14 @@ class Inventory:
     def accounts(self) -> tuple[Account, ...]:
         """The accounts, in the order in which they were given."""
         return self._accounts
+
+    @property
+    def progress(self) -> InventoryProgress:
+        """How far the iteration or collection that was begun last has come."""
+        pages = sum(fetcher.pages for fetcher in self._fetchers.values())
+        return InventoryProgress(
+            len(self._outcome.accounts), self._outcome.done, len(self._outcome.failures), pages
+        )
 
     async def __aenter__(self) -> Self:
         self._interrupt.check()
@@ -183,9 +191,9 @@ class Inventory:
             ValueError: An argument is below 1.
             RuntimeError: The inventory is not open.
         """
-        collection = _Collection(self._accounts)
+        collection = Collection(self._accounts)
         clusters = self._iterate(collection, page_size, max_passes, verify=True, require_count=False)
-        return _collect(collection, clusters)
+        return collect(collection, clusters)
 
     def watch_clusters(
         self, *, interval: float = 60.0, since: InventoryReport | None = None, confirmations: int = 2
@@ -260,6 +268,7 @@ class Inventory:
     ) -> InventoryIterator:
         check_count("page_size", page_size)
         check_count("max_passes", max_passes)
+        self._outcome = outcome
 
         def open_member(account: Account, interrupt: Interrupt, landing: Landing) -> WalkRun:
             fetcher = self._fetcher(account)
@@ -337,47 +346,6 @@ class Inventory:
         if self._session.closed:
             raise RuntimeError("the borrowed session is closed")
         self._bind()
-
-
-async def _collect(collection: _Collection, clusters: InventoryIterator) -> InventoryReport:
-    taken_at = datetime.now(UTC)
-    async with clusters:
-        with suppress(InventoryError):  # the report names the failures
-            async for _ in clusters:
-                pass
-    return collection.report(taken_at)
-
-
-class _Collection(Outcome):
-    """Keeps what is read, for snapshots."""
-
-    def __init__(self, accounts: Sequence[Account]) -> None:
-        super().__init__(accounts)
-        self._snapshots: dict[str, Snapshot] = {}
-        self._recorders: dict[str, SnapshotRecorder] = {}
-
-    def recorder(self, account: Account) -> SnapshotRecorder:
-        """Give a recorder of its own to each account."""
-        recorder = self._recorders[account.name] = SnapshotRecorder()
-        return recorder
-
-    def ended(self, account: Account, run: WalkRun) -> None:
-        """Make the account's snapshot; without the proof it says so."""
-        recorder = self._recorders.pop(account.name)
-        end = run.end()
-        if isinstance(end, (StopAsyncIteration, IncompleteListingError)):
-            self._snapshots[account.name] = recorder.snapshot(run.walk)
-        else:
-            self.failed(account, end)
-
-    def report(self, taken_at: datetime) -> InventoryReport:
-        """Give all of them, in the order of the accounts."""
-        names = [account.name for account in self.accounts]
-        return InventoryReport(
-            {name: self._snapshots[name] for name in names if name in self._snapshots},
-            self.failures,
-            taken_at,
-        )
 
 
 def _needs_account(make: Callable[..., object]) -> bool:

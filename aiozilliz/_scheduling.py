@@ -20,6 +20,8 @@ from heapq import heapify, heappop, heappush
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Protocol
 
+from attrs import frozen
+
 from aiozilliz._accounts import Account
 from aiozilliz._errors import InventoryError
 from aiozilliz._models import Cluster
@@ -31,6 +33,23 @@ if TYPE_CHECKING:
     from aiozilliz._interrupt import Interrupt
     from aiozilliz._models import ClusterPage
     from aiozilliz._walking import Recorder, WalkRun
+
+
+@frozen
+class InventoryProgress:
+    """How far a reading of many accounts has come.
+
+    Attributes:
+        accounts: How many there are.
+        done: Those that have come to their end, failed ones among them.
+        failed: Those that failed.
+        requests: Pages received over all accounts, by this and all earlier calls of the inventory.
+    """
+
+    accounts: int
+    done: int
+    failed: int
+    requests: int
 
 
 class Board:
@@ -133,6 +152,7 @@ class Outcome:
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         self.accounts = accounts
+        self.done = 0  # accounts that have come to their end, those that failed among them
         self._failures: dict[str, Exception] = {}
 
     @property
@@ -265,6 +285,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
                 account, self._interrupt, Landing(self._board, weakref.ref(member))
             )
         except Exception as error:  # noqa: BLE001  # what makes the account's rate limit is not ours
+            self._outcome.done += 1
             self._outcome.failed(account, error)
             return None
         self._members[member] = None
@@ -277,6 +298,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
             return False
         del self._members[member]
         self._load -= member.counted
+        self._outcome.done += 1
         self._outcome.ended(member.account, run)
         return True
 

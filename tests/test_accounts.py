@@ -96,6 +96,22 @@ async def test_a_callable_key_is_asked_each_time_and_may_be_async() -> None:
     assert (await Account("b", lambda: OTHER).key_source.get()).reveal() == OTHER
 
 
+@pytest.mark.parametrize(
+    ("key", "masked"),
+    [("a" * 16 + "wxyz", "****wxyz"), (KEY, "****0001"), ("a" * 15 + "wxyz", "****"), ("k", "****")],
+)
+def test_a_masked_key_shows_the_end_of_long_keys_only(key: str, masked: str) -> None:
+    assert Account("prod", key).masked_key == masked
+    assert masked not in repr(Account("prod", key))
+
+
+def test_a_callable_is_not_asked_for_its_masked_key() -> None:
+    def ask() -> str:
+        raise AssertionError
+
+    assert Account("prod", ask).masked_key == "(callable)"
+
+
 @pytest.mark.parametrize("key", ["", " ", "k y", "k\n", "schlüssel", "k\x00"])
 def test_a_bad_key_is_refused_without_being_repeated(key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
