@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import stamina
-
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._interrupt import cover, uncover
 from aiozilliz._limiter import HoldBack
 from aiozilliz._retry import RetryPolicy, retry_after, spread, wait_before_retry
 from aiozilliz._wire import page_url, read_answer
@@ -72,6 +70,7 @@ class PageFetcher:
         self.max_response_bytes = max_response_bytes
         self.places = places
         self.hold_back = HoldBack()
+        self.pages = 0  # received so far
 
     async def fetch(
         self,
@@ -99,10 +98,10 @@ class PageFetcher:
         scope = call.scope
         try:
             async with scope:
-                with ExitStack() as covered:
-                    for interrupt in interrupts:
-                        covered.enter_context(interrupt.covers(scope))
-                    return await call.run()
+                cover(scope, interrupts)
+                received = await call.run()
+            self.pages += 1
+            return received
         except ZillizError as error:
             failure = error
         except _NoTimeLeftError:
@@ -111,6 +110,8 @@ class PageFetcher:
             if not scope.expired():
                 raise  # it came out of the key callable or the limiter
             failure = call.out_of_time()
+        finally:
+            uncover(scope, interrupts)
         self._check(interrupts)
         try:
             raise call.complete(failure)
@@ -172,7 +173,9 @@ class _Call:
             if self._decide(error) is False:
                 raise
             self._untold = error
-        # stamina is entered only now: for a page that comes at once, it would cost more than all the rest of ours.
+        # stamina is loaded and entered only now: for a page that comes at once, it would cost more than all of ours.
+        import stamina  # noqa: PLC0415
+
         policy = self._fetcher.policy
         retry = stamina.retry(
             on=self._decide,
@@ -304,8 +307,12 @@ class _Call:
     def _pause(self) -> float:
         """Give the seconds for which the service wants to be left alone."""
         pause = self._fetcher.hold_back.remaining(self._loop.time())
+        if pause == 0:
+            return pause
+        import stamina  # noqa: PLC0415  # as above
+
         # A process that has switched stamina's waits off, for its tests, wants none of ours either.
-        return pause if pause == 0 or (stamina.is_active() and not stamina.is_testing()) else 0.0
+        return pause if stamina.is_active() and not stamina.is_testing() else 0.0
 
     async def _sit_out_the_pause(self) -> None:
         while (pause := self._pause()) > 0:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Iterable
 
 
 class Interrupt:
@@ -38,16 +37,28 @@ class Interrupt:
         if self.reason is not None:
             raise RuntimeError(self.reason)
 
-    @contextmanager
-    def covers(self, scope: asyncio.Timeout) -> Generator[None]:
+    def add(self, scope: asyncio.Timeout) -> None:
         """Let `fire` end this scope, too, which has been entered. Where it was fired before, it ends now."""
         self._scopes.add(scope)
         if self.reason is not None:
             _expire(scope)
-        try:
-            yield
-        finally:
-            self._scopes.discard(scope)
+
+    def discard(self, scope: asyncio.Timeout) -> None:
+        """Let `fire` not end this scope any more."""
+        self._scopes.discard(scope)
+
+
+def cover(scope: asyncio.Timeout, interrupts: Iterable[Interrupt]) -> None:
+    """Let each interrupt end this scope, which has been entered."""
+    # No context manager: this is done for each page, where one would cost as much as decoding three records.
+    for interrupt in interrupts:
+        interrupt.add(scope)
+
+
+def uncover(scope: asyncio.Timeout, interrupts: Iterable[Interrupt]) -> None:
+    """Let no interrupt end this scope any more."""
+    for interrupt in interrupts:
+        interrupt.discard(scope)
 
 
 async def sleep(seconds: float, *interrupts: Interrupt) -> None:
@@ -59,12 +70,12 @@ async def sleep(seconds: float, *interrupts: Interrupt) -> None:
     scope = asyncio.timeout(None)
     try:
         async with scope:
-            with ExitStack() as covered:
-                for interrupt in interrupts:
-                    covered.enter_context(interrupt.covers(scope))
-                await asyncio.sleep(seconds)
+            cover(scope, interrupts)
+            await asyncio.sleep(seconds)
     except TimeoutError:
         pass
+    finally:
+        uncover(scope, interrupts)
     for interrupt in interrupts:
         interrupt.check()
 

@@ -8,9 +8,9 @@ from typing import Any, Final, cast
 
 from attrs import define, field, frozen
 
-from aiozilliz._converter import WrongValue, format_time, integer, make_converter, mismatch, parse_time, text
 from aiozilliz._errors import DecodeError, printable
 from aiozilliz._frozen import EMPTY, FrozenDict, freeze, frozen_mapping, seal, thaw
+from aiozilliz._values import WrongValue, format_time, integer, mismatch, parse_time, text
 
 WIRE_NAMES: Final[Mapping[str, str]] = FrozenDict(
     {
@@ -251,9 +251,10 @@ _KNOWN: Final = frozenset(WIRE_NAMES.values())
 _ABSENT: Final[dict[str, Any]] = dict.fromkeys(WIRE_NAMES.values())
 _COLUMN_COUNT: Final = len(_ABSENT)
 _columns = itemgetter(*WIRE_NAMES.values())
+_new: Final = object.__new__
 
 
-@define(eq=False, repr=False, weakref_slot=False)
+@define(init=False, eq=False, repr=False, weakref_slot=False)
 class _Draft:
     """A cluster that is being filled. It has the slots of `Cluster`, and becomes one by taking its class.
 
@@ -275,73 +276,93 @@ class _Draft:
     extra: FrozenDict
 
 
-def _structure_cluster(raw: Any, _: Any = None) -> Cluster:
-    if type(raw) is not dict:
-        raise mismatch("an object", cast("object", raw))
-    record = cast("dict[str, Any]", raw)
-    try:
-        columns = _columns(record)
-    except KeyError:
-        record = {**_ABSENT, **record}
-        columns = _columns(record)
-    (
-        cluster_id,
-        name,
-        description,
-        region,
-        plan,
-        cu_type,
-        cu_size,
-        status,
-        address,
-        private,
-        created,
-        project,
-    ) = columns
-    if type(cluster_id) is not str or not cluster_id:
-        raise mismatch("a text that is not empty", cluster_id, "clusterId")
-    if type(name) is not str:
-        name = text(name, "clusterName")
-    if type(description) is not str:
-        description = text(description, "description")
-    if type(region) is not str:
-        region = text(region, "regionId")
-    if type(plan) is not str:
-        plan = text(plan, "plan")
-    if type(cu_type) is not str:
-        cu_type = text(cu_type, "cuType")
-    if type(cu_size) is not int:
-        cu_size = integer(cu_size, "cuSize")
-    if type(status) is not str:
-        status = text(status, "status")
-    if type(address) is not str:
-        address = text(address, "connectAddress")
-    if type(private) is not str:
-        private = text(private, "privateLinkAddress")
-    if type(project) is not str:
-        project = text(project, "projectId")
-    moment = parse_time(created) if type(created) is str else parse_time(text(created, "createTime"))
-    extra = EMPTY
-    # Every known name is there, so the number of names alone tells whether there are others.
-    if len(record) != _COLUMN_COUNT or (moment is None and created):
-        extra = _structure_extra(record, keep_time=moment is None)
-    draft: Any = _Draft(
-        cluster_id,
-        name,
-        description,
-        region,
-        _PLANS.get(plan, plan),
-        _CU_TYPES.get(cu_type, cu_type),
-        cu_size,
-        _STATUSES.get(status, status),
-        address,
-        private,
-        moment,
-        project,
-        extra,
-    )
-    draft.__class__ = Cluster
-    return cast("Cluster", draft)
+def structure_cluster(raw: Any, _: Any = None) -> Cluster:
+    """Decode one record.
+
+    Raises:
+        WrongValue: It can't be decoded.
+    """
+    clusters: list[Cluster] = []
+    _structure_into(clusters, (raw,))
+    return clusters[0]
+
+
+def _structure_into(clusters: list[Cluster], records: Iterable[Any]) -> None:  # noqa: PLR0915  # one loop: see below
+    """Decode records and append them, one by one, so that after an error their number tells which one it was.
+
+    This runs for every record there is. It is one loop, without a call for each record, and fills each by assignment.
+
+    Raises:
+        WrongValue: One can't be decoded.
+    """
+    append = clusters.append
+    for raw in records:
+        if type(raw) is not dict:
+            raise mismatch("an object", cast("object", raw))
+        record = cast("dict[str, Any]", raw)
+        try:
+            columns = _columns(record)
+        except KeyError:
+            record = {**_ABSENT, **record}
+            columns = _columns(record)
+        (
+            cluster_id,
+            name,
+            description,
+            region,
+            plan,
+            cu_type,
+            cu_size,
+            status,
+            address,
+            private,
+            created,
+            project,
+        ) = columns
+        if type(cluster_id) is not str or not cluster_id:
+            raise mismatch("a text that is not empty", cluster_id, "clusterId")
+        if type(name) is not str:
+            name = text(name, "clusterName")
+        if type(description) is not str:
+            description = text(description, "description")
+        if type(region) is not str:
+            region = text(region, "regionId")
+        if type(plan) is not str:
+            plan = text(plan, "plan")
+        if type(cu_type) is not str:
+            cu_type = text(cu_type, "cuType")
+        if type(cu_size) is not int:
+            cu_size = integer(cu_size, "cuSize")
+        if type(status) is not str:
+            status = text(status, "status")
+        if type(address) is not str:
+            address = text(address, "connectAddress")
+        if type(private) is not str:
+            private = text(private, "privateLinkAddress")
+        if type(project) is not str:
+            project = text(project, "projectId")
+        moment = parse_time(created) if type(created) is str else parse_time(text(created, "createTime"))
+
+        draft: Any = _new(_Draft)
+        draft.cluster_id = cluster_id
+        draft.cluster_name = name
+        draft.description = description
+        draft.region_id = region
+        draft.plan = _PLANS.get(plan, plan)
+        draft.cu_type = _CU_TYPES.get(cu_type, cu_type)
+        draft.cu_size = cu_size
+        draft.status = _STATUSES.get(status, status)
+        draft.connect_address = address
+        draft.private_link_address = private
+        draft.create_time = moment
+        draft.project_id = project
+        # Every known name is there, so the number of names alone tells whether there are others.
+        if len(record) == _COLUMN_COUNT and (moment is not None or not created):
+            draft.extra = EMPTY
+        else:
+            draft.extra = _structure_extra(record, keep_time=moment is None)
+        draft.__class__ = Cluster
+        append(draft)
 
 
 def _structure_extra(record: dict[str, Any], *, keep_time: bool) -> FrozenDict:
@@ -364,12 +385,6 @@ def _is_no_time(value: object) -> bool:
     return isinstance(value, str) and value != "" and parse_time(value) is None
 
 
-converter = make_converter()
-"""The one converter of this package: strict, with the hooks of `Cluster`."""
-converter.register_structure_hook(Cluster, _structure_cluster)
-converter.register_unstructure_hook(Cluster, Cluster.to_dict)
-
-
 def structure_clusters(records: Sequence[Any]) -> tuple[Cluster, ...]:
     """Decode records in their order.
 
@@ -381,8 +396,7 @@ def structure_clusters(records: Sequence[Any]) -> tuple[Cluster, ...]:
     """
     clusters: list[Cluster] = []
     try:
-        for record in records:
-            clusters.append(_structure_cluster(record))  # noqa: PERF401 - their number tells which one failed
+        _structure_into(clusters, records)
         return tuple(clusters)
     except WrongValue as error:
         wrong = error

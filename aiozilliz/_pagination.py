@@ -49,7 +49,7 @@ of the one before; at most `window` pages of records that are not yet yielded; w
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
@@ -61,16 +61,14 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-@frozen
-class RequestPage:
+class RequestPage(NamedTuple):
     """Ask for this page. The decision is repeated until `Walk.sent` is told."""
 
     pass_number: int
     page_number: int
 
 
-@frozen
-class YieldRecords(Generic[R]):
+class YieldRecords(NamedTuple, Generic[R]):
     """Hand these records on; there is at least one, and none was handed on before."""
 
     records: Sequence[R]
@@ -106,13 +104,12 @@ class GiveUp:
 Decision: TypeAlias = "RequestPage | YieldRecords[R] | Wait | Done | GiveUp"
 
 
-@frozen
-class _Page:
+class _Page(NamedTuple):
     """What a pass wants to know of an answer."""
 
     number: int
     ids: Sequence[str]
-    count: int | None
+    announced: int | None
     full: bool
 
 
@@ -157,12 +154,12 @@ class _Pass:
         self.at = page.number
         self.largest = max(self.largest, len(page.ids))
 
-        if self.confirming and not new and (page.count is None or page.count <= received):
+        if self.confirming and not new and (page.announced is None or page.announced <= received):
             self.ended = True
             return new
 
-        if page.count is not None and page.count != self.count:
-            self.counts.append(page.count)
+        if page.announced is not None and page.announced != self.count:
+            self.counts.append(page.announced)
         count = self.count
         if len(self.counts) > 1 or (len(new) < len(page.ids) and (new or count is not None)):
             self.clean = False
@@ -348,7 +345,9 @@ class Walk(Generic[R]):
         self._out.remove(request)
         self.answers += 1
         if self._proof is not None:
-            self._proof.arrived(request, page.ids, page_number=page.number, count=page.count, full=page.full)
+            self._proof.arrived(
+                request, page.ids, page_number=page.number, count=page.announced, full=page.full
+            )
         self._held[page.number] = page, records
         while self._pass.at + self._pass.step in self._held:
             self._read(self._pass.at + self._pass.step)
@@ -375,7 +374,7 @@ class Walk(Generic[R]):
         if self._end is None and self._proof is not None:
             if self._proof.proven is not None:
                 self._end = Done()
-            elif self.answers == 1 and self._latest.count is None:
+            elif self.answers == 1 and self._latest.announced is None:
                 if self._require_count:
                     self._end = self._give_up("without a count from the service nothing can be proven")
                 self._proof = None

@@ -6,11 +6,11 @@ from typing import Any, Final, Self, cast
 
 from attrs import field, frozen
 
-from aiozilliz._converter import describe, format_time
 from aiozilliz._errors import ZillizError
 from aiozilliz._json import dump, load
 from aiozilliz._models import Cluster, repr_line
 from aiozilliz._snapshots import FORMAT_VERSION, Changes, Snapshot, read_head, to_utc
+from aiozilliz._values import describe, format_time
 
 _WHERE: Final = "the inventory report"
 

@@ -7,10 +7,10 @@ from typing import Any, Final, Self, cast
 
 from attrs import field, frozen
 
-from aiozilliz._converter import describe, format_time, parse_time
 from aiozilliz._errors import DecodeError
 from aiozilliz._json import dump, load
 from aiozilliz._models import WIRE_NAMES, Cluster, repr_line, structure_clusters
+from aiozilliz._values import describe, format_time, parse_time
 
 FORMAT_VERSION: Final = 1
 """Version of the JSON text of a snapshot."""

@@ -8,12 +8,13 @@ error of ours contains.
 from __future__ import annotations
 
 import asyncio
+import errno
+import functools
 import logging
 import math
 import os
 import ssl
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -32,12 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_HEADERS: Final[dict[str, str]] = {
-    hdrs.ACCEPT: "application/json",
-    hdrs.ACCEPT_ENCODING: "gzip, deflate",
-    hdrs.USER_AGENT: f"aiozilliz/{version('aiozilliz')} aiohttp/{aiohttp.__version__}",
-}
-_OUR_NAMES: Final = frozenset(name.lower() for name in _HEADERS)
+_OUR_NAMES: Final = frozenset(name.lower() for name in (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT))
 
 _CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
@@ -58,6 +54,17 @@ class _ConnectionLostError(aiohttp.ClientConnectionError):
 
 class _ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
+
+
+@functools.cache
+def _headers() -> Mapping[str, str]:
+    from importlib.metadata import version  # noqa: PLC0415  # a twentieth of the time that importing aiohttp takes
+
+    return {
+        hdrs.ACCEPT: "application/json",
+        hdrs.ACCEPT_ENCODING: "gzip, deflate",
+        hdrs.USER_AGENT: f"aiozilliz/{version('aiozilliz')} aiohttp/{aiohttp.__version__}",
+    }
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -175,7 +182,7 @@ class Transport:
     async def _exchange(
         self, session: aiohttp.ClientSession, url: str, secret: Secret, foreign: tuple[str, ...]
     ) -> Answer:
-        headers = _HEADERS
+        headers = _headers()
         if foreign:
             # An empty value takes the place of the lender's, so that nobody acts on it; the name goes later.
             headers = {**headers, **dict.fromkeys(foreign, "")}
@@ -345,6 +352,8 @@ def _reason(error: Exception) -> str:
         return os.strerror(error.errno)
     if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)):
         return "the service closed it"
+    if isinstance(error, ConnectionResetError):
+        return os.strerror(errno.ECONNRESET)  # asyncio gives none for one that is closed in the TLS handshake
     return type(error).__name__
 
 

@@ -16,7 +16,6 @@ from typing import Any, Final, cast
 
 from attrs import frozen
 
-from aiozilliz._converter import describe
 from aiozilliz._errors import (
     APIError,
     AuthenticationError,
@@ -27,6 +26,7 @@ from aiozilliz._errors import (
 )
 from aiozilliz._json import Unusable, parse
 from aiozilliz._models import ClusterPage, structure_clusters
+from aiozilliz._values import describe
 
 PATH: Final = "/v2/clusters"
 """Path of List Clusters V2, below the base URL."""

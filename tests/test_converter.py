@@ -7,9 +7,9 @@ import attrs
 import pytest
 from hypothesis import given
 
-from aiozilliz import Cluster
-from aiozilliz._converter import WrongValue, describe, format_time, integer, make_converter, parse_time, text
-from aiozilliz._models import converter, structure_clusters
+from aiozilliz import Cluster, make_converter
+from aiozilliz._models import structure_clusters
+from aiozilliz._values import WrongValue, describe, format_time, integer, parse_time, text
 from tests import strategies as own
 
 MOMENT = datetime(2024, 6, 30, 16, 49, 50, tzinfo=UTC)
@@ -85,15 +85,15 @@ def test_converters_do_not_share_hooks() -> None:
 @given(own.clusters())
 def test_clusters_go_through_the_converter_as_through_their_own_methods(cluster: Cluster) -> None:
     raw = cluster.to_dict()
-    assert converter.unstructure(cluster) == raw
-    assert converter.unstructure((cluster,)) == [raw]
-    assert converter.structure(raw, Cluster) == cluster
-    assert converter.structure([raw, raw], tuple[Cluster, ...]) == structure_clusters([raw, raw])
+    assert make_converter().unstructure(cluster) == raw
+    assert make_converter().unstructure((cluster,)) == [raw]
+    assert make_converter().structure(raw, Cluster) == cluster
+    assert make_converter().structure([raw, raw], tuple[Cluster, ...]) == structure_clusters([raw, raw])
 
 
 def test_the_converter_refuses_a_wrong_cluster_with_its_field() -> None:
     with pytest.raises(WrongValue) as caught:
-        converter.structure({"clusterId": "a", "cuSize": True}, Cluster)
+        make_converter().structure({"clusterId": "a", "cuSize": True}, Cluster)
     assert caught.value.field == "cuSize"
     assert str(caught.value) == "cuSize must be an integer, not true"
 

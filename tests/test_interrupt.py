@@ -3,11 +3,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from contextlib import ExitStack
 
 import pytest
 
-from aiozilliz._interrupt import Interrupt
+from aiozilliz._interrupt import Interrupt, cover, uncover
 from tests.fake_time import run_in_fake_time
 
 
@@ -16,15 +15,15 @@ async def _request(seconds: float, *interrupts: Interrupt, limit: float = 60.0) 
     scope = asyncio.timeout(limit)
     try:
         async with scope:
-            with ExitStack() as covered:
-                for interrupt in interrupts:
-                    covered.enter_context(interrupt.covers(scope))
-                await asyncio.sleep(seconds)
-                return "answer"
+            cover(scope, interrupts)
+            await asyncio.sleep(seconds)
+            return "answer"
     except TimeoutError:
         for interrupt in interrupts:
             interrupt.check()
         return "deadline"
+    finally:
+        uncover(scope, interrupts)
 
 
 def _now() -> float:
@@ -190,8 +189,9 @@ def test_an_interrupt_keeps_no_scope_and_nothing_keeps_an_interrupt() -> None:
         interrupt = Interrupt()
         scope = asyncio.timeout(5)
         async with scope:
-            with interrupt.covers(scope):
-                await asyncio.sleep(1)
+            cover(scope, [interrupt])
+            await asyncio.sleep(1)
+        uncover(scope, [interrupt])
         left = weakref.ref(scope)
         del scope
         gc.collect()

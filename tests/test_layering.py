@@ -15,7 +15,8 @@ PACKAGE = Path(aiozilliz.__file__).parent
 
 # Module to the modules right below it. What lies below those it may import too: imports go down only.
 BELOW: dict[str, set[str]] = {
-    "_inventory": {"_scheduling", "_inventory_watch", "_reading", "_fetch"},
+    "_inventory": {"_collecting", "_inventory_watch", "_fetch"},
+    "_collecting": {"_scheduling", "_reading", "_report"},
     "_inventory_watch": {"_watch", "_report", "_accounts"},
     "_scheduling": {"_walking", "_pager", "_accounts"},
     "_accounts": {"_credentials"},
@@ -30,13 +31,14 @@ BELOW: dict[str, set[str]] = {
     "_report": {"_snapshots"},
     "_tracker": {"_snapshots"},
     "_snapshots": {"_models", "_json"},
-    "_models": {"_converter", "_frozen"},
+    "_converter": {"_models"},
+    "_models": {"_values", "_frozen"},
     "_pagination": {"_proof"},
     "_retry": {"_config"},
     "_credentials": {"_config"},
     "_pager": {"_interrupt"},
     "_config": set(),
-    "_converter": set(),
+    "_values": set(),
     "_frozen": set(),
     "_interrupt": set(),
     "_json": set(),
@@ -59,6 +61,7 @@ PURE = {
     "_retry",
     "_snapshots",
     "_tracker",
+    "_values",
     "_wire",
     "testing._listing",
     "testing._samples",
@@ -163,14 +166,14 @@ def test_a_pure_module_does_no_input_or_output(name: str) -> None:
 
 
 def test_only_the_transport_calls_aiohttp() -> None:
-    # The client names its classes to check an argument.
+    # The client and the inventory name its classes to check an argument; the demo is asked without proxies.
     users = {
         name
         for name in MODULES
         if any(imported.partition(".")[0] == "aiohttp" for imported in imports(name, typing_only=False))
     }
 
-    assert users <= {"_transport", "_client", "_inventory"}
+    assert users <= {"_transport", "_client", "_inventory", "cli._demo"}
 
 
 @pytest.mark.parametrize("name", ["_transport", "cli._table"])
