@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_EXTRA = {"click", "rich"}
+_EXTRA = {"click": "click", "jmespath": "jmespath", "rich": "rich", "yaml": "pyyaml"}
+"""Module to the package that brings it."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -20,7 +21,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: What stands after the command's name; None takes it from the process.
 
     Returns:
-        The exit status: 0 all, 1 failed, 2 wrong usage or set-up, 3 key refused, 130 interrupted.
+        The exit status: 0 all, 1 failed, 2 wrong usage or set-up, 3 key refused, 4 some accounts
+        failed, 130 interrupted.
     """
     try:
         # Here, so that a missing extra can be told in words.
@@ -33,7 +35,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if missing not in _EXTRA:
             raise
         sys.stderr.write(
-            f"aiozilliz: the command line needs {missing}, which is not installed. "
+            f"aiozilliz: the command line needs {_EXTRA[missing]}, which is not installed. "
             "Install it with: pip install 'aiozilliz[cli]'\n"
         )
         return 1

@@ -1,4 +1,4 @@
-"""The options that commands share, and the client that they describe."""
+"""The options that commands share: each decorator ends its options in one argument of the command."""
 
 from __future__ import annotations
 
@@ -6,88 +6,23 @@ import functools
 import getpass
 import math
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import field, frozen
 
 import aiozilliz
-import aiozilliz.testing
-from aiozilliz.cli._output import Format
+from aiozilliz.cli._connection import Connection, Paging
+from aiozilliz.cli._formats import Format
 from aiozilliz.cli._run import debug
+from aiozilliz.cli._selection import Arrangement, Output, Selection, parse_columns, parse_query, parse_sort
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
     Command = Callable[..., None]
 
-DEMO_CLUSTERS = 250
 _LARGEST_KEY_FILE = 65536  # characters; of a larger file the rest is not read, and no key is so long
-
-
-@frozen(kw_only=True)
-class Connection:
-    """Which service is asked, and with which key.
-
-    Attributes:
-        api_key: The key that `--api-key-file` gave; None leaves it to the environment and the credentials file.
-        base_url: The control plane's base URL; None is that of the official CLI's `config` file, else the global one.
-        timeout: Seconds for one attempt.
-        demo: Whether an embedded fake service is asked instead.
-    """
-
-    api_key: str | None = field(repr=False)
-    base_url: str | None
-    timeout: float
-    demo: bool
-
-    @asynccontextmanager
-    async def client(self) -> AsyncGenerator[aiozilliz.ZillizClient, None]:
-        """Give a running client.
-
-        Raises:
-            ConfigurationError: There is no key, or it or the base URL can't be used.
-        """
-        async with AsyncExitStack() as stack:
-            api_key, base_url = self.api_key, self.base_url
-            if self.demo:
-                cloud = aiozilliz.testing.FakeZillizCloud(clusters=DEMO_CLUSTERS)
-                await stack.enter_async_context(cloud)
-                api_key, base_url = "demo", cloud.url
-            elif base_url is None:
-                base_url = aiozilliz.cli_base_url()
-            client = aiozilliz.ZillizClient(api_key, base_url=base_url, timeout=self.timeout)
-            yield await stack.enter_async_context(client)
-
-
-@frozen(kw_only=True)
-class Listing:
-    """How the pages of a listing are read: see `ZillizClient.iter_clusters`."""
-
-    page_size: int
-    concurrency: int
-    verify: bool
-
-    def iterate(self, client: aiozilliz.ZillizClient) -> aiozilliz.ClusterIterator:
-        """Begin a listing."""
-        return client.iter_clusters(
-            page_size=self.page_size, concurrency=self.concurrency, verify=self.verify
-        )
-
-
-@frozen(kw_only=True)
-class Output:
-    """How records are written.
-
-    Attributes:
-        form: The format; None is a table on a terminal, JSON lines elsewhere.
-        header: Whether a table names its columns.
-    """
-
-    form: Format | None
-    header: bool
 
 
 def connection_options(command: Command) -> Command:
@@ -97,6 +32,7 @@ def connection_options(command: Command) -> Command:
     def with_connection(
         *,
         api_key_file: str | None,
+        all_orgs: bool,
         base_url: str | None,
         china: bool,
         timeout: float,
@@ -107,11 +43,16 @@ def connection_options(command: Command) -> Command:
             raise click.UsageError("--china and --base-url exclude each other.")
         if demo and (china or base_url is not None or api_key_file is not None):
             raise click.UsageError("--demo asks an embedded service; it takes no key and no base URL.")
+        if all_orgs and api_key_file is not None:
+            raise click.UsageError(
+                "--all-orgs takes its keys from the credentials file; it excludes --api-key-file."
+            )
         connection = Connection(
             api_key=None if api_key_file is None else _read_key(api_key_file),
             base_url=aiozilliz.CHINA if china else base_url,
             timeout=timeout,
             demo=demo,
+            all_orgs=all_orgs,
         )
         command(connection=connection, **rest)
 
@@ -125,6 +66,18 @@ def connection_options(command: Command) -> Command:
             metavar="FILE",
             help="Read the API key from FILE; - is standard input.",
         ),
+        click.option(
+            "--all-orgs",
+            is_flag=True,
+            help="Ask with the key of every organisation in the official command line's credentials file.",
+        ),
+        *site_options(),
+    )
+
+
+def site_options() -> tuple[Callable[[Command], Command], ...]:
+    """Give the options that tell where to ask, and how long to wait."""
+    return (
         click.option("--base-url", metavar="URL", help="Base URL of the control plane."),
         click.option("--china", is_flag=True, help="Ask the China site; short for its --base-url."),
         click.option(
@@ -146,53 +99,156 @@ def connection_options(command: Command) -> Command:
     )
 
 
-def listing_options(command: Command) -> Command:
-    """Give a command the options that end in its argument `listing`."""
+def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
+    """Give a command the options that end in its argument `paging`.
+
+    Args:
+        verify: Whether the command can do without the proof, and so has `--verify`.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_paging(
+            *,
+            page_size: int,
+            concurrency: int | None,
+            max_passes: int,
+            verify: bool = False,
+            **rest: Any,
+        ) -> None:
+            paging = Paging(
+                page_size=page_size, concurrency=concurrency, verify=verify, max_passes=max_passes
+            )
+            command(paging=paging, **rest)
+
+        at_least_one = click.IntRange(min=1)
+        prove = click.option(
+            "--verify", is_flag=True, help="Read until the answers prove that nothing is missing."
+        )
+        return _with(
+            with_paging,
+            click.option(
+                "--page-size",
+                type=at_least_one,
+                metavar="N",
+                default=100,
+                show_default=True,
+                help="Clusters per request.",
+            ),
+            click.option(
+                "--concurrency",
+                type=at_least_one,
+                metavar="N",
+                help="Requests in flight at most, over all organisations together.",
+            ),
+            *([prove] if verify else []),
+            click.option(
+                "--max-passes",
+                type=at_least_one,
+                metavar="N",
+                default=5,
+                show_default=True,
+                help="Readings of all pages at most, where the list keeps changing.",
+            ),
+        )
+
+    return decorate
+
+
+def output_options(
+    *forms: Format, default: str = "table", query: bool = True
+) -> Callable[[Command], Command]:
+    """Give a command the options that end in its argument `output`.
+
+    Args:
+        *forms: The formats; none are all.
+        default: What the help says of the default.
+        query: Whether the command gives an array that can be queried.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_output(*, form: str | None, no_header: bool, query: Any = None, **rest: Any) -> None:
+            output = Output(form=None if form is None else Format(form), header=not no_header, query=query)
+            command(output=output, **rest)
+
+        ask = click.option(
+            "--query",
+            metavar="JMESPATH",
+            callback=_read_by(parse_query),
+            help="Give what this expression makes of the array of all records.",
+        )
+        return _with(
+            with_output,
+            click.option(
+                "-o",
+                "--output",
+                "form",
+                type=click.Choice([form.value for form in forms or Format]),
+                help=f"Format. Default: {default}.",
+            ),
+            *([ask] if query else []),
+            click.option("--no-header", is_flag=True, help="No line with the columns' names."),
+        )
+
+    return decorate
+
+
+def arrangement_options(command: Command) -> Command:
+    """Give a command the options that end in its argument `arrangement`."""
 
     @functools.wraps(command)
-    def with_listing(*, page_size: int, concurrency: int, verify: bool, **rest: Any) -> None:
-        command(listing=Listing(page_size=page_size, concurrency=concurrency, verify=verify), **rest)
+    def with_arrangement(*, sort: Any, columns: Any, **rest: Any) -> None:
+        command(arrangement=Arrangement(sort=sort, columns=columns), **rest)
 
-    at_least_one = click.IntRange(min=1)
     return _with(
-        with_listing,
+        with_arrangement,
         click.option(
-            "--page-size",
-            type=at_least_one,
-            metavar="N",
-            default=100,
-            show_default=True,
-            help="Clusters per request.",
+            "--sort",
+            metavar="FIELDS",
+            callback=_read_by(parse_sort),
+            help="Order by these fields, separated by commas; -FIELD is largest first. Default: as the service lists.",
         ),
         click.option(
-            "--concurrency",
-            type=at_least_one,
-            default=1,
-            show_default=True,
-            help="Requests in flight at most.",
+            "--columns",
+            metavar="FIELDS",
+            callback=_read_by(parse_columns),
+            help="Give these fields alone, in this order; extra.NAME is one that this version does not know.",
         ),
-        click.option("--verify", is_flag=True, help="Read until the answers prove that nothing is missing."),
     )
 
 
-def output_options(command: Command) -> Command:
-    """Give a command the options that end in its argument `output`."""
+def selection_options(command: Command) -> Command:
+    """Give a command the options that end in its argument `selection`."""
 
     @functools.wraps(command)
-    def with_output(*, form: str | None, no_header: bool, **rest: Any) -> None:
-        output = Output(form=None if form is None else Format(form), header=not no_header)
-        command(output=output, **rest)
+    def with_selection(
+        *,
+        plan: tuple[str, ...],
+        region: tuple[str, ...],
+        status: tuple[str, ...],
+        project: tuple[str, ...],
+        **rest: Any,
+    ) -> None:
+        selection = Selection(plan=plan, region=region, status=status, project=project)
+        command(selection=selection, **rest)
 
     return _with(
-        with_output,
-        click.option(
-            "-o",
-            "--output",
-            "form",
-            type=click.Choice([form.value for form in Format]),
-            help="Format. Default: table on a terminal, jsonl elsewhere.",
+        with_selection,
+        *(
+            click.option(
+                f"--{name}",
+                metavar="PATTERN",
+                multiple=True,
+                help=f"Only clusters {what}; exact or a glob such as {example}. Repeat it for more.",
+            )
+            for name, what, example in (
+                ("plan", "of this plan", "'*Ent*'"),
+                ("region", "in this region", "'aws-*'"),
+                ("status", "in this status", "'*ING'"),
+                ("project", "of this project id", "'proj-0*'"),
+            )
         ),
-        click.option("--no-header", is_flag=True, help="No line with the columns' names."),
     )
 
 
@@ -200,6 +256,15 @@ def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _read_by(
+    parse: Callable[[str | None], Any],
+) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+        return parse(value)
+
+    return read
 
 
 def _read_key(name: str) -> str:
@@ -217,6 +282,8 @@ def _read_key(name: str) -> str:
 
 
 def _read_text(name: str) -> str:
+    if not name:
+        raise click.BadParameter("the name is empty.", param_hint="--api-key-file")
     if name != "-":
         # A BOM is no part of a key, and the client says what is wrong with bytes that are no text.
         with Path(name).open(encoding="utf-8-sig", errors="replace") as file:

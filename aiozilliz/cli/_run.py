@@ -1,4 +1,4 @@
-"""One run of the command line: its exit status, its errors in one line, interrupts and closed pipes."""
+"""One run of the command line: its exit status, its errors in one line each, interrupts and closed pipes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ import click
 from click.shell_completion import shell_complete
 
 import aiozilliz
-from aiozilliz.cli._output import discard_stdout, printable
+from aiozilliz.cli._advice import for_options
+from aiozilliz.cli._console import complain, discard_stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Sequence
+    from collections.abc import Coroutine, Generator, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -31,7 +32,48 @@ DEBUG = "aiozilliz.debug"
 FAILED = 1
 MISUSED = 2
 REFUSED = 3
+SOME_FAILED = 4
 INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """What ends a command with one line on standard error.
+
+    Args:
+        text: The line.
+        status: The exit status.
+    """
+
+    def __init__(self, text: str, status: int = FAILED) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class PartialError(Exception):
+    """Some accounts failed, but not all: what could be had of the others has been given.
+
+    Args:
+        failures: Account name to its error.
+        accounts: How many accounts there are.
+    """
+
+    def __init__(self, failures: Mapping[str, Exception], accounts: int) -> None:
+        super().__init__(f"{len(failures)} of {accounts} accounts failed")
+        self.failures = dict(failures)
+
+
+def accounts_error(
+    failures: Mapping[str, Exception], accounts: int
+) -> PartialError | aiozilliz.InventoryError:
+    """Make the error for accounts that failed: a `PartialError` where others did not.
+
+    Args:
+        failures: Account name to its error.
+        accounts: How many accounts there are.
+    """
+    if len(failures) < accounts:
+        return PartialError(failures, accounts)
+    return aiozilliz.InventoryError(f"{len(failures)} of {accounts} accounts failed", dict(failures))
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
@@ -40,14 +82,10 @@ def call(work: Coroutine[Any, Any, T]) -> T:
 
 
 def debug(context: click.Context) -> None:
-    """Show tracebacks, and what the library logs, until the context is closed."""
+    """Show tracebacks, and all that the library logs, until the context is closed."""
     context.meta[DEBUG] = True
     logger = logging.getLogger("aiozilliz")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-    context.call_on_close(functools.partial(logger.removeHandler, handler))
     context.call_on_close(functools.partial(logger.setLevel, logger.level))
-    logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
 
 
@@ -63,7 +101,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
             # What the terminal's encoding lacks, and lone surrogates, must not end a listing.
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     try:
-        with _quiet_retries():
+        with _told():
             status = _invoke(group, args)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -72,11 +110,12 @@ def run(group: click.Group, args: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         discard_stdout()
-        _say("interrupted")
+        complain("interrupted")
         return INTERRUPTED
     except OSError as error:
         discard_stdout()
-        return _say(f"the system refused: {error.strerror or error}")
+        complain(f"the system refused: {error.strerror or error}")
+        return FAILED
     return status
 
 
@@ -88,12 +127,12 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
         with group.make_context(NAME, list(args)) as context:
             try:
                 group.invoke(context)
-            except aiozilliz.ZillizError as error:
-                return _failed(error, debug=context.meta.get(DEBUG, False))
             except (click.ClickException, click.exceptions.Exit, OSError, ModuleNotFoundError):
                 raise
             except Exception as error:  # noqa: BLE001 - a bug of ours ends in one line too
-                return _broken(error, debug=context.meta.get(DEBUG, False))
+                if context.meta.get(DEBUG, False):
+                    traceback.print_exception(error)
+                return _ended_by(error)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
@@ -102,37 +141,69 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
     return 0
 
 
-def _failed(error: aiozilliz.ZillizError, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    _say(str(error))
-    if isinstance(error, aiozilliz.AuthenticationError):
-        return REFUSED
-    return MISUSED if isinstance(error, aiozilliz.ConfigurationError) else FAILED
+def _ended_by(error: Exception) -> int:
+    """Tell an error, and give the exit status that it means."""
+    match error:
+        case CommandError():
+            complain(str(error))
+            return error.status
+        case PartialError() | aiozilliz.InventoryError():
+            for name, failure in error.failures.items():
+                complain(f"account {name}: {_text(failure)}")
+            complain(str(error.args[0]))
+        case aiozilliz.ZillizError():
+            complain(_text(error))
+        case _:
+            complain(f"this is a bug in aiozilliz: {type(error).__name__}: {error}. --debug shows where.")
+    return _status(error)
 
 
-def _broken(error: Exception, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    return _say(f"this is a bug in aiozilliz: {type(error).__name__}: {error}. --debug shows where.")
+def _status(error: Exception) -> int:
+    match error:
+        case PartialError():
+            return SOME_FAILED
+        case aiozilliz.InventoryError():
+            statuses = {_status(failure) for failure in error.failures.values()}
+            return statuses.pop() if len(statuses) == 1 else FAILED
+        case aiozilliz.AuthenticationError():
+            return REFUSED
+        case aiozilliz.ConfigurationError():
+            return MISUSED
+        case _:
+            return FAILED
 
 
-def _say(text: str) -> int:
-    if sys.stderr is not None:
-        sys.stderr.write(f"{NAME}: {printable(text)}\n")
-    return FAILED
+def _text(error: Exception) -> str:
+    return (
+        for_options(str(error))
+        if isinstance(error, aiozilliz.ZillizError)
+        else f"{type(error).__name__}: {error}"
+    )
+
+
+class _Teller(logging.Handler):
+    """Tells on standard error what is logged, as the command tells its errors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(self.format(record))
 
 
 @contextmanager
-def _quiet_retries() -> Generator[None, None, None]:
+def _told() -> Generator[None, None, None]:
     # Where nobody has set up logging, each retry would leave its bare event name on standard error.
-    logger = logging.getLogger("stamina")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    stamina = logging.getLogger("stamina")
+    ours = logging.getLogger("aiozilliz")
+    level, propagate = stamina.level, ours.propagate
+    teller = _Teller()
+    stamina.setLevel(logging.ERROR)
+    ours.addHandler(teller)
+    ours.propagate = False
     try:
         yield
     finally:
-        logger.setLevel(level)
+        stamina.setLevel(level)
+        ours.removeHandler(teller)
+        ours.propagate = propagate
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:

@@ -1,136 +1,240 @@
-"""A table of clusters that fits its terminal. The only user of rich."""
+"""A table that fits its terminal."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+import importlib
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rich.cells import cell_len, set_cell_size
-from rich.color import ColorSystem
-from rich.console import Console
-from rich.style import Style
+from attrs import field, frozen
 
-from aiozilliz.cli._output import check_stdout, emit, printable
+from aiozilliz.cli._console import (
+    check_stdout,
+    emit,
+    json_text,
+    printable,
+    say,
+    stdout_has_colour,
+    stdout_is_terminal,
+    stdout_width,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from aiozilliz import Cluster
+    Paint = Callable[[str, str], str]
 
-ID, NAME, STATUS, CU = 0, 1, 2, 4
-COLUMNS = ("ID", "NAME", "STATUS", "PLAN", "CU", "REGION", "CU TYPE", "CREATED (UTC)", "PROJECT")
-"""In the order in which they are shown, and kept where there is no room for all."""
+GAP: Final = 2
+"""Cells between two columns."""
 
-GAP = 2
-"""Columns of the terminal between two columns of the table."""
+CUT_AT_LEAST: Final = 16
+"""A column of kind "cut" is not cut below this many cells."""
 
-NAME_AT_LEAST = 16
-"""A name is cut, but not below this many columns of the terminal."""
+LONGEST_ID: Final = 40
+"""Cells that an id may take in its column; a longer one gets a line of its own."""
 
-BOLD = Style(bold=True)
-COLOURS = {
-    "RUNNING": Style(color="green"),
-    "ABNORMAL": Style(color="red"),
-    "DELETING": Style(dim=True),
-    "DELETED": Style(dim=True),
-}
+# First strong isolate, pop directional isolate.
+_ISOLATED: Final = "\u2068{}\u2069"
+_RIGHT_TO_LEFT: Final = {"R", "AL", "AN"}
+
+
+@frozen
+class Column:
+    """One column of a table.
+
+    Attributes:
+        key: Its key in a row.
+        title: What stands above it.
+        kind: "whole" is shown whole or not at all, "cut" may be cut, "number" stands at the right of its column, "id"
+            is never cut, and counts for the layout up to `LONGEST_ID` cells.
+        styles: Text of a cell to the style of rich that it is shown in, where the terminal has colour.
+    """
+
+    key: str
+    title: str
+    kind: Literal["whole", "cut", "number", "id"] = "whole"
+    styles: Mapping[str, str] = field(factory=dict[str, str])
 
 
 class TableWriter:
-    """Collects the records, and writes the table at the end, as its columns are as wide as what they hold.
+    """Collects rows, and writes the table at the end, as its columns are as wide as what they hold.
 
     Args:
+        columns: In the order in which they are shown, and kept where there is no room for all.
         header: Whether the first line names the columns.
+        empty: What a complete table of no rows says on standard error; empty for nothing.
     """
 
-    def __init__(self, *, header: bool = True) -> None:
+    def __init__(self, columns: Sequence[Column], *, header: bool = True, empty: str = "") -> None:
+        importlib.import_module("rich.cells")  # a missing extra is told now, and not after a long listing
+        self._columns = columns
         self._header = header
+        self._empty = empty
         self._rows: list[tuple[str, ...]] = []
 
-    def write(self, cluster: Cluster) -> None:
-        """Keep the record for the end."""
-        self._rows.append(_cells(cluster))
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Keep the row for the end."""
+        self._rows.append(tuple(cell_text(row.get(column.key)) for column in self._columns))
 
     def finish(self, *, complete: bool) -> None:
         """Write the table, also of an incomplete listing: the error follows it on standard error."""
         if self._rows:
+            check_stdout()
             self._print()
-        elif complete and sys.stderr is not None:
-            sys.stderr.write("No clusters: the key is good, but sees none.\n")
+        elif complete and self._empty:
+            say(self._empty)
 
     def _print(self) -> None:
-        check_stdout()
-        lines = [COLUMNS, *self._rows] if self._header else self._rows
-        natural = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-        console = Console(file=sys.stdout)
-        widths = layout(natural, console.width if sys.stdout.isatty() else None)
-        paint = console.color_system is not None and not console.no_color
-        # rich's own table takes half a second for a thousand rows.
-        if self._header:
-            emit(_line(COLUMNS, widths, (BOLD,) * len(COLUMNS) if paint else None) + "\n")
-        for row in self._rows:
-            styles = [COLOURS.get(text) if index == STATUS else None for index, text in enumerate(row)]
-            emit(_line(row, widths, styles if paint else None) + "\n")
-        left_out = [COLUMNS[i] for i in range(len(COLUMNS)) if i not in widths]
-        if left_out and sys.stderr is not None:
-            sys.stderr.write(f"No room for {', '.join(left_out)}; -o json shows all.\n")
+        terminal = stdout_is_terminal()
+        room = stdout_width() if terminal else None
+        longest_id = min(LONGEST_ID, room) if room else None
+        texts = list(zip(*self._rows, strict=True))
+        natural = [
+            natural_width(column, cells, longest_id, header=self._header)
+            for column, cells in zip(self._columns, texts, strict=True)
+        ]
+        widths = layout([column.kind for column in self._columns], natural, room)
+        paint = _make_paint()
+        shown = [
+            _render(column, cells, width, paint, header=self._header, terminal=terminal)
+            for column, cells, width in zip(self._columns, texts, widths, strict=False)
+        ]
+        emit("".join(_lines(shown)))
+        left_out = [printable(column.title) for column in self._columns[len(widths) :]]
+        if left_out:
+            say(f"No room for {', '.join(left_out)}; -o json shows all.")
 
 
-def layout(natural: Sequence[int], room: int | None) -> dict[int, int]:
-    """Choose the columns that fit, and their widths.
+def cell_text(value: Any) -> str:
+    """Give a JSON value as the text of a cell that a terminal can show raw: text as it is, all else as JSON."""
+    if isinstance(value, str):
+        return printable(value)
+    return "" if value is None else json_text(value)
 
-    Names are cut where that helps; all other columns are shown whole or not at all, the id always.
+
+def natural_width(column: Column, cells: Sequence[str], longest_id: int | None, *, header: bool) -> int:
+    """Give the cells that a column takes where there is room for it.
 
     Args:
-        natural: What each column of `COLUMNS` would take, in columns of the terminal.
-        room: What the terminal has, or None for no limit.
+        column: The column.
+        cells: Its texts.
+        longest_id: Ids that are longer have a line of their own, and do not count; None where there is no limit.
+        header: Whether its title counts.
+    """
+    sizes = [_size(text) for text in cells]
+    if column.kind == "id" and longest_id is not None:
+        sizes = [size for size in sizes if size <= longest_id]
+    return max(max(sizes, default=0), _size(column.title) if header else 0)
+
+
+def layout(kinds: Sequence[str], natural: Sequence[int], room: int | None) -> list[int]:
+    """Choose how many columns fit, and their widths.
+
+    Args:
+        kinds: The kind of each column.
+        natural: Cells that each column would take.
+        room: Cells that the terminal has, or None for no limit.
 
     Returns:
-        Index of the column to its width, in the order of `COLUMNS`.
+        The widths of the columns that are shown: all, or those that remain when as many are dropped from the right as
+        it takes. The first always remains, though it may have to be narrower than what it holds.
     """
     if room is None:
-        return dict(enumerate(natural))
-    widths: dict[int, int] = {}
+        return list(natural)
+    widths: list[int] = []
     left = room + GAP
-    for index, width in enumerate(natural):
-        least = min(width, NAME_AT_LEAST) if index == NAME else width
-        if index == ID or least + GAP <= left:
-            widths[index] = least
-            left -= least + GAP
-    if NAME in widths:
-        widths[NAME] = min(natural[NAME], widths[NAME] + max(left, 0))
+    for kind, width in zip(kinds, natural, strict=True):
+        least = min(width, CUT_AT_LEAST) if kind == "cut" else width
+        if not widths:
+            least = min(least, room)
+        if least + GAP > left:
+            break
+        widths.append(least)
+        left -= least + GAP
+    for index, (width, least) in enumerate(zip(natural, widths, strict=False)):
+        if kinds[index] == "cut":
+            more = min(width - least, left)
+            widths[index] += more
+            left -= more
     return widths
 
 
-def _cells(cluster: Cluster) -> tuple[str, ...]:
-    created = "" if cluster.create_time is None else f"{cluster.create_time:%Y-%m-%d %H:%M}"
-    return tuple(
-        printable(text)
-        for text in (
-            cluster.cluster_id,
-            cluster.cluster_name,
-            str(cluster.status),
-            str(cluster.plan),
-            str(cluster.cu_size),
-            cluster.region_id,
-            str(cluster.cu_type),
-            created,
-            cluster.project_id,
-        )
-    )
+@frozen
+class _Rendered:
+    """One column as it is written: the title, if any, then a cell a row; and ids, by row, that do not fit into it."""
+
+    cells: list[str]
+    own_lines: dict[int, str]
 
 
-def _line(row: Sequence[str], widths: Mapping[int, int], styles: Sequence[Style | None] | None) -> str:
+def _render(
+    column: Column, texts: Sequence[str], width: int, paint: Paint, *, header: bool, terminal: bool
+) -> _Rendered:
+    right = column.kind == "number"
     cells: list[str] = []
-    for index, width in widths.items():
-        text = row[index]
-        size = cell_len(text)
-        if size > width:
-            cell = set_cell_size(text, width - 1) + "…"
-        elif index == CU:
-            cell = " " * (width - size) + text
-        else:
-            cell = text + " " * (width - size)
-        style = styles[index] if styles else None
-        cells.append(cell if style is None else style.render(cell, color_system=ColorSystem.STANDARD))
-    return (" " * GAP).join(cells).rstrip()
+    own_lines: dict[int, str] = {}
+    if header:
+        cells.append(_cell(printable(column.title), width, paint, "bold", right=right, terminal=terminal))
+    for text in texts:
+        shown, style = text, column.styles.get(text, "")
+        if column.kind == "id" and _size(text) > width:
+            own_lines[len(cells)] = paint(_isolated(text) if terminal else text, style)
+            shown = ""
+        cells.append(_cell(shown, width, paint, style, right=right, terminal=terminal))
+    return _Rendered(cells, own_lines)
+
+
+def _cell(text: str, width: int, paint: Paint, style: str, *, right: bool, terminal: bool) -> str:
+    size = _size(text)
+    if size > width:
+        text = _cut(text, width)
+        size = _size(text)
+    if terminal:
+        text = _isolated(text)
+    if style:
+        text = paint(text, style)
+    padding = " " * (width - size)
+    return padding + text if right else text + padding
+
+
+def _lines(columns: Sequence[_Rendered]) -> list[str]:
+    gap = " " * GAP
+    lines = [gap.join(cells).rstrip() + "\n" for cells in zip(*(c.cells for c in columns), strict=True)]
+    for column in reversed(columns):
+        for row, text in column.own_lines.items():
+            lines[row] = f"{text}\n{lines[row]}"
+    return lines
+
+
+def _size(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    # Loaded late, as is all of rich: help and version do without.
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return cell_len(text)
+
+
+def _cut(text: str, width: int) -> str:
+    from rich.cells import set_cell_size  # noqa: PLC0415
+
+    return set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def _isolated(text: str) -> str:
+    # A terminal that knows right-to-left text reorders a line as a whole: after a Hebrew name, digits of the next column
+    # would change places with it. Isolates keep the reordering within the cell; they take no room. Elsewhere than on a
+    # terminal they would only be characters that the service never sent.
+    if text.isascii() or not any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in text):
+        return text
+    return _ISOLATED.format(text)
+
+
+def _make_paint() -> Paint:
+    if not stdout_has_colour():
+        return lambda text, _style: text
+    from rich.color import ColorSystem  # noqa: PLC0415
+    from rich.style import Style  # noqa: PLC0415
+
+    # rich's own table takes half a second for a thousand rows.
+    return lambda text, style: Style.parse(style).render(text, color_system=ColorSystem.STANDARD)

@@ -1,0 +1,37 @@
+"""The library's errors in the words of the command line: what there is an argument is here an option."""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = (
+    ("Pass api_key=, set", "Give --api-key-file, set"),
+    ("the api_key argument", "--api-key-file"),
+    (
+        "Pass aiozilliz.GLOBAL, aiozilliz.CHINA or a URL such as",
+        "Give --china, or --base-url with a URL such as",
+    ),
+    (
+        "set base_url to the final address, aiozilliz.GLOBAL or aiozilliz.CHINA",
+        "give the final address as --base-url",
+    ),
+    (
+        "Use https:// in base_url, or a session without that proxy",
+        "Use https:// in --base-url, or no such proxy",
+    ),
+    (", or raise max_response_bytes", ""),
+    (", or give a longer deadline in retry=RetryPolicy(deadline=...)", ", or try again later"),
+    ("give a longer timeout=", "give a longer --timeout"),
+    ("can be read without verify only", "can be read without --verify only"),
+    ("(page_size)", "(--page-size)"),
+    ("more max_passes", "more --max-passes"),
+    (", or make the accounts yourself", ""),
+)
+_BASE_URL = re.compile(r"(?<![\w./-])base_url(?! in )")
+
+
+def for_options(text: str) -> str:
+    """Give an error's text with options in the place of arguments."""
+    for argument, option in _WORDS:
+        text = text.replace(argument, option)
+    return _BASE_URL.sub("--base-url", text)

@@ -1,0 +1,78 @@
+"""What `--demo` asks: embedded fake clouds, which the other options of a command meet as they would the service."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+import aiozilliz
+import aiozilliz.testing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from aiozilliz.testing import FakeZillizCloud
+
+ORGANISATIONS = {"production": 250, "staging": 40, "research": 12}
+"""Name to number of clusters. Without `--all-orgs` the first is the one in use."""
+
+CHANGE_SECONDS = 2.0
+"""From one change of the list to the next, while a demo is watched."""
+
+
+@asynccontextmanager
+async def demo_accounts(
+    *, many: bool, changing: bool = False
+) -> AsyncGenerator[list[aiozilliz.Account], None]:
+    """Serve the demo's organisations, and give their accounts.
+
+    Args:
+        many: Whether all are served, or the first alone.
+        changing: Whether the first one's list changes by itself all the time.
+    """
+    names = list(ORGANISATIONS) if many else list(ORGANISATIONS)[:1]
+    accounts: list[aiozilliz.Account] = []
+    clouds: list[FakeZillizCloud] = []
+    async with AsyncExitStack() as stack:
+        for seed, name in enumerate(names):
+            key = f"demo-key-of-{name}"
+            cloud = aiozilliz.testing.FakeZillizCloud(ORGANISATIONS[name], seed=seed, api_key=key)
+            clouds.append(await stack.enter_async_context(cloud))
+            accounts.append(aiozilliz.Account(name, key, base_url=cloud.url))
+        if not changing:
+            yield accounts
+            return
+        changes = asyncio.create_task(_keep_changing(clouds[0]))
+        try:
+            yield accounts
+        finally:
+            changes.cancel()
+
+
+def demo_session() -> aiohttp.ClientSession:
+    """Make a session that goes to the demo itself, whatever proxies the environment names."""
+    return aiohttp.ClientSession()
+
+
+async def _keep_changing(cloud: FakeZillizCloud) -> None:
+    for number in itertools.count(1):
+        await asyncio.sleep(CHANGE_SECONDS)
+        change(cloud, number)
+
+
+def change(cloud: FakeZillizCloud, number: int) -> None:
+    """Change one cluster of the list: the first time one is created, then suspended, then deleted, and so on."""
+    name = f"demo-{(number + 2) // 3}"
+    match number % 3:
+        case 1:
+            cloud.add(
+                clusterId=f"in01-{name}", clusterName=name, status="CREATING", plan="Standard", cuSize=1
+            )
+        case 2:
+            cloud.update(f"in01-{name}", status="RUNNING")
+        case _:
+            cloud.remove(f"in01-{name}")

@@ -1,0 +1,243 @@
+"""Which records a command gives, in which order, with which fields: filters, sorting, columns, queries."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve, frozen
+
+from aiozilliz.cli._columns import Field, column_of, find_field
+from aiozilliz.cli._console import stdout_is_terminal
+from aiozilliz.cli._formats import Format, Layout, Writer, make_writer, write_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aiozilliz import Cluster
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which clusters are given: those that match a pattern of each kind for which there are any.
+
+    A pattern is the exact text, or a glob; both without regard to case.
+    """
+
+    plan: tuple[str, ...] = ()
+    region: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    project: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.plan or self.region or self.status or self.project)
+
+    def takes(self, cluster: Cluster) -> bool:
+        """Whether this cluster is one of them."""
+        return (
+            _matches(self.plan, cluster.plan)
+            and _matches(self.region, cluster.region_id)
+            and _matches(self.status, cluster.status)
+            and _matches(self.project, cluster.project_id)
+        )
+
+
+def _matches(patterns: Sequence[str], text: str) -> bool:
+    text = text.casefold()
+    return not patterns or any(
+        text == pattern.casefold() or fnmatch.fnmatchcase(text, pattern.casefold()) for pattern in patterns
+    )
+
+
+@frozen
+class Query:
+    """A JMESPath expression, read already."""
+
+    text: str
+    compiled: Any
+
+    def search(self, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """Give what the expression makes of the rows.
+
+        Raises:
+            UsageError: It does not suit what is there.
+        """
+        import jmespath.exceptions  # noqa: PLC0415  # only where it is asked for
+
+        try:
+            return self.compiled.search(list(rows))
+        except jmespath.exceptions.JMESPathError as error:
+            fault = str(error)
+        raise click.UsageError(f"--query {self.text!r} does not suit the records: {fault}")
+
+
+def parse_query(text: str | None) -> Query | None:
+    """Read a JMESPath expression.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    if text is None:
+        return None
+    import jmespath  # noqa: PLC0415  # only where it is asked for
+    import jmespath.exceptions  # noqa: PLC0415
+
+    try:
+        return Query(text, jmespath.compile(text))
+    except jmespath.exceptions.JMESPathError as error:
+        fault = str(error)
+    raise click.BadParameter(f"{text!r} is no JMESPath expression: {fault}")
+
+
+@frozen
+class SortKey:
+    """One field to order by."""
+
+    field: Field
+    reverse: bool
+
+    def of(self, row: Mapping[str, Any]) -> tuple[int, Any, Any]:
+        """Give what is compared: numbers before text, text without regard to case."""
+        value = self.field.of(row)
+        if isinstance(value, (int, float)):
+            return 0, value, ""
+        text = value if isinstance(value, str) else repr(value)
+        return 1, text.casefold(), text
+
+
+def parse_sort(text: str | None) -> tuple[SortKey, ...]:
+    """Read the fields to order by.
+
+    Raises:
+        BadParameter: One is not known.
+    """
+    return tuple(SortKey(find_field(name.removeprefix("-")), name.startswith("-")) for name in _names(text))
+
+
+def parse_columns(text: str | None) -> tuple[Field, ...]:
+    """Read the fields to give.
+
+    Raises:
+        BadParameter: One is not known, or none is named.
+    """
+    if text is not None and not _names(text):
+        raise click.BadParameter("name at least one field.")
+    return tuple(dict.fromkeys(find_field(name) for name in _names(text)))
+
+
+def _names(text: str | None) -> list[str]:
+    return [name for name in (part.strip() for part in (text or "").split(",")) if name]
+
+
+@frozen(kw_only=True)
+class Output:
+    """How rows are written.
+
+    Attributes:
+        form: The format, or None for the command's default.
+        header: Whether the columns are named.
+        query: What is to be made of all rows.
+    """
+
+    form: Format | None = None
+    header: bool = True
+    query: Query | None = None
+
+    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE) -> Writer:
+        """Make the writer.
+
+        Args:
+            layout: Of the rows.
+            elsewhere: The default format where standard output is no terminal.
+        """
+        form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
+        if self.query is not None:
+            return _Queried(self.query, form, header=self.header)
+        return make_writer(form, layout, header=self.header)
+
+
+@frozen(kw_only=True)
+class Arrangement:
+    """The order of records and of their fields.
+
+    Attributes:
+        sort: What to order by; nothing leaves the service's order.
+        columns: What to give; nothing gives everything.
+    """
+
+    sort: tuple[SortKey, ...] = ()
+    columns: tuple[Field, ...] = ()
+
+    def writer(self, output: Output, layout: Layout, *, elsewhere: Format) -> Writer:
+        """Make the writer, as `Output.writer` does.
+
+        Raises:
+            UsageError: Columns are chosen and a query as well.
+        """
+        if self.columns and output.query is not None:
+            raise click.UsageError("--columns and --query exclude each other: name the fields in the query.")
+        writer = output.writer(self._chosen(layout), elsewhere=elsewhere)
+        if self.columns:
+            writer = _Chosen(self.columns, writer)
+        return _Sorted(self.sort, writer) if self.sort else writer
+
+    def _chosen(self, layout: Layout) -> Layout:
+        if not self.columns:
+            return layout
+        names = tuple(field.name for field in self.columns)
+        columns = tuple(column_of(field) for field in self.columns)
+        return evolve(layout, columns=columns, fields=names, known=frozenset(names))
+
+
+class _Queried:
+    """Keeps all rows, and writes what a query makes of them. Of an incomplete listing it writes nothing."""
+
+    def __init__(self, query: Query, form: Format, *, header: bool) -> None:
+        self._query = query
+        self._form = form
+        self._header = header
+        self._rows: list[Mapping[str, Any]] = []
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(row)
+
+    def finish(self, *, complete: bool) -> None:
+        if complete:
+            write_value(self._form, self._query.search(self._rows), header=self._header)
+
+
+class _Sorted:
+    """Keeps all rows, and hands them on in order."""
+
+    def __init__(self, keys: Sequence[SortKey], writer: Writer) -> None:
+        self._keys = keys
+        self._writer = writer
+        self._rows: list[Mapping[str, Any]] = []
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(row)
+
+    def finish(self, *, complete: bool) -> None:
+        for key in reversed(self._keys):
+            there = [row for row in self._rows if key.field.of(row) not in (None, "")]
+            absent = [row for row in self._rows if key.field.of(row) in (None, "")]
+            there.sort(key=key.of, reverse=key.reverse)
+            self._rows = there + absent
+        for row in self._rows:
+            self._writer.write(row)
+        self._writer.finish(complete=complete)
+
+
+class _Chosen:
+    """Takes the chosen fields out of each row."""
+
+    def __init__(self, fields: Sequence[Field], writer: Writer) -> None:
+        self._fields = fields
+        self._writer = writer
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._writer.write({field.name: field.of(row) for field in self._fields})
+
+    def finish(self, *, complete: bool) -> None:
+        self._writer.finish(complete=complete)

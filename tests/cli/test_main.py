@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import aiozilliz
+from tests.cli.running import LONG, environment, process
+
+if TYPE_CHECKING:
+    from tests.cli.running import Run
+
+
+def test_help_shows_examples_and_the_exit_status(run: Run) -> None:
+    status, out, _ = run("--help")
+
+    assert status == 0
+    assert "aiozilliz list --demo" in out
+    assert "130  interrupted" in out
+    assert "ZILLIZ_API_KEY" in out
+
+
+def test_the_list_command_s_help_shows_examples(run: Run) -> None:
+    status, out, _ = run("list", "--help")
+
+    assert status == 0
+    assert "aiozilliz list -o json > clusters.json\n" in out
+    assert "--api-key " not in out
+
+
+def test_the_version_is_the_package_s(run: Run) -> None:
+    assert run("--version") == (0, f"aiozilliz {aiozilliz.__version__}\n", "")
+
+
+def test_python_dash_m_runs_it() -> None:
+    with process("--version") as child:
+        assert child.communicate(timeout=LONG) == (f"aiozilliz {aiozilliz.__version__}\n", "")
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_words_need_neither_aiohttp_nor_rich(word: str) -> None:
+    program = (
+        f"import sys; from aiozilliz.cli import main; main([{word!r}]);"
+        "sys.exit(bool({'aiohttp', 'rich', 'stamina'} & sys.modules.keys()))"
+    )
+
+    subprocess.run([sys.executable, "-c", program], env=environment(), stdout=subprocess.DEVNULL, check=True)
+
+
+@pytest.mark.parametrize(
+    ("missing", "args"), [("click", ["--help"]), ("rich", ["list", "--demo", "-o", "table"])]
+)
+def test_a_missing_extra_is_named(
+    missing: str, args: list[str], monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    for module in list(sys.modules):
+        if module == missing or module.startswith((f"{missing}.", "aiozilliz.cli.")):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    status, out, err = run(*args)
+
+    assert (status, out) == (1, "")
+    assert "pip install 'aiozilliz[cli]'" in err
+    assert err.count("\n") == 1
+
+
+def test_a_shell_can_complete(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setenv("_AIOZILLIZ_COMPLETE", "zsh_complete")
+    monkeypatch.setenv("COMP_WORDS", "aiozilliz list --api")
+    monkeypatch.setenv("COMP_CWORD", "2")
+
+    status, out, _ = run()
+
+    assert status == 0
+    assert "--api-key-file" in out

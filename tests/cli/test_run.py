@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import aiozilliz
+from aiozilliz.testing import FakeZillizCloud, Fault
+from tests.cli.running import LONG, POSIX_ONLY, ended, environment, process
+
+if TYPE_CHECKING:
+    from tests.cli.running import MakeCloud, Run
+
+
+def test_a_refused_key_is_status_3_in_one_line(key: str, make_fake_zilliz_cloud: MakeCloud, run: Run) -> None:
+    cloud = make_fake_zilliz_cloud(api_key="another")
+
+    status, out, err = run("list", "--base-url", cloud.url)
+
+    assert (status, out, err.count("\n")) == (3, "", 1)
+    assert err.startswith("aiozilliz: ")
+    assert key not in err
+
+
+def test_debug_shows_the_traceback_and_not_the_key(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
+) -> None:
+    cloud = make_fake_zilliz_cloud(api_key="another")
+
+    status, _, err = run("list", "--debug", "--base-url", cloud.url)
+
+    assert status == 3
+    assert "Traceback" in err
+    assert "AuthenticationError" in err
+    assert key not in err
+
+
+@pytest.mark.parametrize(("form", "lines"), [("jsonl", 10), ("table", 11)])
+def test_what_came_before_a_failure_stands(
+    form: str,
+    lines: int,
+    key: str,
+    make_fake_zilliz_cloud: MakeCloud,
+    run: Run,
+) -> None:
+    cloud = make_fake_zilliz_cloud(clusters=20)
+    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96009, "no\nsuch page")))
+
+    status, out, err = run("list", "-o", form, "--page-size", "10", "--base-url", cloud.url)
+
+    assert status == 1
+    assert len(out.splitlines()) == lines
+    assert err.count("\n") == 1
+    assert "no such page" in err.replace(r"\n", " ")
+
+
+def test_the_array_of_a_failed_listing_stays_open(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
+) -> None:
+    cloud = make_fake_zilliz_cloud(clusters=20)
+    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96009, "no")))
+
+    status, out, _ = run("list", "-o", "json", "--page-size", "10", "--base-url", cloud.url)
+
+    assert status == 1
+    assert out.count("clusterId") == 10
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(out)
+    assert len(json.loads(out + "]")) == 10
+
+
+def test_a_listing_that_fails_at_once_writes_no_data(
+    key: str, fake_zilliz_cloud: FakeZillizCloud, run: Run
+) -> None:
+    fake_zilliz_cloud.fail_next(Fault.code(96008, "no"))
+
+    assert run("list", "-o", "json", "--base-url", fake_zilliz_cloud.url)[:2] == (1, "")
+
+
+def test_a_retry_is_told_in_the_debug_log_only(
+    key: str, fake_zilliz_cloud: FakeZillizCloud, run: Run
+) -> None:
+    fake_zilliz_cloud.fail_next(Fault.reset(), times=2)
+
+    quiet = run("list", "--base-url", fake_zilliz_cloud.url)
+    fake_zilliz_cloud.fail_next(Fault.reset())
+    _, _, told = run("list", "--debug", "--base-url", fake_zilliz_cloud.url)
+
+    assert (quiet[0], quiet[2]) == (0, "")
+    assert "aiozilliz: " in told
+    assert key not in told
+    assert not logging.getLogger("aiozilliz").handlers
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_bug_is_told_in_one_line_and_debug_shows_where(
+    debug: bool, key: str, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(aiozilliz, "ZillizClient", broken)
+
+    status, _, err = run("list", *(["--debug"] if debug else []))
+
+    assert status == 1
+    assert err.splitlines()[-1].startswith("aiozilliz: this is a bug in aiozilliz: KeyError: 'surprise'")
+    assert ("Traceback" in err) is debug
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("form", ["jsonl", "json", "table"])
+def test_a_closed_pipe_ends_it_quietly(form: str) -> None:
+    with process("list", "--demo", "-o", form, pipesize=4096) as child:
+        assert child.stdout is not None
+        first = os.read(child.stdout.fileno(), 1)
+        child.stdout.close()
+        status, errors = ended(child)
+
+    assert first
+    assert (status, errors) == (0, "")
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("form", ["jsonl", "table"])
+def test_an_interrupt_ends_it_though_nobody_reads(form: str) -> None:
+    with process("list", "--demo", "-o", form, pipesize=4096) as child:
+        assert child.stdout is not None
+        os.read(child.stdout.fileno(), 1)  # it is writing, and what is left does not fit into the pipe
+        child.send_signal(signal.SIGINT)
+        status, errors = ended(child)
+
+    assert (status, errors) == (130, "aiozilliz: interrupted\n")
+
+
+@POSIX_ONLY
+def test_an_interrupt_ends_a_wait_for_the_service(
+    make_fake_zilliz_cloud: MakeCloud,
+) -> None:
+    cloud = make_fake_zilliz_cloud()
+    answered = threading.Event()
+
+    @cloud.between_pages
+    def hang() -> None:
+        cloud.fail_next(Fault.delay(10 * LONG))
+        answered.set()
+
+    with process("list", "-o", "table", "--timeout", "1000", "--base-url", cloud.url) as child:
+        assert answered.wait(LONG)
+        child.send_signal(signal.SIGINT)
+        status, errors = ended(child)
+    cloud.clear_faults()
+
+    assert (status, errors) == (130, "aiozilliz: interrupted\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("form", ["jsonl", "json", "table"])
+def test_a_full_device_is_a_failure_in_one_line(form: str) -> None:
+    with Path("/dev/full").open("w") as full, process("list", "--demo", "-o", form, stdout=full) as child:
+        status, errors = ended(child)
+
+    assert status == 1
+    assert errors == "aiozilliz: the system refused: No space left on device\n"
+
+
+@POSIX_ONLY
+def test_a_closed_standard_output_is_a_failure_in_one_line() -> None:
+    program = (
+        "import sys; sys.stdout = None; from aiozilliz.cli import main; sys.exit(main(['list', '--demo']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "standard output is closed" in done.stderr
