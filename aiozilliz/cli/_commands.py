@@ -1,11 +1,23 @@
-"""The command group `aiozilliz`, and the words of its help."""
+"""The command group `aiozilliz`, and the words of its help. Of the commands only the one that is called is loaded."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
 import click
 
-from aiozilliz.cli import _accounts, _diff, _list, _snapshot, _summary, _watch
 from aiozilliz.cli._run import NAME
+
+COMMANDS: Final = {
+    "list": "List clusters, each exactly once.",
+    "summary": "Count clusters and add up their CUs.",
+    "snapshot": "Save the whole listing as JSON.",
+    "diff": "Show what changed between two snapshots, or since one.",
+    "watch": "Print what changes, as it changes.",
+    "accounts": "Show the organisations that there are keys of.",
+}
+"""Name to what the help says of it. Each has a module of its name."""
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -34,12 +46,23 @@ Exit status:
 """
 
 
-@click.group(help=_HELP, context_settings=_SETTINGS)
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's own
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's own
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"aiozilliz.cli._{cmd_name}").command
+        command.short_help = COMMANDS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's own
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Group, help=_HELP, context_settings=_SETTINGS)
 @click.version_option(package_name=NAME, prog_name=NAME, message="%(prog)s %(version)s")
 def group() -> None:
     """Hold the commands."""
-
-
-for _module in (_list, _summary, _snapshot, _diff, _watch, _accounts):
-    group.add_command(_module.command)
-del _module

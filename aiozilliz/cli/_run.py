@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import io
 import logging
@@ -78,6 +77,8 @@ def accounts_error(
 
 def call(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` in a loop of its own. An interrupt ends it at once, also where nobody reads what it writes."""
+    import asyncio  # noqa: PLC0415  # neither help nor version need it, and it takes as long as click
+
     return asyncio.run(_interruptible(work))
 
 
