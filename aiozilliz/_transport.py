@@ -206,8 +206,9 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         announced = response.content_length
-        plain = hdrs.CONTENT_ENCODING not in response.headers
-        if announced is not None and announced > self._max_bytes and plain:
+        if announced is not None and hdrs.CONTENT_ENCODING not in response.headers:
+            if announced <= self._max_bytes:
+                return await response.content.read()
             response.close()
             return None
         chunks: list[bytes] = []
