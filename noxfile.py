@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -80,8 +81,17 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Compare with other clients, in one run on one machine."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def guard(session: nox.Session) -> None:
+    """Count a walk's instructions, with the versions whose count is noted; `-- --renew` notes them anew."""
+    noted = json.loads(Path("benchmarks/instructions.json").read_text(encoding="utf-8"))
+    pins = [f"{name}=={version}" for name, version in noted["packages"].items()]
+    session.install("-e", ".[bench]", *pins)
+    session.run("python", "-m", "benchmarks.guard", *session.posargs)
 
 
 @nox.session

@@ -8,7 +8,8 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.report import to_json, to_markdown
+from benchmarks import growth
+from benchmarks.report import Skipped, to_json, to_markdown
 from benchmarks.stand import pin_client
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Row
 
-NAMES: Final = ("walk", "decode", "concurrency", "import", "memory", "limiter")
+NAMES: Final = (
+    *("walk", "pagers", "decode", "concurrency", "inventory"),
+    *("import", "cli", "memory", "limiter"),
+)
 
 
 def _positive(text: str) -> int:
@@ -31,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Ratios to what users would write instead, in one run."
     )
-    parser.add_argument(
-        "--only", metavar="NAME", choices=NAMES, action="append", help=f"of {', '.join(NAMES)}"
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--only", metavar="NAME", choices=NAMES, action="append", help=f"of {', '.join(NAMES)}")
+    what.add_argument(
+        "--growth", action="store_true", help="how time and memory grow, instead of ratios; minutes"
     )
     parser.add_argument(
         "--rounds", metavar="N", type=_positive, help="rounds of each work; else its own number"
@@ -41,12 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     pin_client()
     started = time.perf_counter()
+    if options.growth:
+        grown = [_tell_growth(row) for row in growth.run()]
+        tell = growth.to_json if options.json else growth.to_markdown
+        print(tell(grown, time.perf_counter() - started))
+        return
     rows: list[Row] = []
+    skipped: list[str] = []
     for name in options.only or NAMES:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        rows.extend(import_module(f"benchmarks.bench_{name}").run(options.rounds))
+        print(f"{name} …", end="", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        try:
+            rows.extend(import_module(f"benchmarks.bench_{name}").run(options.rounds))
+        except Skipped as why:
+            skipped.append(f"{name}: {why}")
+        print(f" {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     show = to_json if options.json else to_markdown
-    print(show(rows, time.perf_counter() - started))
+    print(show(rows, time.perf_counter() - started, skipped))
+
+
+def _tell_growth(row: growth.Growth) -> growth.Growth:
+    print(f"{row.kind}: {row.number:,}", file=sys.stderr, flush=True)
+    return row
 
 
 if __name__ == "__main__":

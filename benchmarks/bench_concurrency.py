@@ -1,4 +1,7 @@
-"""Fifty pages of a service that takes 50 ms for each: how near prefetching comes to what the round trips allow."""
+"""Fifty pages of a service that takes 50 ms for each: how near prefetching comes to what the round trips allow.
+
+All begin cold, so that opening connections is part of it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from aiozilliz import ZillizClient
-from benchmarks.peers import BareConnection, aiohttp_gather
+from benchmarks.peers import aiohttp_gather, bare_trips
 from benchmarks.report import Row, make_row
 from benchmarks.stand import Loop, Server, alternate
+from benchmarks.subject import walk_cold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +32,8 @@ def run(rounds: int | None) -> Iterator[Row]:
 def _prefetch(concurrency: int, rounds: int) -> Iterator[Row]:
     trips = 1 + ceil((PAGES - 1) / concurrency)
     with Server(records=PAGES * 100, latency=LATENCY) as server, Loop() as loop:
-        client = loop.enter(lambda: ZillizClient("any-key", base_url=server.url, limiter=None))
-        session = loop.enter(aiohttp.ClientSession)
-        bare = loop.enter(lambda: BareConnection(server.port))
-        aiozilliz = loop.work(_walk_clusters, client, concurrency)
-        gather = loop.work(_gather, session, server.url, concurrency)
+        aiozilliz = loop.work(walk_cold, server.url, 100, concurrency)
+        gather = loop.work(_gather, server.url, concurrency)
         assert aiozilliz() == gather() == PAGES * 100
         server.stats()
         aiozilliz()
@@ -42,11 +42,11 @@ def _prefetch(concurrency: int, rounds: int) -> Iterator[Row]:
             {
                 "aiozilliz": aiozilliz,
                 "gather": gather,
-                "copy": loop.work(_gather, session, server.url, concurrency),
-                "trips": loop.work(_make_trips, bare, trips),
+                "copy": loop.work(_gather, server.url, concurrency),
+                "trips": loop.work(bare_trips, server.port, trips),
             },
             rounds,
-            at_most=15.0,
+            at_most=10.0,
         ).wall
     name = f"{PAGES} pages at {LATENCY * 1000:.0f} ms, {concurrency} at once"
     note = f"{seen['requests']} requests, {seen['most_in_flight']} at once at most"
@@ -57,18 +57,6 @@ def _prefetch(concurrency: int, rounds: int) -> Iterator[Row]:
     yield make_row(name, "control", "the same again", times.ratio("copy", "gather"), control=True)
 
 
-async def _walk_clusters(client: ZillizClient, concurrency: int) -> int:
-    received = 0
-    async for cluster in client.iter_clusters(concurrency=concurrency):
-        assert cluster.cluster_id
-        received += 1
-    return received
-
-
-async def _gather(session: aiohttp.ClientSession, url: str, concurrency: int) -> int:
-    return await aiohttp_gather(session, url, 100, asyncio.Semaphore(concurrency))
-
-
-async def _make_trips(connection: BareConnection, number: int) -> None:
-    for _ in range(number):
-        await connection.get(1, 100)
+async def _gather(url: str, concurrency: int) -> int:
+    async with aiohttp.ClientSession() as session:
+        return await aiohttp_gather(session, url, 100, asyncio.Semaphore(concurrency))

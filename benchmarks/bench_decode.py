@@ -39,7 +39,7 @@ def run(rounds: int | None) -> Iterator[Row]:
             "copy": _repeat(decode_by_hand, plain),
             "orjson": _repeat(orjson.loads, plain),
         },
-        rounds or 40,
+        rounds or 30,
         at_most=15.0,
     )
     times = timing.cpu  # nothing waits in it

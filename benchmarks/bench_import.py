@@ -23,7 +23,7 @@ def run(rounds: int | None) -> Iterator[Row]:
             "copy": _interpreter("import aiohttp"),
             "name": _interpreter("import aiozilliz"),
         },
-        rounds or 12,
+        rounds or 7,
         at_most=20.0,
     ).wall
     whole, name = (

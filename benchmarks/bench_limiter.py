@@ -12,6 +12,7 @@ from aiozilliz import ZillizClient
 from benchmarks.peers import aiohttp_gather
 from benchmarks.report import Row, make_row
 from benchmarks.stand import Loop, Server, compare
+from benchmarks.subject import walk_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -27,7 +28,7 @@ def run(_: int | None) -> Iterator[Row]:
     # A fresh server for each: it remembers the last second.
     with Server(records=PAGES * 100, rate_limit=RATE) as server, Loop() as loop:
         client = loop.enter(lambda: ZillizClient("any-key", base_url=server.url))
-        ours, note = _time(loop, server, _walk_clusters, client)
+        ours, note = _time(loop, server, walk_clusters, client, 100, RATE)
     with Server(records=PAGES * 100, rate_limit=RATE) as server, Loop() as loop:
         session = loop.enter(aiohttp.ClientSession)
         theirs, their_note = _time(loop, server, _gather, session, server.url)
@@ -47,14 +48,6 @@ def _time(
     taken = time.perf_counter() - started
     seen = server.stats()
     return taken, f"{seen['requests']} requests, {seen['refused']} refused"
-
-
-async def _walk_clusters(client: ZillizClient) -> int:
-    received = 0
-    async for cluster in client.iter_clusters(concurrency=RATE):
-        assert cluster.cluster_id
-        received += 1
-    return received
 
 
 async def _gather(session: aiohttp.ClientSession, url: str) -> int:

@@ -10,6 +10,7 @@ from aiozilliz import ZillizClient
 from benchmarks.peers import BareConnection, aiohttp_json, aiohttp_orjson, bare_socket
 from benchmarks.report import Row, make_row
 from benchmarks.stand import Loop, Server, alternate
+from benchmarks.subject import walk_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ RECORDS = 10_000
 def run(rounds: int | None) -> Iterator[Row]:
     """Measure walks with large and with small pages."""
     yield from _walk(100, rounds or 25)
-    yield from _walk(10, rounds or 7)
+    yield from _walk(10, rounds or 5)
 
 
 def _walk(page_size: int, rounds: int) -> Iterator[Row]:
@@ -29,7 +30,7 @@ def _walk(page_size: int, rounds: int) -> Iterator[Row]:
         session = loop.enter(aiohttp.ClientSession)
         bare = loop.enter(lambda: BareConnection(server.port))
         works = {
-            "aiozilliz": loop.work(_walk_clusters, client, page_size),
+            "aiozilliz": loop.work(walk_clusters, client, page_size),
             "dicts": loop.work(aiohttp_orjson, session, server.url, page_size),
             "copy": loop.work(aiohttp_orjson, session, server.url, page_size),
             "json": loop.work(aiohttp_json, session, server.url, page_size),
@@ -52,11 +53,3 @@ def _walk(page_size: int, rounds: int) -> Iterator[Row]:
             note=f"ratio of the clients' CPU time: {timing.cpu.ratio(subject, peer).value:.2f}",
             control=who == "control",
         )
-
-
-async def _walk_clusters(client: ZillizClient, page_size: int) -> int:
-    received = 0
-    async for cluster in client.iter_clusters(page_size=page_size):
-        assert cluster.cluster_id
-        received += 1
-    return received

@@ -6,13 +6,13 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import aiohttp
 import orjson
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
-
-    import aiohttp
 
 _HEADERS: Final = {"Authorization": "Bearer any-key", "Accept": "application/json"}
 
@@ -56,12 +56,14 @@ async def aiohttp_gather(
     url: str,
     page_size: int,
     limit: AbstractAsyncContextManager[object],
+    key: str = "any-key",
 ) -> int:
     """Read the first page for its `count`, then all others at once, each inside `limit`: a semaphore or limiter."""
+    headers = {**_HEADERS, "Authorization": f"Bearer {key}"}
 
     async def get(page: int) -> dict[str, Any]:
         query = {"pageSize": page_size, "currentPage": page}
-        async with limit, session.get(f"{url}/v2/clusters", params=query, headers=_HEADERS) as response:
+        async with limit, session.get(f"{url}/v2/clusters", params=query, headers=headers) as response:
             response.raise_for_status()
             data: dict[str, Any] = orjson.loads(await response.read())["data"]
             return data
@@ -75,6 +77,15 @@ async def aiohttp_gather(
             assert cluster["clusterId"]
             received += 1
     return received
+
+
+async def gather_accounts(url: str, keys: Sequence[str], page_size: int, concurrency: int) -> int:
+    """Do that for many accounts at once, with one semaphore and one session for all."""
+    semaphore = asyncio.Semaphore(concurrency)
+    async with aiohttp.ClientSession() as session:
+        return sum(
+            await asyncio.gather(*[aiohttp_gather(session, url, page_size, semaphore, key) for key in keys])
+        )
 
 
 class BareConnection(asyncio.Protocol):
@@ -143,6 +154,13 @@ async def bare_socket(connection: BareConnection, page_size: int) -> int:
         if received >= data["count"]:
             return received
         page += 1
+
+
+async def bare_trips(port: int, number: int) -> None:
+    """Make round trips over a bare connection, one after another: the least time that many can take."""
+    async with BareConnection(port) as connection:
+        for _ in range(number):
+            await connection.get(1, 100)
 
 
 @frozen

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 CONTROL_BOUND: Final = 0.02
 """How far a control may be from 1."""
 
-_PACKAGES: Final = ("aiozilliz", "aiohttp", "orjson", "attrs", "stamina", "aiolimiter")
+_PACKAGES: Final = (
+    *("aiozilliz", "aiohttp", "orjson", "attrs", "stamina"),
+    *("aiolimiter", "httpx", "pydantic", "openai", "azure-core"),
+)
+
+
+class Skipped(Exception):  # noqa: N818  # nothing is wrong
+    """A part can't be run here; the text says why."""
 
 
 @frozen
@@ -96,8 +103,19 @@ def describe_machine() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}, {_processor()} ({cores}); {packages}"
 
 
-def to_markdown(rows: Sequence[Row], seconds: float) -> str:
-    """Give the table, and below it what it was made on and whether the controls hold."""
+def draw_table(cells: Sequence[Sequence[str]]) -> str:
+    """Draw a table in Markdown; the first line is its head."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def to_markdown(rows: Sequence[Row], seconds: float, skipped: Sequence[str] = ()) -> str:
+    """Give the table, and below it what it was made on, whether the controls hold, and what could not be run."""
     cells = [
         ("work", "who", "took", "against", "took", "ratio", "±", "rounds", "seen"),
         *(
@@ -115,13 +133,9 @@ def to_markdown(rows: Sequence[Row], seconds: float) -> str:
             for row in rows
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join([*lines, "", f"{describe_machine()}. {seconds:.0f} s in all.", judge_controls(rows)])
+    made_on = f"{describe_machine()}. {seconds:.0f} s in all."
+    left_out = [f"Skipped {part}." for part in skipped]
+    return "\n".join([draw_table(cells), "", made_on, *left_out, judge_controls(rows)])
 
 
 def judge_controls(rows: Sequence[Row]) -> str:
@@ -134,12 +148,13 @@ def judge_controls(rows: Sequence[Row]) -> str:
     return f"Two copies of one work differed by {worst:.1%} at most: {verdict}."
 
 
-def to_json(rows: Sequence[Row], seconds: float) -> str:
+def to_json(rows: Sequence[Row], seconds: float, skipped: Sequence[str] = ()) -> str:
     """Give the same as JSON."""
     content = {
         "machine": describe_machine(),
         "seconds": seconds,
         "controls": judge_controls(rows),
+        "skipped": list(skipped),
         "rows": [asdict(row) for row in rows],
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()

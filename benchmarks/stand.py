@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from http.client import HTTPConnection
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -21,7 +21,7 @@ import orjson
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -36,6 +36,20 @@ def pin_client() -> None:
     """Run on one core from now on, and child processes too; servers run on another one."""
     if CLIENT_CORE is not None:
         os.sched_setaffinity(0, {CLIENT_CORE})
+
+
+@contextmanager
+def unpinned() -> Generator[None]:
+    """Let processes that are started meanwhile run on every core."""
+    if CLIENT_CORE is None:
+        yield
+        return
+    pinned = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _CORES)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned)
 
 
 class Server:
@@ -149,6 +163,10 @@ class Times:
     def add(self, name: str, seconds: float) -> None:
         """Note one round of a work."""
         self._rounds.setdefault(name, []).append(seconds)
+
+    def median(self, name: str) -> float:
+        """Give the median of a work's rounds, in seconds."""
+        return median(self._rounds[name])
 
     def ratio(self, subject: str, peer: str, *, less: str | None = None) -> Ratio:
         """Compare two works round by round.

@@ -1,0 +1,119 @@
+"""How much memory a work takes at its highest: what Python allocates is counted, in a process for each work.
+
+    python -m benchmarks.allocation clusters http://127.0.0.1:8000 10000
+
+tracemalloc gives the same figure on every machine. It slows the work down, but time is no matter here, so that many
+can run at once and on every core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tracemalloc
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from aiozilliz import ZillizClient
+from benchmarks.peers import aiohttp_orjson
+from benchmarks.records import make_id
+from benchmarks.stand import unpinned
+from benchmarks.subject import make_accounts, walk_accounts, walk_clusters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+RECORDS_OF_ACCOUNT: Final = 300
+
+
+def measure(works: Sequence[tuple[str, str, int]]) -> list[int]:
+    """Give the bytes allocated at most, beyond those before, by each of these works, which run at once.
+
+    Args:
+        works: The name of one, the URL of the server, and the number of records, or accounts, that are expected.
+    """
+    with unpinned():
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.allocation", name, url, str(number)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for name, url, number in works
+        ]
+    told = [process.communicate()[0] for process in processes]
+    for process in processes:
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, process.args)
+    return [int(text) for text in told]
+
+
+def stream_clusters(url: str, number: int) -> int:
+    """Walk with the client, whose walk has been warmed by one page."""
+
+    async def walk() -> int:
+        async with ZillizClient("any-key", base_url=url, limiter=None) as client:
+            await client.list_clusters()
+            before = _begin()
+            assert await walk_clusters(client) == number
+            return _highest() - before
+
+    return asyncio.run(walk())
+
+
+def stream_dicts(url: str, number: int) -> int:
+    """Walk with a plain loop that remembers nothing."""
+
+    async def walk() -> int:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{url}/v2/clusters?pageSize=100&currentPage=1") as response:
+                await response.read()
+            before = _begin()
+            assert await aiohttp_orjson(session, url, 100) == number
+            return _highest() - before
+
+    return asyncio.run(walk())
+
+
+def gather_ids(_: str, number: int) -> int:
+    """Put all ids into a set, and nothing else."""
+    before = _begin()
+    ids: set[str] = set()
+    for index in range(number):
+        ids.add(make_id(index))
+    assert len(ids) == number
+    return _highest() - before
+
+
+def stream_accounts(url: str, number: int) -> int:
+    """Walk accounts, 64 requests at once; what was made for the accounts counts as well."""
+
+    async def walk() -> int:
+        await walk_accounts(make_accounts(url, 1), 100, 1)
+        before = _begin()
+        assert await walk_accounts(make_accounts(url, number), 100, 64) == number * RECORDS_OF_ACCOUNT
+        return _highest() - before
+
+    return asyncio.run(walk())
+
+
+def _begin() -> int:
+    tracemalloc.start()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def _highest() -> int:
+    return tracemalloc.get_traced_memory()[1]
+
+
+_WORKS: Final[dict[str, Callable[[str, int], int]]] = {
+    "clusters": stream_clusters,
+    "dicts": stream_dicts,
+    "ids": gather_ids,
+    "accounts": stream_accounts,
+}
+
+if __name__ == "__main__":
+    print(_WORKS[sys.argv[1]](sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,79 @@
+"""The command line, whole processes, against the official one: 250 clusters as JSON, and the help."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import orjson
+
+from benchmarks.report import Row, Skipped, make_row
+from benchmarks.stand import Server, alternate
+from benchmarks.zilliz_cli import VERSION, find_zilliz
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+RECORDS = 250
+
+
+def run(rounds: int | None) -> Iterator[Row]:
+    """Measure processes from start to end. Both find key and URL in the same files, those of the official client.
+
+    Raises:
+        Skipped: One of them is not here.
+    """
+    zilliz = str(find_zilliz())
+    aiozilliz = str(_find_aiozilliz())
+    ours = (aiozilliz, "list", "-o", "json")
+    theirs = (zilliz, "cluster", "list", "--all", "-o", "json")
+    with Server(records=RECORDS) as server, _settings(server.url) as environment:
+        for command in (ours, theirs):
+            told = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout
+            assert len({record["clusterId"] for record in orjson.loads(told)}) == RECORDS
+        times = alternate(
+            {
+                "ours": _process(environment, *ours),
+                "theirs": _process(environment, *theirs),
+                "copy": _process(environment, *theirs),
+                "our help": _process(environment, aiozilliz, "--help"),
+                "their help": _process(environment, zilliz, "--help"),
+            },
+            rounds or 4,
+            at_most=15.0,
+        ).wall
+    name = f"`aiozilliz list -o json` of {RECORDS}, whole process"
+    peer = f"`zilliz cluster list --all` ({VERSION})"
+    yield make_row(name, "aiozilliz", peer, times.ratio("ours", "theirs"))
+    yield make_row(name, "control", "the same again", times.ratio("copy", "theirs"), control=True)
+    yield make_row(
+        "`aiozilliz --help`", "aiozilliz", "`zilliz --help`", times.ratio("our help", "their help")
+    )
+
+
+def _find_aiozilliz() -> Path:
+    command = Path(sysconfig.get_path("scripts")) / "aiozilliz"
+    if not command.exists():
+        raise Skipped("the command aiozilliz is not installed")
+    return command
+
+
+@contextmanager
+def _settings(url: str) -> Generator[Mapping[str, str]]:
+    """Give an environment in which both commands find a key, and a server at `url`."""
+    with TemporaryDirectory() as folder:
+        credentials = Path(folder) / "credentials"
+        credentials.write_text("[default]\napi_key = any-key\n", encoding="utf-8")
+        credentials.chmod(0o600)
+        (Path(folder) / "config").write_text(f"[default]\nbase_url = {url}\n", encoding="utf-8")
+        environment = {name: value for name, value in os.environ.items() if name != "ZILLIZ_API_KEY"}
+        yield {**environment, "ZILLIZ_CONFIG_DIR": folder}
+
+
+def _process(environment: Mapping[str, str], *command: str) -> Callable[[], object]:
+    return lambda: subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
