@@ -147,6 +147,7 @@ class ZillizClient:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._fetcher.deadlines.close()
         await self._transport.close()
 
     def list_clusters(

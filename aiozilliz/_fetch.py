@@ -8,6 +8,7 @@ import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from aiozilliz._deadlines import Deadlines
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
 from aiozilliz._interrupt import cover, uncover
 from aiozilliz._limiter import HoldBack
@@ -61,6 +62,7 @@ class PageFetcher:
         policy: RetryPolicy,
         max_response_bytes: int,
         places: asyncio.Semaphore | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self.base_url = base_url
         self.key = key
@@ -69,6 +71,7 @@ class PageFetcher:
         self.policy = policy
         self.max_response_bytes = max_response_bytes
         self.places = places
+        self.deadlines = deadlines or Deadlines()
         self.hold_back = HoldBack()
         self.pages = 0  # received so far
 
@@ -98,6 +101,7 @@ class PageFetcher:
         scope = call.scope
         try:
             async with scope:
+                self.deadlines.set(scope, call.deadline)
                 cover(scope, interrupts)
                 received = await call.run()
             self.pages += 1
@@ -112,6 +116,7 @@ class PageFetcher:
             failure = call.out_of_time()
         finally:
             uncover(scope, interrupts)
+            self.deadlines.clear(scope)
         self._check(interrupts)
         try:
             raise call.complete(failure)
@@ -159,7 +164,7 @@ class _Call:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self.deadline = self._started + fetcher.policy.deadline
-        self.scope = asyncio.timeout_at(self.deadline)
+        self.scope = asyncio.timeout(None)
         self._attempts = 0
         self._rotated = False
         self._waiting_for = _AN_ANSWER
@@ -267,11 +272,11 @@ class _Call:
             await places.acquire()
             return
         asked = self._loop.time()
-        self.scope.reschedule(None)
+        deadlines = self._fetcher.deadlines
+        deadlines.clear(self.scope)
         await places.acquire()
         self.deadline += self._loop.time() - asked
-        if self.scope.when() is None:  # else an interrupt has moved it, and is about to end this
-            self.scope.reschedule(self.deadline)
+        deadlines.set(self.scope, self.deadline)
 
     def _wait_for(self, what: str, *, idle: bool = True) -> None:
         self._waiting_for = what

@@ -26,7 +26,7 @@ class Interrupt:
         if self.reason is None:
             self.reason = reason
         for scope in self._scopes:
-            _expire(scope)
+            expire(scope)
 
     def check(self) -> None:
         """Raise where it was fired.
@@ -41,7 +41,7 @@ class Interrupt:
         """Let `fire` end this scope, too, which has been entered. Where it was fired before, it ends now."""
         self._scopes.add(scope)
         if self.reason is not None:
-            _expire(scope)
+            expire(scope)
 
     def discard(self, scope: asyncio.Timeout) -> None:
         """Let `fire` not end this scope any more."""
@@ -80,6 +80,7 @@ async def sleep(seconds: float, *interrupts: Interrupt) -> None:
         interrupt.check()
 
 
-def _expire(scope: asyncio.Timeout) -> None:
+def expire(scope: asyncio.Timeout) -> None:
+    """End a block of `asyncio.timeout` now."""
     if not scope.expired():  # one that has can't be moved
         scope.reschedule(0.0)

@@ -14,6 +14,7 @@ import aiohttp
 from aiozilliz._accounts import Account, check_accounts
 from aiozilliz._collecting import Collection, collect
 from aiozilliz._config import check_count, check_flag, check_seconds
+from aiozilliz._deadlines import Deadlines
 from aiozilliz._fetch import PageFetcher
 from aiozilliz._interrupt import Interrupt, sleep
 from aiozilliz._inventory_watch import InventoryWatcher
@@ -102,6 +103,7 @@ class Inventory:
         self._transports: dict[str, Transport] = {}  # by base URL: it knows no account
         self._limiter_needs_account = limiter is not None and _needs_account(limiter)
         self._places = asyncio.Semaphore(concurrency)
+        self._deadlines = Deadlines()
         self._fetchers: dict[str, PageFetcher] = {}
         self._outcome = Outcome(())
         self._interrupt = Interrupt()
@@ -150,6 +152,9 @@ class Inventory:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._deadlines.close()
+        for transport in self._transports.values():
+            await transport.close()
         if self._lent is None and self._session is not None:
             await self._session.close()
 
@@ -312,6 +317,7 @@ class Inventory:
                 policy=self._retry,
                 max_response_bytes=self._max_bytes,
                 places=self._places,
+                deadlines=self._deadlines,
             )
         return fetcher
 

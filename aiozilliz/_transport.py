@@ -22,8 +22,10 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp import hdrs
 from attrs import define
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from aiozilliz._config import check_seconds, is_loopback
+from aiozilliz._deadlines import Deadlines
 from aiozilliz._errors import ConfigurationError, TransportError, ZillizError, printable
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aiozilliz")
 
 _OUR_NAMES: Final = frozenset(name.lower() for name in (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT))
+
+_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 _CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
@@ -99,6 +103,7 @@ class Transport:
         self._shared = False
         self._proxy: str | None = None
         self._max_bytes = max_response_bytes
+        self._deadlines = Deadlines()
         self._total, self._timeout = _split_timeout(timeout)
 
     @property
@@ -120,7 +125,8 @@ class Transport:
             self._session = session
 
     async def close(self) -> None:
-        """Close the session, where it is the transport's own."""
+        """Close the session, where it is the transport's own. Nothing may be under way."""
+        self._deadlines.close()
         if self._owned and not self._shared and self._session is not None:
             await self._session.close()
 
@@ -142,14 +148,18 @@ class Transport:
         """
         session = self._usable_session()
         failure: ZillizError
-        scope = asyncio.timeout(self._total)
+        scope = asyncio.timeout(None)
         try:
             async with scope:
+                if self._total is not None:
+                    self._deadlines.set(scope, asyncio.get_running_loop().time() + self._total)
                 if self._owned:
                     return await self._exchange(session, url, secret, ())
                 return await self._exchange_over_borrowed(session, url, secret)
         except Exception as error:  # noqa: BLE001  # nothing of aiohttp's may pass: it holds the key
             failure = self._timed_out() if scope.expired() else _failure(error)
+        finally:
+            self._deadlines.clear(scope)
         self.check()
         try:
             raise failure
@@ -258,12 +268,21 @@ class _Sender:
         headers.popall(hdrs.COOKIE, None)
         headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
         del headers  # a timeout of the caller's own has this frame in its traceback
+        failure: aiohttp.ClientError
         try:
             return await handler(request)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
-            raise _ConnectionLostError(_reason(error)) from None
+            failure = _ConnectionLostError(_reason(error))
+        except aiohttp.ClientResponseError as error:
+            # Its text quotes what arrived, and it holds our headers; tracing is told of it, and writes it down.
+            bare = aiohttp.RequestInfo(request.url, request.method, _NO_HEADERS, request.url)
+            failure = type(error)(bare, (), status=error.status)
+        try:
+            raise failure
+        finally:
+            del failure  # as above
 
 
 def _stand_in(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
