@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ __all__ = ["main"]
 
 _EXTRA = {"click": "click", "jmespath": "jmespath", "rich": "rich", "yaml": "pyyaml"}
 """Module to the package that brings it."""
+
+_ALLOCATIONS = 100_000
+"""After so many the collector of cycles looks for some: hardly anything that is loaded at the start is one."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -24,6 +28,8 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status: 0 all, 1 failed, 2 wrong usage or set-up, 3 key refused, 4 some accounts
         failed, 130 interrupted.
     """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_ALLOCATIONS, *thresholds[1:])
     try:
         # Here, so that a missing extra can be told in words.
         from aiozilliz.cli._commands import group  # noqa: PLC0415
@@ -41,3 +47,5 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        gc.set_threshold(*thresholds)
