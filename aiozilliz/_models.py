@@ -287,7 +287,7 @@ def structure_cluster(raw: Any, _: Any = None) -> Cluster:
     return clusters[0]
 
 
-def _structure_into(clusters: list[Cluster], records: Iterable[Any]) -> None:  # noqa: PLR0915  # one loop: see below
+def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) -> None:  # noqa: PLR0915  # one loop: see below
     """Decode records and append them, one by one, so that after an error their number tells which one it was.
 
     This runs for every record there is. It is one loop, without a call for each record, and fills each by assignment.
@@ -296,14 +296,14 @@ def _structure_into(clusters: list[Cluster], records: Iterable[Any]) -> None:  #
         WrongValue: One can't be decoded.
     """
     append = clusters.append
-    for raw in records:
-        if type(raw) is not dict:
-            raise mismatch("an object", cast("object", raw))
-        record = cast("dict[str, Any]", raw)
+    for given in records:
+        if type(given) is not dict:  # JSON may hold anything
+            raise mismatch("an object", given)
+        record = given
         try:
             columns = _columns(record)
         except KeyError:
-            record = {**_ABSENT, **record}
+            record = {**_ABSENT, **given}
             columns = _columns(record)
         (
             cluster_id,
