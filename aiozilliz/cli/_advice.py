@@ -19,11 +19,18 @@ _WORDS = (
         "Use https:// in base_url, or a session without that proxy",
         "Use https:// in --base-url, or no such proxy",
     ),
+    (
+        "or give a session= whose connector trusts yours",
+        "or name a file with yours in the environment variable SSL_CERT_FILE",
+    ),
+    ("is larger than max_response_bytes", "is larger than this command takes"),
     (", or raise max_response_bytes", ""),
     (", or give a longer deadline in retry=RetryPolicy(deadline=...)", ", or try again later"),
     ("give a longer timeout=", "give a longer --timeout"),
     ("can be read without verify only", "can be read without --verify only"),
+    (", so clients whose keys are of one user should share one limiter", ""),
     ("(page_size)", "(--page-size)"),
+    ("takes a page_size of", "takes a --page-size of"),
     ("more max_passes", "more --max-passes"),
     (", or make the accounts yourself", ""),
 )

@@ -107,7 +107,10 @@ _BY_NAME = {name.lower(): name for name in (ACCOUNT, *FIELDS, REST)} | _SHORT
 def record_row(account: str | None, cluster: Cluster) -> dict[str, Any]:
     """Give a record by its wire names, after its account where there are several."""
     record = cluster.to_dict()
-    return record if account is None else {ACCOUNT: account, **record}
+    if account is None:
+        return record
+    record.pop(ACCOUNT, None)  # one that the service sends would tell of another account
+    return {ACCOUNT: account, **record}
 
 
 def record_layout(*, many: bool, empty: str = "") -> Layout:

@@ -86,7 +86,7 @@ def site_options() -> tuple[Callable[[Command], Command], ...]:
             metavar="SECONDS",
             default=30.0,
             show_default=True,
-            callback=_finite,
+            callback=finite_seconds,
             help="Bound on one attempt.",
         ),
         click.option(
@@ -271,8 +271,10 @@ def _read_key(name: str) -> str:
     try:
         key = _read_text(name).strip()
     except OSError as error:
+        # The name is not repeated: it may be the key itself.
         raise click.BadParameter(
-            f"{name!r} can't be read: {error.strerror or error}.", param_hint="--api-key-file"
+            f"the file can't be read: {error.strerror or type(error).__name__}. It takes a file's name, never a key.",
+            param_hint="--api-key-file",
         ) from None
     if not key:
         raise aiozilliz.ConfigurationError(
@@ -293,7 +295,12 @@ def _read_text(name: str) -> str:
     return getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.read(_LARGEST_KEY_FILE)
 
 
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Give an option's value, as its callback.
+
+    Raises:
+        BadParameter: It is infinite, or no number.
+    """
     if not math.isfinite(value):
         raise click.BadParameter("it has to be a finite number of seconds.")
     return value

@@ -18,7 +18,7 @@ from click.shell_completion import shell_complete
 
 import aiozilliz
 from aiozilliz.cli._advice import for_options
-from aiozilliz.cli._console import complain, discard_stdout
+from aiozilliz.cli._console import complain, discard_stdout, say
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Mapping, Sequence
@@ -137,9 +137,17 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     return 0
+
+
+def _show(error: click.ClickException) -> None:
+    # Not where click would: there neither the exit status survives a full standard error, nor a terminal odd arguments.
+    text = io.StringIO()
+    error.show(file=text)
+    for line in text.getvalue().rstrip("\n").split("\n"):
+        say(line)
 
 
 def _ended_by(error: Exception) -> int:
@@ -186,7 +194,7 @@ class _Teller(logging.Handler):
     """Tells on standard error what is logged, as the command tells its errors."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain(self.format(record))
+        complain(for_options(self.format(record)))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from attrs import evolve, frozen
@@ -67,7 +67,11 @@ class Query:
 
         try:
             return self.compiled.search(list(rows))
-        except jmespath.exceptions.JMESPathError as error:
+        except jmespath.exceptions.JMESPathTypeError as error:
+            # Its own text repeats the value, which may be the whole listing.
+            wanted = " or ".join(error.expected_types)
+            fault = f"{error.function_name}() takes {wanted}, and was given {error.actual_type}"
+        except (ValueError, TypeError) as error:  # a step of 0, a comparison of a number with text
             fault = str(error)
         raise click.UsageError(f"--query {self.text!r} does not suit the records: {fault}")
 
@@ -84,10 +88,29 @@ def parse_query(text: str | None) -> Query | None:
     import jmespath.exceptions  # noqa: PLC0415
 
     try:
-        return Query(text, jmespath.compile(text))
+        query = Query(text, jmespath.compile(text))
+        _check_functions(query.compiled.parsed)
+        return query
     except jmespath.exceptions.JMESPathError as error:
         fault = str(error)
     raise click.BadParameter(f"{text!r} is no JMESPath expression: {fault}")
+
+
+def _check_functions(node: Any) -> None:
+    # jmespath itself finds out only where it calls one, when everything has been read.
+    import jmespath.exceptions  # noqa: PLC0415
+    import jmespath.functions  # noqa: PLC0415
+
+    if not isinstance(node, dict):
+        return
+    parsed = cast("dict[str, Any]", node)
+    if (
+        parsed["type"] == "function_expression"
+        and parsed["value"] not in jmespath.functions.Functions.FUNCTION_TABLE
+    ):
+        raise jmespath.exceptions.UnknownFunctionError(f"Unknown function: {parsed['value']}()")
+    for child in parsed["children"]:
+        _check_functions(child)
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from aiozilliz.cli._changes import change_event_line, change_fields_rows, change
 from aiozilliz.cli._console import emit, printable
 from aiozilliz.cli._formats import Format, Layout, make_writer
 from aiozilliz.cli._journal import Journal
-from aiozilliz.cli._options import connection_options, output_options, selection_options
+from aiozilliz.cli._options import connection_options, finite_seconds, output_options, selection_options
 from aiozilliz.cli._run import call
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ Examples:
     metavar="SECONDS",
     default=60.0,
     show_default=True,
+    callback=finite_seconds,
     help="From one reading to the next.",
 )
 @click.option(
@@ -99,11 +101,19 @@ async def _tell_events(
                 records = (event.cluster, event.previous)
                 if not selection or any(record and selection.takes(record) for record in records):
                     tell(account, event)
+                    await _stop_where_interrupted()
                 if keeper is not None:
                     keeper.keep(account, event)
         finally:
             if keeper is not None:
                 keeper.close()
+
+
+async def _stop_where_interrupted() -> None:
+    # An interrupt sends what is being written to nowhere, so the event may not have been told, and is not kept as told.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        await asyncio.sleep(0)
 
 
 class _Keeper:
