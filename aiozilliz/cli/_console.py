@@ -101,6 +101,13 @@ def stdout_takes_unicode() -> bool:
     return codecs.lookup(encoding).name == "utf-8"
 
 
+def as_shown(text: str) -> str:
+    """Give text as standard output will show it: what its encoding lacks is a question mark, and so one cell wide."""
+    if text.isascii() or stdout_takes_unicode():
+        return text
+    return text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
+
+
 def write_exact_utf8() -> None:
     """Have standard output write UTF-8 and line ends as they are, whatever the locale says."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)

@@ -140,11 +140,13 @@ def command(
     exit_code: bool,
 ) -> None:
     """Write the changes to standard output."""
-    check_stdout()
     try:
+        check_stdout()
         older, newer = _sides(connection, paging, old, new, live=live)
     except aiozilliz.ZillizError as error:
         raise _troubled(error) from error
+    except OSError as error:
+        raise _refused(error) from error
     accounts = len(list(parts(newer.document))) + len(newer.failures)
     failed = accounts_error(newer.failures, accounts) if live and newer.failures else None
     if failed is not None and not isinstance(failed, PartialError):
@@ -158,11 +160,15 @@ def command(
         raise
     except OSError as error:
         discard_stdout()
-        raise CommandError(f"the system refused: {error.strerror or error}", MISUSED) from error
+        raise _refused(error) from error
     if failed is not None:
         raise failed
     if exit_code and difference:
         raise click.exceptions.Exit(1)
+
+
+def _refused(error: OSError) -> CommandError:
+    return CommandError(f"the system refused: {error.strerror or error}", MISUSED)
 
 
 def _troubled(error: aiozilliz.ZillizError) -> Exception:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from attrs import field, frozen
 
 from aiozilliz.cli._console import (
+    as_shown,
     check_stdout,
     emit,
     json_text,
@@ -108,8 +109,8 @@ class TableWriter:
 def cell_text(value: Any) -> str:
     """Give a JSON value as the text of a cell that a terminal can show raw: text as it is, all else as JSON."""
     if isinstance(value, str):
-        return printable(value)
-    return "" if value is None else json_text(value)
+        return as_shown(printable(value))
+    return "" if value is None else as_shown(json_text(value))
 
 
 def natural_width(column: Column, cells: Sequence[str], longest_id: int | None, *, header: bool) -> int:

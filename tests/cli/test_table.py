@@ -366,3 +366,17 @@ def test_a_table_needs_the_light_parts_of_rich_only() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b[32mx\x1b[0m\n夜\n" in done.stdout
+
+
+def test_what_the_terminal_s_encoding_lacks_does_not_shift_the_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="iso8859-1", errors="replace"))
+    writer = TableWriter((Column("name", "NAME", "cut"), Column("status", "STATUS")), header=False)
+    for name in ("plain", "夜の歌", "é"):
+        writer.write({"name": name, "status": "RUNNING"})
+    writer.finish(complete=True)
+
+    lines = raw.getvalue().decode("iso8859-1").splitlines()
+    assert lines == ["plain  RUNNING", "???    RUNNING", "é      RUNNING"]
