@@ -47,7 +47,7 @@ def _identity(source: KeySource) -> object:
     return source.fixed or source
 
 
-@frozen(init=False)
+@frozen(init=False, repr=False)
 class Account:
     """One API key of an inventory, and the site that it is for.
 
@@ -68,7 +68,7 @@ class Account:
     """
 
     name: str = field(converter=_check_name)
-    _api_key: KeySource = field(repr=False, eq=_identity)
+    _api_key: KeySource = field(eq=_identity)
     base_url: str = field(converter=check_base_url)
 
     def __init__(self, name: str, api_key: ApiKey | KeySource, *, base_url: str = GLOBAL) -> None:
@@ -77,6 +77,11 @@ class Account:
         source = api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
         del api_key  # where another argument is refused, the error's traceback refers to this frame
         self.__attrs_init__(name, source, base_url)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # made by attrs
+
+    def __repr__(self) -> str:
+        # An account of which an argument was refused is half made, and tracebacks with locals show it.
+        shown = {name: getattr(self, name, None) for name in ("name", "base_url")}
+        return f"Account({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def key_source(self) -> KeySource:

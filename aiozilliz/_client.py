@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
@@ -114,6 +114,9 @@ class ZillizClient:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[ClusterPage]] = set()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client can't be pickled or copied")
 
     def __repr__(self) -> str:
         return f"<ZillizClient {self._base_url}{' (closed)' if self._interrupt.reason else ''}>"

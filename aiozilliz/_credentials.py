@@ -76,7 +76,8 @@ class KeySource:
         self._ask = ask
 
     def __repr__(self) -> str:
-        return f"<KeySource {'fixed' if self.fixed else 'callable'}>"
+        fixed = getattr(self, "fixed", None)  # tracebacks with locals show a copy that failed, half made
+        return f"<KeySource {'fixed' if fixed else 'callable'}>"
 
     async def get(self) -> Secret:
         """Give the key of the moment.

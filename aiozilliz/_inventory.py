@@ -7,7 +7,7 @@ import inspect
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
@@ -83,6 +83,8 @@ class Inventory:
         retry: RetryPolicy = _DEFAULT_RETRY,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
+        self._accounts: tuple[Account, ...] = ()  # a refused argument's traceback shows this object
+        self._interrupt = Interrupt()
         self._accounts = check_accounts(accounts)
         self._concurrency = check_count("concurrency", concurrency)
         if limiter is not None and not callable(limiter):
@@ -106,9 +108,11 @@ class Inventory:
         self._deadlines = Deadlines()
         self._fetchers: dict[str, PageFetcher] = {}
         self._outcome = Outcome(())
-        self._interrupt = Interrupt()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an inventory can't be pickled or copied")
 
     def __repr__(self) -> str:
         state = " (closed)" if self._interrupt.reason else ""

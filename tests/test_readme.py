@@ -16,6 +16,7 @@ import pytest
 
 import aiozilliz
 from aiozilliz import ZillizClient
+from tests.embedding.examples import BLOCKS as APPLICATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,8 @@ def blocks() -> Iterator[Block]:
 
 
 BLOCKS = list(blocks())
-PYTHON = [block for block in BLOCKS if block.language == "python"]
+# Those that need an application around them are run by tests/embedding.
+PYTHON = [block for block in BLOCKS if block.language == "python" and block.text not in APPLICATIONS]
 TESTS = [block for block in PYTHON if "def test_" in block.text]
 PROGRAMS = [block for block in PYTHON if "asyncio.run(" in block.text and block not in TESTS]
 FRAGMENTS = [block for block in PYTHON if block not in TESTS and block not in PROGRAMS]

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.secrecy.detector import log_everything
+
+
+@pytest.fixture
+def everything_logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """All loggers at their most talkative."""
+    log_everything(caplog)
+    return caplog
