@@ -339,7 +339,7 @@ class _Call:
             return self._last
         return TransportError(
             f"The deadline of {self._fetcher.policy.deadline:g} s leaves no time: it was waiting for {self._waiting_for}",
-            advice="Ask less often, or give a longer deadline in retry=RetryPolicy(deadline=...).",
+            advice="Give a longer deadline in retry=RetryPolicy(deadline=...), or ask less often.",
             retryable=True,
         )
 

@@ -276,13 +276,15 @@ def _refused(answer: _Answer, refusal: _Refusal, number: int) -> APIError:
     """Make the error for a refusal. `number`, a code or HTTP status, decides whether to try again."""
     code = answer.envelope.get("code")
     request_id = answer.headers.get(REQUEST_ID) or _text_of(answer.envelope, "requestId")
+    retry_after = _retry_after(answer)
+    when = f"The service asks to come back in {retry_after:.0f} s. " if retry_after else ""
     return refusal.error(
         printable(_text_of(answer.envelope, "message") or _plain_text(answer)),
         status=answer.status,
         code=code if type(code) is int else None,
         request_id=printable(request_id, _SHORT_TEXT) or None,
-        retry_after=_retry_after(answer),
-        advice=refusal.advice,
+        retry_after=retry_after,
+        advice=when + refusal.advice,
         retryable=number in _RETRYABLE,
     )
 

@@ -22,11 +22,11 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        args: What stands after the command's name; None takes it from the process.
+        args: What stands after the command's name. None takes it from the process, which is then the command's own.
 
     Returns:
         The exit status: 0 all, 1 failed, 2 wrong usage or set-up, 3 key refused, 4 some accounts
-        failed, 130 interrupted.
+        failed, 130 interrupted, 143 terminated.
     """
     thresholds = gc.get_threshold()
     gc.set_threshold(_ALLOCATIONS, *thresholds[1:])
@@ -34,8 +34,12 @@ def main(args: Sequence[str] | None = None) -> int:
         # Here, so that a missing extra can be told in words.
         from aiozilliz.cli._commands import group  # noqa: PLC0415
         from aiozilliz.cli._run import run  # noqa: PLC0415
+        from aiozilliz.cli._signals import owned_process  # noqa: PLC0415
 
-        return run(group, sys.argv[1:] if args is None else args)
+        if args is not None:
+            return run(group, args)
+        with owned_process():
+            return run(group, sys.argv[1:])
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:

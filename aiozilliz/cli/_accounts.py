@@ -15,7 +15,8 @@ from aiozilliz.cli._console import printable
 from aiozilliz.cli._formats import Layout
 from aiozilliz.cli._options import output_options, site_options
 from aiozilliz.cli._progress import show_progress
-from aiozilliz.cli._run import accounts_error, call
+from aiozilliz.cli._run import accounts_error
+from aiozilliz.cli._signals import call
 from aiozilliz.cli._table import Column
 
 if TYPE_CHECKING:

@@ -25,7 +25,10 @@ _WORDS = (
     ),
     ("is larger than max_response_bytes", "is larger than this command takes"),
     (", or raise max_response_bytes", ""),
-    (", or give a longer deadline in retry=RetryPolicy(deadline=...)", ", or try again later"),
+    (
+        "Give a longer deadline in retry=RetryPolicy(deadline=...), or ask less often",
+        "Give a longer --timeout, or ask less often",
+    ),
     ("give a longer timeout=", "give a longer --timeout"),
     ("can be read without verify only", "can be read without --verify only"),
     (", so clients whose keys are of one user should share one limiter", ""),

@@ -155,10 +155,17 @@ class Connection:
                 stack.callback(ticker.cancel)
             yield source
 
+    def _retry(self) -> aiozilliz.RetryPolicy:
+        usual = aiozilliz.RetryPolicy()
+        # An attempt that may take long has to have time for another.
+        return evolve(usual, deadline=max(usual.deadline, 2 * self.timeout))
+
     async def _client(self, stack: AsyncExitStack, *, changing: bool) -> aiozilliz.ZillizClient:
         if not self.demo:
             base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
-            client = aiozilliz.ZillizClient(self.api_key, base_url=base_url, timeout=self.timeout)
+            client = aiozilliz.ZillizClient(
+                self.api_key, base_url=base_url, timeout=self.timeout, retry=self._retry()
+            )
             return await stack.enter_async_context(client)
         from aiozilliz.cli._demo import demo_accounts  # noqa: PLC0415  # as above
 
@@ -175,7 +182,11 @@ class Connection:
         accounts = await stack.enter_async_context(self.accounts(changing=changing))
         session = await stack.enter_async_context(self.session())
         inventory = aiozilliz.Inventory(
-            accounts, concurrency=paging.concurrency or 16, session=session, timeout=self.timeout
+            accounts,
+            concurrency=paging.concurrency or 16,
+            session=session,
+            timeout=self.timeout,
+            retry=self._retry(),
         )
         return await stack.enter_async_context(inventory)
 

@@ -8,6 +8,7 @@ import errno
 import functools
 import os
 import re
+import stat
 import sys
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -72,6 +73,15 @@ def say(text: str) -> None:
 def stdout_is_terminal() -> bool:
     """Tell whether a person reads standard output."""
     return _is_terminal(sys.stdout)
+
+
+def stdout_is_file() -> bool:
+    """Tell whether what goes to standard output is not seen while it comes: it goes to a file, or nowhere."""
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
+        return False
+    return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not stdout_is_terminal())
 
 
 def stderr_is_terminal() -> bool:

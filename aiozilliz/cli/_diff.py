@@ -25,7 +25,8 @@ from aiozilliz.cli._console import (
 from aiozilliz.cli._files import STANDARD_INPUT, FileError, parts, read_document
 from aiozilliz.cli._formats import Format, Layout, make_writer
 from aiozilliz.cli._options import connection_options, output_options, paging_options, selection_options
-from aiozilliz.cli._run import MISUSED, CommandError, PartialError, accounts_error, call
+from aiozilliz.cli._run import MISUSED, CommandError, PartialError, accounts_error
+from aiozilliz.cli._signals import call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,7 @@ def command(
     try:
         _write(difference, output)
     except BrokenPipeError:
-        raise
+        discard_stdout()  # nobody reads on, but somebody may ask whether there are changes
     except OSError as error:
         discard_stdout()
         raise _refused(error) from error

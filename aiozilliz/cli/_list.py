@@ -8,7 +8,7 @@ import click
 
 import aiozilliz
 from aiozilliz.cli._columns import record_layout, record_row
-from aiozilliz.cli._console import stdout_is_terminal
+from aiozilliz.cli._console import stdout_is_file, stdout_is_terminal
 from aiozilliz.cli._formats import Format
 from aiozilliz.cli._options import (
     arrangement_options,
@@ -17,7 +17,8 @@ from aiozilliz.cli._options import (
     paging_options,
     selection_options,
 )
-from aiozilliz.cli._run import PartialError, call
+from aiozilliz.cli._run import PartialError
+from aiozilliz.cli._signals import call
 
 if TYPE_CHECKING:
     from aiozilliz.cli._connection import Connection, Paging
@@ -65,8 +66,9 @@ def command(
     layout = record_layout(many=connection.all_orgs, empty=empty)
     writer = arrangement.writer(output, layout, elsewhere=Format.JSONL)
     try:
-        # On a terminal the records would run through the line of progress, unless they come all at the end.
-        progress = not stdout_is_terminal() or output.form in {None, Format.TABLE}
+        # On a terminal, or behind a pager, records would run through the line of progress, unless all come at the end.
+        at_the_end = stdout_is_terminal() and output.form in {None, Format.TABLE}
+        progress = at_the_end or stdout_is_file()
         call(_write_all(connection, paging, selection, writer, progress=progress))
     except PartialError:
         writer.finish(complete=True)

@@ -1,4 +1,4 @@
-"""One run of the command line: its exit status, its errors in one line each, interrupts and closed pipes."""
+"""One run of the command line: its exit status, its errors in one line each, and closed pipes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import functools
 import io
 import logging
 import os
-import signal
 import sys
-import threading
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import shell_complete
@@ -19,11 +17,10 @@ from click.shell_completion import shell_complete
 import aiozilliz
 from aiozilliz.cli._advice import for_options
 from aiozilliz.cli._console import complain, discard_stdout, say
+from aiozilliz.cli._signals import tell_end
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Mapping, Sequence
-
-T = TypeVar("T")
+    from collections.abc import Generator, Mapping, Sequence
 
 NAME = "aiozilliz"
 DEBUG = "aiozilliz.debug"
@@ -32,7 +29,6 @@ FAILED = 1
 MISUSED = 2
 REFUSED = 3
 SOME_FAILED = 4
-INTERRUPTED = 130
 
 
 class CommandError(Exception):
@@ -75,13 +71,6 @@ def accounts_error(
     return aiozilliz.InventoryError(f"{len(failures)} of {accounts} accounts failed", dict(failures))
 
 
-def call(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` in a loop of its own. An interrupt ends it at once, also where nobody reads what it writes."""
-    import asyncio  # noqa: PLC0415  # neither help nor version need it, and it takes as long as click
-
-    return asyncio.run(_interruptible(work))
-
-
 def debug(context: click.Context) -> None:
     """Show tracebacks, and all that the library logs, until the context is closed."""
     context.meta[DEBUG] = True
@@ -111,8 +100,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         discard_stdout()
-        complain("interrupted")
-        return INTERRUPTED
+        return tell_end()
     except OSError as error:
         discard_stdout()
         complain(f"the system refused: {error.strerror or error}")
@@ -213,20 +201,3 @@ def _told() -> Generator[None, None, None]:
         stamina.setLevel(level)
         ours.removeHandler(teller)
         ours.propagate = propagate
-
-
-async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    cancel = signal.getsignal(signal.SIGINT)  # asyncio's own: it cancels this task
-    if not callable(cancel) or threading.current_thread() is not threading.main_thread():
-        return await work
-
-    def interrupted(number: int, frame: Any) -> None:
-        # A write that nobody reads would hold the loop, and so the cancellation; it goes on into nothing.
-        discard_stdout()
-        cancel(number, frame)
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        return await work
-    finally:
-        signal.signal(signal.SIGINT, cancel)

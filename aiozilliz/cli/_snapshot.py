@@ -25,7 +25,8 @@ from aiozilliz.cli._files import (
     write_whole,
 )
 from aiozilliz.cli._options import connection_options, paging_options
-from aiozilliz.cli._run import CommandError, accounts_error, call
+from aiozilliz.cli._run import CommandError, accounts_error
+from aiozilliz.cli._signals import call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,8 @@ import click
 
 from aiozilliz.cli._formats import Format, Layout
 from aiozilliz.cli._options import connection_options, output_options, paging_options, selection_options
-from aiozilliz.cli._run import PartialError, call
+from aiozilliz.cli._run import PartialError
+from aiozilliz.cli._signals import call
 from aiozilliz.cli._table import Column, TableWriter
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from aiozilliz.cli._console import emit, printable
 from aiozilliz.cli._formats import Format, Layout, make_writer
 from aiozilliz.cli._journal import Journal
 from aiozilliz.cli._options import connection_options, finite_seconds, output_options, selection_options
-from aiozilliz.cli._run import call
+from aiozilliz.cli._signals import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -105,7 +105,26 @@ def test_the_base_url_is_the_given_one_or_left_to_the_client(
 
     run("list", "--timeout", "5", *args)
 
-    assert made == [(None, {"base_url": base_url, "timeout": 5.0})]
+    assert made == [(None, {"base_url": base_url, "timeout": 5.0, "retry": aiozilliz.RetryPolicy()})]
+
+
+@pytest.mark.parametrize("args", [["list"], ["list", "--all-orgs"], ["snapshot"]])
+def test_an_attempt_that_may_take_long_has_time_for_another(
+    args: list[str], key: str, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    made: list[Any] = []
+
+    def make(*_: Any, **options: Any) -> Any:
+        made.append(options)
+        raise aiozilliz.ConfigurationError("Enough")
+
+    monkeypatch.setattr(aiozilliz, "ZillizClient", make)
+    monkeypatch.setattr(aiozilliz, "Inventory", make)
+    monkeypatch.setattr(aiozilliz, "load_accounts", lambda **_: [])
+
+    run(*args, "--timeout", "90")
+
+    assert [(options["timeout"], options["retry"].deadline) for options in made] == [(90.0, 180.0)]
 
 
 @pytest.mark.parametrize(

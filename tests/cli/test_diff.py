@@ -321,9 +321,9 @@ def test_an_output_that_can_t_be_written_is_no_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(OSError(28, "No space left on device"), 2), (BrokenPipeError(), 0)]
+    ("error", "status"), [(OSError(28, "No space left on device"), 2), (BrokenPipeError(), 1)]
 )
-def test_only_a_closed_pipe_ends_it_quietly(
+def test_a_closed_pipe_changes_nothing_about_the_answer(
     error: OSError, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(Terminal):

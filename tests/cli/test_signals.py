@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aiozilliz.testing import Fault
+from tests.cli.running import LONG, POSIX_ONLY, ended, environment, process
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tests.cli.running import MakeCloud
+
+pytestmark = POSIX_ONLY
+
+INTERRUPTED = (130, "aiozilliz: interrupted\n")
+
+SLOW_NAMES = """
+import socket, sys, threading, time
+from aiozilliz.cli import main
+def resolve(*args, **options):
+    print("resolving", file=sys.stderr, flush=True)
+    time.sleep(600)
+socket.getaddrinfo = resolve
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def hanging(make_fake_zilliz_cloud: MakeCloud) -> Generator[tuple[str, threading.Event], None, None]:
+    """Give the URL of a service that answers once, and the event of that."""
+    cloud = make_fake_zilliz_cloud()
+    answered = threading.Event()
+
+    @cloud.between_pages
+    def hang() -> None:
+        cloud.fail_next(Fault.delay(10 * LONG), times=9)
+        answered.set()
+
+    yield cloud.url, answered
+    cloud.clear_faults()
+
+
+@pytest.mark.parametrize("command", ["list", "snapshot", "watch"])
+def test_an_interrupt_does_not_wait_for_a_name_that_is_being_resolved(command: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_NAMES, command, "--base-url", "https://slow.example.com"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ZILLIZ_API_KEY="key"),
+        encoding="utf-8",
+    ) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == "resolving\n"
+        child.send_signal(signal.SIGINT)
+        assert ended(child) == INTERRUPTED
+
+
+@pytest.mark.parametrize("command", ["list", "snapshot"])
+def test_many_interrupts_end_it_as_one_does(command: str, hanging: tuple[str, threading.Event]) -> None:
+    url, answered = hanging
+    with process(command, "--timeout", "1000", "--page-size", "10", "--base-url", url) as child:
+        assert answered.wait(LONG)
+        for _ in range(20):
+            child.send_signal(signal.SIGINT)
+        status, errors = ended(child)
+
+    assert status == 130
+    assert set(errors.splitlines()) == {"aiozilliz: interrupted"}
+
+
+def test_an_interrupt_after_the_data_leaves_no_traceback() -> None:
+    for _ in range(5):
+        with process("list", "--demo") as child:
+            assert child.stdout is not None
+            for _ in range(250):
+                child.stdout.readline()
+            child.send_signal(signal.SIGINT)
+            status, errors = ended(child)
+        assert (status, errors) in {(0, ""), INTERRUPTED}
+
+
+def test_sigterm_ends_it_in_order(hanging: tuple[str, threading.Event]) -> None:
+    url, answered = hanging
+    with process("list", "--timeout", "1000", "--base-url", url) as child:
+        assert answered.wait(LONG)
+        child.terminate()
+        assert ended(child) == (143, "aiozilliz: terminated\n")
+
+
+def test_a_command_within_a_program_leaves_the_program_s_signals_alone() -> None:
+    program = (
+        "import signal; from aiozilliz.cli import main; before = [signal.getsignal(n) for n in (2, 15)];"
+        "main(['list', '--demo']); assert [signal.getsignal(n) for n in (2, 15)] == before"
+    )
+    subprocess.run([sys.executable, "-c", program], env=environment(), stdout=subprocess.DEVNULL, check=True)
+
+
+def test_sigterm_during_a_write_leaves_no_file_behind(tmp_path: object) -> None:
+    program = (
+        "import os, signal, sys; from aiozilliz.cli import main;"
+        "os.fsync = lambda _: signal.raise_signal(signal.SIGTERM); sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "snapshot", "--demo", "known.json"],
+        env=environment(),
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (143, "aiozilliz: terminated\n")
+    assert os.listdir(str(tmp_path)) == []  # noqa: PTH208  # names are enough
