@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,10 +28,40 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the suite on the oldest Python with the oldest version of everything that `pyproject.toml` names."""
+    session.install("uv")
+    python = str(Path(session.bin) / "python")
+    session.run("uv", "pip", "install", "--python", python, "--resolution", "lowest-direct", "-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[-1])
+def newest(session: nox.Session) -> None:
+    """Run the suite on the newest Python with the newest version of everything."""
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(name="uvloop")
+def under_uvloop(session: nox.Session) -> None:
+    """Run the suite under uvloop, but for tests that bring a loop of their own."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *session.posargs, env={**os.environ, "AIOZILLIZ_UVLOOP": "1"})
+
+
+@nox.session
+def devmode(session: nox.Session) -> None:
+    """Run the suite in Python's development mode, in which more goes wrong aloud."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-W", "error", "-X", "dev", "-m", "pytest", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Hold the code against ruff's rules and format."""
-    session.install("ruff>=0.14")
+    session.install("ruff>=0.17")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -54,10 +86,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Write the reference of the public names into `site/`."""
+    """Write the reference of the public names into `site/`. A warning is an error."""
     session.install("-e", ".[dev]")
     session.run(
-        "pdoc", "--docformat", "google", "-o", "site", "aiozilliz", "aiozilliz.testing", "!aiozilliz.cli"
+        *("python", "-W", "error", "-m", "pdoc", "--docformat", "google", "-o", "site"),
+        *("aiozilliz", "aiozilliz.testing", "!aiozilliz.cli"),
     )
 
 
@@ -72,10 +105,63 @@ def wheel(session: nox.Session) -> None:
         session.install("--force-reinstall", f"aiozilliz[dev] @ {built.as_uri()}")
         for name in ("tests", "benchmarks"):
             shutil.copytree(name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("README.md", "CHANGELOG.md", "LICENSE", "noxfile.py", "pyproject.toml"):
+        for name in ("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "noxfile.py", "pyproject.toml"):
             shutil.copy(name, work)
         with session.chdir(work):
             session.run("pytest", *session.posargs)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Rehearse a release: build, check, and use what was built where nothing else is installed."""
+    session.install("build", "twine")
+    with TemporaryDirectory() as folder:
+        work = Path(folder).resolve()
+        session.run(
+            "python", "-m", "build", "--outdir", str(work / "dist")
+        )  # the wheel is built from the sdist
+        sdist, built = next((work / "dist").glob("*.tar.gz")), next((work / "dist").glob("*.whl"))
+        session.run("twine", "check", "--strict", str(sdist), str(built))
+        with tarfile.open(sdist) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        for name in ("tests/conftest.py", "tests/api.txt", "benchmarks/soak.py", "noxfile.py", "README.md"):
+            if name not in names:
+                session.error(f"{sdist.name} has no {name}")
+        readme = Path("README.md").read_text(encoding="utf-8")
+        (work / "first.py").write_text(readme.split("```python\n")[1].split("```")[0], encoding="utf-8")
+        session.run("python", "-m", "venv", str(work / "bare"))
+        python = str(work / "bare" / "bin" / "python")
+        with session.chdir(work):
+            session.run(python, "-m", "pip", "install", "-q", str(built), external=True)
+            _run_first_program(session, work, python)
+            session.run(
+                python, "-m", "pip", "install", "-q", f"aiozilliz[cli] @ {built.as_uri()}", external=True
+            )
+            session.run(
+                str(work / "bare" / "bin" / "aiozilliz"), "list", "--demo", external=True, silent=True
+            )
+
+
+def _run_first_program(session: nox.Session, work: Path, python: str) -> None:
+    """Run the README's first program against the fake that was installed with it, with the CLI's files for a set-up."""
+    command = [python, "-m", "aiozilliz.testing", "--clusters", "3", "--api-key", "k"]
+    with subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, text=True) as fake:  # noqa: S603  # our own
+        try:
+            assert fake.stdout is not None
+            url = fake.stdout.readline().strip()
+            (work / "credentials").write_text("[default]\napi_key = k\n", encoding="utf-8")
+            (work / "config").write_text(f"[default]\nbase_url = {url}\n", encoding="utf-8")
+            told = session.run(
+                python,
+                "first.py",
+                external=True,
+                silent=True,
+                env={**os.environ, "ZILLIZ_CONFIG_DIR": str(work), "ZILLIZ_API_KEY": ""},
+            )
+        finally:
+            fake.terminate()
+    if len(str(told).splitlines()) != 3:  # noqa: PLR2004  # clusters that were asked for
+        session.error(f"the README's first program gave {told!r}, not 3 clusters")
 
 
 @nox.session

@@ -212,11 +212,11 @@ class ZillizClient:
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
-
-        Iterating raises:
-            IncompleteListingError: After everything seen was given: the answers do not show a complete listing.
-            ZillizError: A page can't be had.
-            RuntimeError: The client is not open, the iterator was closed, or a second task is reading it.
+            IncompleteListingError: While iterating, after everything seen was given: the answers do not
+                show a complete listing.
+            ZillizError: While iterating: a page can't be had.
+            RuntimeError: While iterating: the client is not open, the iterator was closed, or a second task
+                is reading it.
         """
         check_count("page_size", page_size)
         check_count("concurrency", concurrency)
@@ -279,12 +279,11 @@ class ZillizClient:
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-
-        Iterating raises:
-            AuthenticationError: The key is refused. Other failures, also of a key callable, are outlived and told to
-                the log.
-            ConfigurationError: The key callable gave something that is no key.
-            RuntimeError: The client is not open, the watcher was closed, or a second task is reading it.
+            AuthenticationError: While iterating: the key is refused. Other failures, also of a key
+                callable, are outlived and told to the log.
+            ConfigurationError: While iterating: the key callable gave something that is no key.
+            RuntimeError: While iterating: the client is not open, the watcher was closed, or a second task
+                is reading it.
         """
         check_seconds("interval", interval)
         check_count("confirmations", confirmations)

@@ -206,10 +206,16 @@ def read_ini(path: Path) -> configparser.RawConfigParser | None:
     return parser
 
 
+class _Parser(configparser.RawConfigParser):
+    # The pattern of the class above takes quadratic time for blanks in a line that has no delimiter. This one finds the
+    # same; the blanks at the end of an option's name are stripped by the parser.
+    OPTCRE = re.compile(r"(?P<option>[^=:]*)(?P<vi>[=:])\s*(?P<value>.*)$")
+
+
 def _parse(path: Path) -> tuple[configparser.RawConfigParser | None, str]:
     # A parser is a mapping full of keys, so no error of ours is raised from a frame that has one.
     # Its own section of defaults gets a name that no file can contain.
-    parser = configparser.RawConfigParser(default_section="\n", strict=False)
+    parser = _Parser(default_section="\n", strict=False)
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):

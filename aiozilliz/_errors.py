@@ -252,15 +252,13 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
         ValueError: `failures` is empty.
     """
 
-    failures: dict[str, Exception]
-
     def __new__(cls, message: str, failures: dict[str, Exception]) -> Self:
         """Group the errors of `failures`, account name to error, which must not be empty."""
         return super().__new__(cls, message, list(failures.values()))
 
     def __init__(self, message: str, failures: dict[str, Exception]) -> None:
         ZillizError.__init__(self, message)
-        self.failures = dict(failures)
+        self.failures: dict[str, Exception] = dict(failures)
 
     def _said(self) -> str:
         return f"{super()._said()} Failed: {', '.join(self.failures)}."

@@ -178,10 +178,9 @@ class Inventory:
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
-
-        Iterating raises:
-            InventoryError: After everything that could be had: some accounts failed.
-            RuntimeError: The inventory is not open, the iterator was closed, or a second task is reading it.
+            InventoryError: While iterating, after everything that could be had: some accounts failed.
+            RuntimeError: While iterating: the inventory is not open, the iterator was closed, or a second
+                task is reading it.
         """
         check_flag("verify", verify)
         return self._iterate(
@@ -219,10 +218,9 @@ class Inventory:
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-
-        Iterating raises:
-            InventoryError: No account is left: each key was refused.
-            RuntimeError: The inventory is not open, the watcher was closed, or a second task is reading it.
+            InventoryError: While iterating: no account is left: each key was refused.
+            RuntimeError: While iterating: the inventory is not open, the watcher was closed, or a second
+                task is reading it.
         """
         check_seconds("interval", interval)
         check_count("confirmations", confirmations)

@@ -1,7 +1,12 @@
-"""What every test gets: an environment without the developer's own keys, and hypothesis without a clock."""
+"""What every test gets: an environment without the developer's own keys, and hypothesis without a clock.
+
+`AIOZILLIZ_UVLOOP=1` runs the suite under uvloop, but for tests that bring a loop of their own.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +17,12 @@ if TYPE_CHECKING:
 
 settings.register_profile("aiozilliz", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("aiozilliz")
+
+if os.environ.get("AIOZILLIZ_UVLOOP") == "1":
+    import uvloop
+
+    # Deprecated, but nothing else reaches the loops that tests and fakes make themselves.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
 
 _FOREIGN = ("ZILLIZ_API_KEY", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

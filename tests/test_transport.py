@@ -180,7 +180,7 @@ def test_every_exception_of_aiohttp_has_its_words() -> None:
     plain = {
         aiohttp.ClientError,
         client_exceptions.NonHttpUrlClientError,
-        client_exceptions.UploadAbortedError,
+        getattr(client_exceptions, "UploadAbortedError", aiohttp.ClientError),  # newer than the oldest that will do
     }
     for kind in kinds - plain:
         if not issubclass(kind, aiohttp.ClientError) or issubclass(kind, impossible):

@@ -17,6 +17,7 @@ MAX_HEAD = 65536
 """Bytes of request line and headers, at most."""
 
 _MAX_BODY = 1 << 20
+_LONGEST_LENGTH = len(str(_MAX_BODY))
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _JSON = ("Content-Type", "application/json")
 
@@ -122,7 +123,8 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     length = request.headers.get("Content-Length", "0")
     if "Transfer-Encoding" in request.headers or not (length.isascii() and length.isdigit()):
         raise BadRequestError("A body needs a Content-Length.", HTTPStatus.LENGTH_REQUIRED)
-    if int(length) > _MAX_BODY:
+    length = length.lstrip("0") or "0"
+    if len(length) > _LONGEST_LENGTH or int(length) > _MAX_BODY:  # Python refuses to read thousands of digits
         raise BadRequestError("Too large a body.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
         await reader.readexactly(int(length))

@@ -162,6 +162,8 @@ async def test_a_planted_debug_message_of_asyncio_is_found(
     everything_logged: pytest.LogCaptureFixture,
 ) -> None:
     loop = asyncio.get_running_loop()
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        pytest.skip("uvloop tells of no slow callback")
     loop.set_debug(True)
     loop.slow_callback_duration = 0.0
     ran = loop.create_future()

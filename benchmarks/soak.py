@@ -1,0 +1,242 @@
+"""Many operations side by side in one process, with faults, cancellations and changes: nothing lost, nothing left.
+
+    python -m benchmarks.soak --operations 10000 --seed 1
+    python -m benchmarks.soak --accounts 1000
+
+The services have a process of their own. What an operation gave is judged by the history of the lists; memory, file
+descriptors, tasks and connections are counted after each quarter and at the end. The exit status is 1 where anything is
+wrong, and the last lines say what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import sys
+import time
+import tracemalloc
+import warnings
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from benchmarks import soak_load
+from benchmarks.report import describe_machine, draw_table
+from benchmarks.soak_figures import Figures
+from benchmarks.soak_service import Services
+from benchmarks.soak_work import CLOUDS, PLACES, WATCHED, Ledger, World, change, fail, watch, watch_all
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Sequence
+
+    from aiozilliz import Cluster
+    from benchmarks.soak_work import Walked
+
+AT_ONCE: Final = 8
+"""Operations that are under way at once; the watches come on top."""
+
+_QUARTERS: Final = 4
+_MEMORY_BOUND: Final = 256 * 1024
+_RESIDENT_BOUND: Final = 12 * 1024 * 1024
+_SHARE: Final = 0.05
+
+
+@frozen
+class Result:
+    """What a soak has found.
+
+    Attributes:
+        operations: How many there were.
+        seconds: How long they took.
+        before: What the process held before the first client was made.
+        quarters: What it held after each quarter of the operations, with clients open and watches under way.
+        after: What it held when all was closed.
+        ledger: How the operations ended, and what was wrong.
+    """
+
+    operations: int
+    seconds: float
+    before: Figures
+    quarters: tuple[Figures, ...]
+    after: Figures
+    ledger: Ledger
+
+
+def _untouched(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:
+    return clusters
+
+
+async def soak(operations: int, seed: int, *, walked: Walked = _untouched) -> Result:
+    """Do so many operations, and judge them and what they leave.
+
+    Args:
+        operations: How many.
+        seed: Decides what each does, and what the services do meanwhile.
+        walked: Stands between iterators of clusters and their readers; for tests of this program.
+    """
+    ledger = Ledger()
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: ledger.accuse(
+            f"the loop complains: {context.get('exception') or context['message']}"
+        )
+    )
+    async with Services(CLOUDS) as services:
+        world = World(seed, services, ledger, walked)
+        await world.begin()
+        before = Figures.now()
+        began = time.perf_counter()
+        quarters: list[Figures] = []
+        async with AsyncExitStack() as stack:
+            for cloud in range(len(CLOUDS)):
+                client = world.client(cloud, limited=cloud % 2 == 0)
+                world.clients.append(await stack.enter_async_context(client))
+            await _run(world, operations, quarters)
+        seconds = time.perf_counter() - began
+        await asyncio.sleep(0)
+        after = Figures.now()
+    _judge_rest(world, before, quarters, after)
+    return Result(operations, seconds, before, tuple(quarters), after, ledger)
+
+
+async def _run(world: World, operations: int, quarters: list[Figures]) -> None:
+    clouds = range(len(CLOUDS))
+    chaos = [asyncio.create_task(act(world, cloud)) for cloud in clouds for act in (change, fail)]
+    watches = [asyncio.create_task(watch(world, cloud)) for cloud in WATCHED]
+    watches.append(asyncio.create_task(watch_all(world)))
+    for quarter in range(_QUARTERS):
+        numbers = iter(range(quarter * operations // _QUARTERS, (quarter + 1) * operations // _QUARTERS))
+
+        async def work() -> None:
+            for number in numbers:  # noqa: B023  # all of a quarter's workers share them, and end within it
+                await world.perform(number)
+
+        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        quarters.append(Figures.now())
+    world.calm.set()
+    await _gather(world, chaos, "the services' changes")
+    world.settle.set()
+    await _gather(world, watches, "a watch")
+
+
+async def _gather(world: World, tasks: Sequence[asyncio.Task[None]], what: str) -> None:
+    for error in await asyncio.gather(*tasks, return_exceptions=True):
+        if error is not None:
+            world.ledger.accuse(f"{what}: raised {error!r}")
+
+
+def _judge_rest(world: World, before: Figures, quarters: Sequence[Figures], after: Figures) -> None:
+    accuse = world.ledger.accuse
+    first, last = quarters[0], quarters[-1]
+    for name, bound in (("allocated", _MEMORY_BOUND), ("resident", _RESIDENT_BOUND)):
+        old, new = getattr(first, name), getattr(last, name)
+        if new > old + bound + _SHARE * old:
+            accuse(f"{name} memory grew from {old:,} bytes after the first quarter to {new:,} after the last")
+    for name in ("descriptors", "connections", "tasks"):
+        if getattr(after, name) > getattr(before, name):
+            accuse(f"{getattr(after, name)} {name} are left, and there were {getattr(before, name)} before")
+    places = 0
+    while not world.limiter.locked():
+        places += 1
+        world.limiter._value -= 1  # noqa: SLF001  # to count them without waiting
+    if places != PLACES:
+        accuse(f"the shared limiter has {places} places left of {PLACES}")
+
+
+@contextmanager
+def strict() -> Generator[list[str]]:
+    """Make warnings errors, and collect what was raised where nobody could take it."""
+    unraisable: list[str] = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda raised: unraisable.append(f"{raised.exc_value!r} in {raised.object!r}")
+    quiet = logging.NullHandler()  # the log would be told of every outage and retry that is made here
+    loggers = [logging.getLogger(name) for name in ("aiozilliz", "stamina")]
+    for logger in loggers:
+        logger.addHandler(quiet)
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield unraisable
+            gc.collect()
+    finally:
+        tracemalloc.stop()
+        for logger in loggers:
+            logger.removeHandler(quiet)
+        sys.unraisablehook = hook
+
+
+def run(operations: int, seed: int, *, walked: Walked = _untouched) -> Result:
+    """Run `soak` in a loop of its own, where a warning, or an error that nobody took, is a violation too."""
+    with strict() as unraisable:
+        result = asyncio.run(soak(operations, seed, walked=walked))
+    for text in unraisable:
+        result.ledger.accuse(f"nobody took {text}")
+    return result
+
+
+def to_markdown(result: Result) -> str:
+    """Give the table, how operations ended, and what was wrong."""
+    head = ("", "before", "first quarter", "last quarter", "all closed")
+    columns = (result.before, result.quarters[0], result.quarters[-1], result.after)
+    rows = [
+        ("allocated", *(f"{column.allocated / 1024:,.0f} KiB" for column in columns)),
+        ("resident", *(f"{column.resident / 1024:,.0f} KiB" for column in columns)),
+        *(
+            (name, *(f"{getattr(column, name):,}" for column in columns))
+            for name in ("descriptors", "connections", "tasks")
+        ),
+    ]
+    endings = [(name, f"{number:,}") for name, number in sorted(result.ledger.outcomes.items())]
+    return "\n".join(
+        [
+            draw_table([head, *rows]),
+            "",
+            draw_table([("operation and its end", "times"), *endings]),
+            "",
+            f"{result.operations:,} operations in {result.seconds:.0f} s. {describe_machine()}.",
+        ]
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the arguments, run, print, and give the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.soak",
+        description="Many operations side by side; 1 where anything is wrong.",
+    )
+    parser.add_argument("--operations", type=_positive, default=2_000, metavar="N", help="how many")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="decides what each of them does")
+    parser.add_argument(
+        "--accounts",
+        type=_positive,
+        metavar="N",
+        help="read so many accounts at once, a tenth failing, instead",
+    )
+    options = parser.parse_args(arguments)
+    if options.accounts:
+        table, violations = soak_load.run(options.accounts)
+        again = f"--accounts {options.accounts}"
+    else:
+        result = run(options.operations, options.seed)
+        table, violations = to_markdown(result), result.ledger.violations
+        again = f"--operations {options.operations} --seed {options.seed}"
+    print(table)
+    for violation in violations:
+        print(f"WRONG: {violation}")
+    if violations:
+        print(f"Again: python -m benchmarks.soak {again}")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
