@@ -116,7 +116,8 @@ class Snapshot:
     `len`, iteration, `in` (an id or a cluster) and `snapshot["in01-…"]` work.
 
     Attributes:
-        clusters: The clusters, in the service's order.
+        clusters: The clusters, in the service's order. Where clusters came or went while it was read, in the order in
+            which the service listed each last.
         taken_at: When it was taken, aware and in UTC: the request at whose moment the listing was proven to be this.
         requests: Pages that it took.
         consistent: Whether the answers prove that the listing was exactly this at `taken_at`. Without it the

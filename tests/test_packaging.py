@@ -107,7 +107,9 @@ def test_dependencies_have_a_lowest_version_and_no_highest(pyproject: dict[str, 
 
     for requirement in required:
         if not requirement.startswith("aiozilliz["):
-            assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[\d.]+(b\d)?(; sys_platform .*)?", requirement), requirement
+            assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[\d.]+(b\d)?(; sys_platform .*)?", requirement), (
+                requirement
+            )
 
 
 def test_no_lock_file_is_tracked() -> None:

@@ -180,7 +180,9 @@ def test_every_exception_of_aiohttp_has_its_words() -> None:
     plain = {
         aiohttp.ClientError,
         client_exceptions.NonHttpUrlClientError,
-        getattr(client_exceptions, "UploadAbortedError", aiohttp.ClientError),  # newer than the oldest that will do
+        getattr(
+            client_exceptions, "UploadAbortedError", aiohttp.ClientError
+        ),  # newer than the oldest that will do
     }
     for kind in kinds - plain:
         if not issubclass(kind, aiohttp.ClientError) or issubclass(kind, impossible):

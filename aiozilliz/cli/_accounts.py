@@ -139,7 +139,7 @@ async def _find(connection: Connection, *, check: bool) -> tuple[list[Account], 
         if not check:
             return accounts, []
         async with connection.session() as session:
-            ask = partial(_ask, session=session, seconds=connection.timeout)
+            ask = partial(_ask, session=session, connection=connection)
             with show_progress(True) as progress:
                 return accounts, await _ask_all(accounts, ask, progress)
 
@@ -165,11 +165,17 @@ async def _ask_all(
     return [task.result() for task in tasks]
 
 
-async def _ask(account: Account, *, session: aiohttp.ClientSession | None, seconds: float) -> Checked:
+async def _ask(account: Account, *, session: aiohttp.ClientSession | None, connection: Connection) -> Checked:
     async def give_key() -> str:
         return (await account.key_source.get()).reveal()
 
-    client = aiozilliz.ZillizClient(give_key, base_url=account.base_url, session=session, timeout=seconds)
+    client = aiozilliz.ZillizClient(
+        give_key,
+        base_url=account.base_url,
+        session=session,
+        timeout=connection.timeout,
+        retry=connection.retry,
+    )
     async with client:
         try:
             page = await client.list_clusters(page_size=1)

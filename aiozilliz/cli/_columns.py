@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,20 +74,36 @@ class Field:
     """One field of a row.
 
     Attributes:
-        name: What it is called in what is written. Of one that this version does not know, what the service calls it.
+        wire_name: What the service calls it. The account, and all fields that are not known, go by a name of ours.
+        unknown: Whether it is one that this version does not know, so that it is no other of the same name.
     """
 
-    name: str
+    wire_name: str
+    unknown: bool = False
 
-    def of(self, row: Mapping[str, Any]) -> Any:
-        """Give the field's value, or None."""
-        if self.name == REST:
-            return {name: value for name, value in row.items() if name not in KNOWN and name != ACCOUNT}
-        return row.get(self.name)
+    @property
+    def name(self) -> str:
+        """What it is called in what is written."""
+        return (
+            f"{REST}.{self.wire_name}" if self.unknown and _OURS.fullmatch(self.wire_name) else self.wire_name
+        )
+
+    def of(self, row: Mapping[str, Any], *, many: bool) -> Any:
+        """Give the field's value, or None.
+
+        Args:
+            row: As `record_row` gives it.
+            many: Whether it is of several accounts.
+        """
+        if self.unknown:
+            return row.get(_key(self.wire_name) if many else self.wire_name)
+        if self.wire_name == REST:
+            return unknown_fields(row, many=many)
+        return row.get(self.wire_name) if many or self.wire_name != ACCOUNT else None
 
 
 def find_field(name: str) -> Field:
-    """Find a field by its wire name, its attribute's name or a short one; `extra.NAME` is one that is not known.
+    """Find a field by its wire name, its attribute's name or a short one; `extra.NAME` is what the service calls NAME.
 
     Raises:
         BadParameter: There is none of this name.
@@ -95,7 +113,8 @@ def find_field(name: str) -> Field:
         return Field(found)
     prefix, _, unknown = name.partition(".")
     if prefix == REST and unknown:
-        return Field(unknown)
+        # Where a later version knows it, the name still stands for it.
+        return Field(unknown, unknown=unknown not in KNOWN)
     raise click.BadParameter(
         f"there is no field {name!r}; there are {', '.join((ACCOUNT, *FIELDS, REST))}, and {REST}.NAME."
     )
@@ -103,14 +122,45 @@ def find_field(name: str) -> Field:
 
 _BY_NAME = {name.lower(): name for name in (ACCOUNT, *FIELDS, REST)} | _SHORT
 
+FIELD_NAMES = (*dict.fromkeys((*_SHORT, ACCOUNT, *FIELDS, REST)),)
+"""What shells offer for the name of a field."""
+
+_OURS = re.compile(rf"(?:{REST}\.)*(?:{ACCOUNT}|{REST})")
+_TAKEN = re.compile(rf"(?:{REST}\.)*{ACCOUNT}")
+
+
+def _key(name: str) -> str:
+    """Give the key of a field of the service in a row of several accounts, where `account` is the account's name."""
+    return f"{REST}.{name}" if _TAKEN.fullmatch(name) else name
+
 
 def record_row(account: str | None, cluster: Cluster) -> dict[str, Any]:
-    """Give a record by its wire names, after its account where there are several."""
+    """Give a record by its wire names, after its account where there are several.
+
+    A field that the service itself names `account` is then `extra.account`.
+    """
     record = cluster.to_dict()
     if account is None:
         return record
-    record.pop(ACCOUNT, None)  # one that the service sends would tell of another account
+    if any(map(_TAKEN.fullmatch, cluster.extra)):
+        record = {_key(name): value for name, value in record.items()}
     return {ACCOUNT: account, **record}
+
+
+def unknown_fields(row: Mapping[str, Any], *, many: bool) -> dict[str, Any]:
+    """Give the fields of a row that this version does not know, by the service's own names.
+
+    Args:
+        row: As `record_row` gives it.
+        many: Whether it is of several accounts.
+    """
+    if not many:
+        return {key: value for key, value in row.items() if key not in KNOWN}
+    return {
+        key.removeprefix(f"{REST}.") if _TAKEN.fullmatch(key) else key: value
+        for key, value in row.items()
+        if key not in KNOWN and key != ACCOUNT
+    }
 
 
 def record_layout(*, many: bool, empty: str = "") -> Layout:
@@ -125,6 +175,8 @@ def record_layout(*, many: bool, empty: str = "") -> Layout:
         fields=(ACCOUNT, *FIELDS, REST) if many else (*FIELDS, REST),
         known=KNOWN | {ACCOUNT} if many else KNOWN,
         empty=empty,
+        rest=partial(unknown_fields, many=many),
+        choosable=True,
     )
 
 

@@ -155,7 +155,9 @@ class Connection:
                 stack.callback(ticker.cancel)
             yield source
 
-    def _retry(self) -> aiozilliz.RetryPolicy:
+    @property
+    def retry(self) -> aiozilliz.RetryPolicy:
+        """How often and how long a page is tried."""
         usual = aiozilliz.RetryPolicy()
         # An attempt that may take long has to have time for another.
         return evolve(usual, deadline=max(usual.deadline, 2 * self.timeout))
@@ -164,7 +166,7 @@ class Connection:
         if not self.demo:
             base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
             client = aiozilliz.ZillizClient(
-                self.api_key, base_url=base_url, timeout=self.timeout, retry=self._retry()
+                self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
             )
             return await stack.enter_async_context(client)
         from aiozilliz.cli._demo import demo_accounts  # noqa: PLC0415  # as above
@@ -186,7 +188,7 @@ class Connection:
             concurrency=paging.concurrency or 16,
             session=session,
             timeout=self.timeout,
-            retry=self._retry(),
+            retry=self.retry,
         )
         return await stack.enter_async_context(inventory)
 

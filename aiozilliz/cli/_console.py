@@ -10,11 +10,17 @@ import os
 import re
 import stat
 import sys
+from contextlib import asynccontextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncGenerator
     from typing import TextIO
+
+_GATHERED: Final = 100
+"""Texts that are written together at most."""
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -39,6 +45,105 @@ def emit(text: str) -> None:
     check_stdout()
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+class Stdout:
+    """Standard output for one text after another.
+
+    Args:
+        gather: Whether texts that come together may go out together, which costs less. They are written when the event
+            loop is about to wait, or when there are many; and each at once to a terminal.
+    """
+
+    def __init__(self, *, gather: bool = False) -> None:
+        self._at_once = not gather or stdout_is_terminal()
+        self._texts: list[str] = []
+        self._error: OSError | None = None
+
+    def write(self, text: str) -> None:
+        """Take a text.
+
+        Raises:
+            BrokenPipeError: Nobody reads it, or what was taken before.
+            OSError: It can't be written, or what was taken before.
+        """
+        if self._error is not None:
+            raise self._error
+        self._texts.append(text)
+        if self._at_once or len(self._texts) >= _GATHERED:
+            self.flush()
+        elif len(self._texts) == 1 and (loop := _running_loop()) is not None:
+            loop.call_soon(self._flush_late)
+
+    def flush(self) -> None:
+        """Write what is left. Raises as `write` does."""
+        if self._error is not None:
+            raise self._error
+        if self._texts:
+            # In one piece, so that an interrupt in between cuts no line.
+            text, self._texts = "".join(self._texts), []
+            emit(text)
+
+    def _flush_late(self) -> None:
+        try:
+            self.flush()
+        except OSError as error:  # the loop would only log it
+            self._error = error
+
+
+@asynccontextmanager
+async def while_stdout_is_read() -> AsyncGenerator[None, None]:
+    """End the block once nobody reads standard output any more, though nothing is written to it.
+
+    The system tells this of pipes and sockets of POSIX. Of all else the next write tells it, if any.
+
+    Raises:
+        BrokenPipeError: Nobody reads it any more.
+    """
+    descriptor = _pipe_of(sys.stdout)
+    if descriptor is None:
+        yield
+        return
+    import asyncio  # noqa: PLC0415 - help and version do without
+    import select  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    end = asyncio.timeout(None)
+    state = select.poll()
+    state.register(descriptor, 0)  # errors and hang-ups are always told
+
+    def look() -> None:
+        # Also where a socket has only got data: nothing more can be known of it.
+        loop.remove_reader(descriptor)
+        if state.poll(0):
+            end.reschedule(loop.time())
+
+    try:
+        async with end:
+            # That the reader of a pipe has gone is told to those who wait to read from its other end.
+            loop.add_reader(descriptor, look)
+            try:
+                yield
+            finally:
+                loop.remove_reader(descriptor)
+    except TimeoutError:
+        if not end.expired():
+            raise
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+    finally:
+        os.close(descriptor)
+
+
+def end_prompt() -> None:
+    """Begin a new line after a prompt that was not answered, where the prompt stands: on the terminal itself, if any."""
+    try:
+        terminal = os.open("/dev/tty", os.O_WRONLY)
+    except OSError:
+        say("")
+        return
+    with contextlib.suppress(OSError):
+        os.write(terminal, b"\n")
+    os.close(terminal)
 
 
 def discard_stdout() -> None:
@@ -141,8 +246,8 @@ def json_text(value: Any, *, ascii_only: bool = False) -> str:
     """Give a value as JSON on one line that a terminal can show raw.
 
     Args:
-        value: What JSON can hold. Lone surrogates are replaced, as no JSON reader has to take them; so is a number that
-            is not finite, by null.
+        value: What JSON can hold. Lone surrogates are escaped, as JSON can hold them though no encoding can. A number
+            that is not finite is null.
         ascii_only: Whether all but ASCII is escaped.
     """
     # Loaded late: help and version need no JSON.
@@ -168,9 +273,9 @@ def _dump(value: Any) -> str:
         pass
     write = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
-        return without_surrogates(write(value))
+        return write(value)
     except ValueError:
-        return without_surrogates(write(_finite(value)))
+        return write(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -183,11 +288,32 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def _running_loop() -> AbstractEventLoop | None:
+    asyncio = sys.modules.get("asyncio")  # where it is not loaded, no loop runs
+    try:
+        return asyncio.get_running_loop() if asyncio is not None else None
+    except RuntimeError:
+        return None
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # it was closed
         return False
+
+
+def _pipe_of(stream: TextIO | None) -> int | None:
+    """Give a descriptor of its own for a pipe or socket, or None where the stream is no such thing."""
+    if os.name != "posix":
+        return None
+    try:
+        descriptor = cast("TextIO", stream).fileno()
+        mode = os.fstat(descriptor).st_mode
+        # Not the stream's own, in whose place something else may be put.
+        return os.dup(descriptor) if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
+    except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
+        return None
 
 
 def _discard(stream: TextIO | None) -> None:

@@ -24,7 +24,13 @@ from aiozilliz.cli._console import (
 )
 from aiozilliz.cli._files import STANDARD_INPUT, FileError, parts, read_document
 from aiozilliz.cli._formats import Format, Layout, make_writer
-from aiozilliz.cli._options import connection_options, output_options, paging_options, selection_options
+from aiozilliz.cli._options import (
+    complete_file,
+    connection_options,
+    output_options,
+    paging_options,
+    selection_options,
+)
 from aiozilliz.cli._run import MISUSED, CommandError, PartialError, accounts_error
 from aiozilliz.cli._signals import call
 
@@ -122,8 +128,8 @@ class _Difference:
 
 
 @click.command("diff", help=_HELP)
-@click.argument("old", required=False)
-@click.argument("new", required=False)
+@click.argument("old", required=False, shell_complete=complete_file)
+@click.argument("new", required=False, shell_complete=complete_file)
 @click.option("--live", is_flag=True, help="Compare OLD with what the service lists now.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where there are changes.")
 @output_options()

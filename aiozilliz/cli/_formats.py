@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from attrs import frozen
 
 from aiozilliz.cli._console import (
+    Stdout,
     emit,
     json_text,
     printable,
@@ -22,8 +23,13 @@ from aiozilliz.cli._table import Column, TableWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeAlias
+
+    Rest: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 _YAML_1_2_NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|0o[0-7]+$")
+_LARGEST_SHORT: Final = 0xFFFF
+"""What YAML escapes with four digits."""
 _ONE_LINE: Final = 2**31 - 1  # columns, so that no text is folded
 
 
@@ -61,29 +67,32 @@ class Layout:
             `known`, as one JSON object.
         known: Keys of a row that are no part of "extra".
         empty: What a complete table of no rows says on standard error; empty for nothing.
+        rest: Gives what "extra" stands for, where it is not just all keys that are not in `known`.
+        choosable: Whether the command has `--columns`.
     """
 
     columns: tuple[Column, ...]
     fields: tuple[str, ...]
     known: frozenset[str]
     empty: str = ""
+    rest: Rest | None = None
+    choosable: bool = False
 
 
-def make_writer(form: Format, layout: Layout, *, header: bool = True) -> Writer:
+def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bool = False) -> Writer:
     """Make the writer for a format.
 
     Args:
         form: The format.
         layout: Which parts of a row a table and CSV show.
         header: Whether a table and CSV have a line with the columns' names.
+        gather: Whether rows that come at once may go out together, and not each as soon as it is known.
     """
     if form is Format.TABLE:
-        return TableWriter(layout.columns, header=header, empty=layout.empty)
+        return TableWriter(layout.columns, header=header, empty=layout.empty, choosable=layout.choosable)
     if form is Format.CSV:
-        return CSVWriter(layout.fields, header=header, known=layout.known)
-    if form is Format.YAML:
-        return YAMLWriter()
-    return JSONWriter() if form is Format.JSON else JSONLinesWriter()
+        return CSVWriter(layout.fields, header=header, known=layout.known, rest=layout.rest, gather=gather)
+    return _WRITERS[form](gather=gather)
 
 
 def write_value(form: Format, value: Any, *, header: bool = True) -> None:
@@ -100,39 +109,53 @@ def write_value(form: Format, value: Any, *, header: bool = True) -> None:
     if form in {Format.TABLE, Format.CSV}:
         _write_columns(form, value, header=header)
     elif form is Format.YAML:
-        _write_items(YAMLWriter(), value, _dump_yaml)
+        _write_items(YAMLWriter(gather=True), value, _dump_yaml)
     else:
-        _write_items(JSONWriter() if form is Format.JSON else JSONLinesWriter(), value, _dump_json)
+        _write_items(_WRITERS[form](gather=True), value, _dump_json)
 
 
 class JSONLinesWriter:
-    """One JSON value a line, written as soon as it is known."""
+    """One JSON value a line, written as soon as it is known.
+
+    Args:
+        gather: Whether lines that come together may be written together.
+    """
+
+    def __init__(self, *, gather: bool = False) -> None:
+        self._out = Stdout(gather=gather)
 
     def write(self, row: Any) -> None:
         """Write the row's line."""
-        emit(_json(row) + "\n")
+        self._out.write(_json(row) + "\n")
 
-    def finish(self, *, complete: bool) -> None:
-        """Do nothing: each line stands for itself."""
+    def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # each line stands for itself
+        """Write what is left."""
+        self._out.flush()
 
 
 class JSONWriter:
-    """One JSON array, a row a line, written as soon as it is known. Of an incomplete listing it stays open."""
+    """One JSON array, a row a line, written as soon as it is known. Of an incomplete listing it stays open.
 
-    def __init__(self) -> None:
+    Args:
+        gather: Whether rows that come together may be written together.
+    """
+
+    def __init__(self, *, gather: bool = False) -> None:
+        self._out = Stdout(gather=gather)
         self._before = "[\n"
 
     def write(self, row: Any) -> None:
         """Write the row, and what stands between it and the one before."""
-        emit(self._before + _json(row))
+        self._out.write(self._before + _json(row))
         self._before = ",\n"
 
     def finish(self, *, complete: bool) -> None:
         """Close the array of a complete listing."""
         if complete:
-            emit("[]\n" if self._before == "[\n" else "\n]\n")
+            self._out.write("[]\n" if self._before == "[\n" else "\n]\n")
         elif self._before != "[\n":
-            emit("\n")  # so that the error begins on a line of its own
+            self._out.write("\n")  # so that the error begins on a line of its own
+        self._out.flush()
 
 
 class CSVWriter:
@@ -145,13 +168,23 @@ class CSVWriter:
         header: Whether the first line names them.
         known: Where given, the field "extra" stands for all keys of a row that are not among these, as a JSON object;
             not where it is among these itself.
+        rest: Gives that object, where it is not made of just these keys.
+        gather: Whether rows that come together may be written together.
     """
 
     def __init__(
-        self, fields: Sequence[str], *, header: bool = True, known: frozenset[str] | None = None
+        self,
+        fields: Sequence[str],
+        *,
+        header: bool = True,
+        known: frozenset[str] | None = None,
+        rest: Rest | None = None,
+        gather: bool = False,
     ) -> None:
+        self._out = Stdout(gather=gather)
         self._fields = fields
         self._known = known
+        self._rest = rest or self._unknown
         self._shown = printable if stdout_is_terminal() else without_surrogates
         import csv  # noqa: PLC0415 - help and version do without
 
@@ -164,13 +197,14 @@ class CSVWriter:
     def write(self, row: Mapping[str, Any]) -> None:
         """Write the row's line, and before the first one the header."""
         line = self._line([self._text(name, row) for name in self._fields])
-        emit(self._before + line)
+        self._out.write(self._before + line)
         self._before = ""
 
     def finish(self, *, complete: bool) -> None:
         """Write the header of a complete listing of nothing."""
         if complete and self._before:
-            emit(self._before)
+            self._out.write(self._before)
+        self._out.flush()
 
     def _line(self, cells: Iterable[str]) -> str:
         line: str = self._format([self._shown(cell) for cell in cells])
@@ -178,26 +212,43 @@ class CSVWriter:
 
     def _text(self, name: str, row: Mapping[str, Any]) -> str:
         if name == "extra" and self._known is not None and name not in self._known:
-            return json_text({key: row[key] for key in row if key not in self._known})
+            return json_text(self._rest(row))
         return _text(row.get(name))
+
+    def _unknown(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        known = self._known or frozenset()
+        return {key: value for key, value in row.items() if key not in known}
 
 
 class YAMLWriter:
-    """One YAML list, an item a row, written as soon as it is known."""
+    """One YAML list, an item a row, written as soon as it is known.
 
-    def __init__(self) -> None:
+    Args:
+        gather: Whether items that come together may be written together.
+    """
+
+    def __init__(self, *, gather: bool = False) -> None:
         _yaml_dump()  # a missing extra is told now, and not after a long listing
+        self._out = Stdout(gather=gather)
         self._any = False
 
     def write(self, row: Any) -> None:
         """Write the row's item."""
-        emit(_yaml([row]))
+        self._out.write(_yaml([row]))
         self._any = True
 
     def finish(self, *, complete: bool) -> None:
         """Write the empty list of a complete listing of nothing."""
         if complete and not self._any:
-            emit("[]\n")
+            self._out.write("[]\n")
+        self._out.flush()
+
+
+_WRITERS: Final[Mapping[Format, type[JSONWriter | JSONLinesWriter | YAMLWriter]]] = {
+    Format.JSON: JSONWriter,
+    Format.JSONL: JSONLinesWriter,
+    Format.YAML: YAMLWriter,
+}
 
 
 class _Echo:
@@ -234,7 +285,7 @@ def _write_columns(form: Format, value: Any, *, header: bool) -> None:
     if not keys:
         return
     if form is Format.CSV:
-        writer: Writer = CSVWriter(keys, header=header)
+        writer: Writer = CSVWriter(keys, header=header, gather=True)
     else:
         columns = [_column(key, [row.get(key) for row in rows], first=key == keys[0]) for key in keys]
         writer = TableWriter(columns, header=header)
@@ -274,12 +325,16 @@ def _dump_json(value: Any) -> None:
 
 
 def _yaml(value: Any) -> str:
-    dump = _yaml_dump()
-    if stdout_takes_unicode():
-        text = dump(value, ascii_only=False)
-        if text.replace("\n", "").isprintable():
-            return text
-    return dump(value, ascii_only=True)
+    text = _yaml_dump()(value, ascii_only=not stdout_takes_unicode())
+    if text.replace("\n", "").isprintable():
+        return text
+    # PyYAML takes more for printable than a terminal should get. All text with such characters stands in double quotes.
+    return "".join(c if c.isprintable() or c == "\n" else _yaml_escape(c) for c in text)
+
+
+def _yaml_escape(character: str) -> str:
+    number = ord(character)
+    return f"\\U{number:08x}" if number > _LARGEST_SHORT else f"\\u{number:04x}"
 
 
 def _dump_yaml(value: Any) -> None:

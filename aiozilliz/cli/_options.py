@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import aiozilliz
+from aiozilliz.cli._columns import FIELD_NAMES
 from aiozilliz.cli._connection import Connection, Paging
+from aiozilliz.cli._console import end_prompt
 from aiozilliz.cli._formats import Format
 from aiozilliz.cli._run import debug
 from aiozilliz.cli._selection import Arrangement, Output, Selection, parse_columns, parse_query, parse_sort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Command = Callable[..., None]
 
@@ -64,6 +67,7 @@ def connection_options(command: Command) -> Command:
         click.option(
             "--api-key-file",
             metavar="FILE",
+            shell_complete=complete_file,
             help="Read the API key from FILE; - is standard input.",
         ),
         click.option(
@@ -87,7 +91,8 @@ def site_options() -> tuple[Callable[[Command], Command], ...]:
             default=30.0,
             show_default=True,
             callback=finite_seconds,
-            help="Bound on one attempt.",
+            help="What one request and its answer may take. A page that fails is asked for again within 60 s, "
+            "or twice this where that is longer.",
         ),
         click.option(
             "--debug",
@@ -133,13 +138,14 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
                 metavar="N",
                 default=100,
                 show_default=True,
-                help="Clusters per request.",
+                help="Clusters per request; the service documents at most 100.",
             ),
             click.option(
                 "--concurrency",
                 type=at_least_one,
                 metavar="N",
-                help="Requests in flight at most, over all organisations together.",
+                help="Requests in flight at most, over all organisations together. "
+                f"Default: {1 if verify else 4}, with --all-orgs 16.",
             ),
             *([prove] if verify else []),
             click.option(
@@ -207,13 +213,17 @@ def arrangement_options(command: Command) -> Command:
             "--sort",
             metavar="FIELDS",
             callback=_read_by(parse_sort),
+            shell_complete=complete_names(FIELD_NAMES),
             help="Order by these fields, separated by commas; -FIELD is largest first. Default: as the service lists.",
         ),
         click.option(
             "--columns",
             metavar="FIELDS",
             callback=_read_by(parse_columns),
-            help="Give these fields alone, in this order; extra.NAME is one that this version does not know.",
+            shell_complete=complete_names(FIELD_NAMES),
+            help="Give these fields alone, in this order. extra.NAME is the service's field NAME, extra all those that "
+            "this version does not know. With --all-orgs, account is the organisation in all formats, and what the service "
+            "itself names account is extra.account.",
         ),
     )
 
@@ -267,6 +277,29 @@ def _read_by(
     return read
 
 
+def complete_file(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let the shell complete the name of a file. Unlike `click.Path` it leaves it to the command what a name may be."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_names(
+    names: Iterable[str],
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Make the completion of an option that takes names, separated by commas, each perhaps after a minus."""
+
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, last = incomplete.rpartition(",")
+        begun = last.removeprefix("-")
+        before += comma + last.removesuffix(begun)
+        return [CompletionItem(before + name) for name in names if name.lower().startswith(begun.lower())]
+
+    return complete
+
+
 def _read_key(name: str) -> str:
     try:
         key = _read_text(name).strip()
@@ -277,8 +310,12 @@ def _read_key(name: str) -> str:
             param_hint="--api-key-file",
         ) from None
     if not key:
+        source, other = (
+            ("standard input", "Type or pipe one in, or give") if name == "-" else (repr(name), "Give")
+        )
         raise aiozilliz.ConfigurationError(
-            f"There is no key in {name!r}: it is empty", advice="Give --api-key-file a file that holds one."
+            f"There is no key in {source}: it is empty",
+            advice=f"{other} --api-key-file a file that holds one.",
         )
     return key
 
@@ -292,7 +329,18 @@ def _read_text(name: str) -> str:
             return file.read(_LARGEST_KEY_FILE)
     if sys.stdin is None:
         return ""
-    return getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.read(_LARGEST_KEY_FILE)
+    return _ask_for_key() if sys.stdin.isatty() else sys.stdin.read(_LARGEST_KEY_FILE)
+
+
+def _ask_for_key() -> str:
+    try:
+        return getpass.getpass("API key: ")
+    except EOFError:
+        end_prompt()
+        return ""
+    except KeyboardInterrupt:
+        end_prompt()
+        raise
 
 
 def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:

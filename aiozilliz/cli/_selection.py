@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 from attrs import evolve, frozen
 
-from aiozilliz.cli._columns import Field, column_of, find_field
+from aiozilliz.cli._columns import ACCOUNT, Field, column_of, find_field
 from aiozilliz.cli._console import stdout_is_terminal
 from aiozilliz.cli._formats import Format, Layout, Writer, make_writer, write_value
 
@@ -120,9 +121,9 @@ class SortKey:
     field: Field
     reverse: bool
 
-    def of(self, row: Mapping[str, Any]) -> tuple[int, Any, Any]:
+    def of(self, row: Mapping[str, Any], *, many: bool) -> tuple[int, Any, Any]:
         """Give what is compared: numbers before text, text without regard to case."""
-        value = self.field.of(row)
+        value = self.field.of(row, many=many)
         if isinstance(value, (int, float)):
             return 0, value, ""
         text = value if isinstance(value, str) else repr(value)
@@ -177,7 +178,7 @@ class Output:
         form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
         if self.query is not None:
             return _Queried(self.query, form, header=self.header)
-        return make_writer(form, layout, header=self.header)
+        return make_writer(form, layout, header=self.header, gather=True)
 
 
 @frozen(kw_only=True)
@@ -201,9 +202,10 @@ class Arrangement:
         if self.columns and output.query is not None:
             raise click.UsageError("--columns and --query exclude each other: name the fields in the query.")
         writer = output.writer(self._chosen(layout), elsewhere=elsewhere)
+        many = ACCOUNT in layout.known
         if self.columns:
-            writer = _Chosen(self.columns, writer)
-        return _Sorted(self.sort, writer) if self.sort else writer
+            writer = _Chosen(self.columns, writer, many=many)
+        return _Sorted(self.sort, writer, many=many) if self.sort else writer
 
     def _chosen(self, layout: Layout) -> Layout:
         if not self.columns:
@@ -233,9 +235,10 @@ class _Queried:
 class _Sorted:
     """Keeps all rows, and hands them on in order."""
 
-    def __init__(self, keys: Sequence[SortKey], writer: Writer) -> None:
+    def __init__(self, keys: Sequence[SortKey], writer: Writer, *, many: bool) -> None:
         self._keys = keys
         self._writer = writer
+        self._many = many
         self._rows: list[Mapping[str, Any]] = []
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -243,24 +246,31 @@ class _Sorted:
 
     def finish(self, *, complete: bool) -> None:
         for key in reversed(self._keys):
-            there = [row for row in self._rows if key.field.of(row) not in (None, "")]
-            absent = [row for row in self._rows if key.field.of(row) in (None, "")]
-            there.sort(key=key.of, reverse=key.reverse)
+            there, absent = self._parted(key.field)
+            there.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
             self._rows = there + absent
         for row in self._rows:
             self._writer.write(row)
         self._writer.finish(complete=complete)
 
+    def _parted(self, field: Field) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        there: list[Mapping[str, Any]] = []
+        absent: list[Mapping[str, Any]] = []
+        for row in self._rows:
+            (absent if field.of(row, many=self._many) in (None, "") else there).append(row)
+        return there, absent
+
 
 class _Chosen:
     """Takes the chosen fields out of each row."""
 
-    def __init__(self, fields: Sequence[Field], writer: Writer) -> None:
+    def __init__(self, fields: Sequence[Field], writer: Writer, *, many: bool) -> None:
         self._fields = fields
         self._writer = writer
+        self._many = many
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._writer.write({field.name: field.of(row) for field in self._fields})
+        self._writer.write({field.name: field.of(row, many=self._many) for field in self._fields})
 
     def finish(self, *, complete: bool) -> None:
         self._writer.finish(complete=complete)

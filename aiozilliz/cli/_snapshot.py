@@ -24,7 +24,7 @@ from aiozilliz.cli._files import (
     read_document,
     write_whole,
 )
-from aiozilliz.cli._options import connection_options, paging_options
+from aiozilliz.cli._options import complete_file, connection_options, paging_options
 from aiozilliz.cli._run import CommandError, accounts_error
 from aiozilliz.cli._signals import call
 
@@ -61,7 +61,7 @@ def _check_format(_context: click.Context, _parameter: click.Parameter, value: s
 
 
 @click.command("snapshot", help=_HELP)
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=complete_file)
 @click.option(
     "-o",
     "--output",

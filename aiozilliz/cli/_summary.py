@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aiozilliz.cli._formats import Format, Layout
-from aiozilliz.cli._options import connection_options, output_options, paging_options, selection_options
+from aiozilliz.cli._options import (
+    complete_names,
+    connection_options,
+    output_options,
+    paging_options,
+    selection_options,
+)
 from aiozilliz.cli._run import PartialError
 from aiozilliz.cli._signals import call
 from aiozilliz.cli._table import Column, TableWriter
@@ -262,6 +268,7 @@ def _make_writer(output: Output, by: Sequence[str]) -> Writer:
     "--by",
     metavar="NAMES",
     callback=_read_by,
+    shell_complete=complete_names(DIMENSIONS),
     help=f"Count the combinations of these, separated by commas: {', '.join(DIMENSIONS)}.",
 )
 @output_options()

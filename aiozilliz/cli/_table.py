@@ -29,7 +29,13 @@ GAP: Final = 2
 """Cells between two columns."""
 
 CUT_AT_LEAST: Final = 16
-"""A column of kind "cut" is not cut below this many cells."""
+"""A column of kind "cut" is not cut below this many cells..."""
+
+CUT_FOR_FIRST: Final = 8
+"""... or not below so many, where one of the first columns would have no room otherwise."""
+
+FIRST: Final = 3
+"""So many columns are the first, counted from that of the id where there is one."""
 
 LONGEST_ID: Final = 40
 """Cells that an id may take in its column; a longer one gets a line of its own."""
@@ -64,13 +70,17 @@ class TableWriter:
         columns: In the order in which they are shown, and kept where there is no room for all.
         header: Whether the first line names the columns.
         empty: What a complete table of no rows says on standard error; empty for nothing.
+        choosable: Whether the command has `--columns`, which is then named where there is no room for all.
     """
 
-    def __init__(self, columns: Sequence[Column], *, header: bool = True, empty: str = "") -> None:
+    def __init__(
+        self, columns: Sequence[Column], *, header: bool = True, empty: str = "", choosable: bool = False
+    ) -> None:
         importlib.import_module("rich.cells")  # a missing extra is told now, and not after a long listing
         self._columns = columns
         self._header = header
         self._empty = empty
+        self._advice = "--columns chooses others, -o json shows all" if choosable else "-o json shows all"
         self._rows: list[tuple[str, ...]] = []
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -103,7 +113,7 @@ class TableWriter:
         emit("".join(_lines(shown)))
         left_out = [printable(column.title) for column in self._columns[len(widths) :]]
         if left_out:
-            say(f"No room for {', '.join(left_out)}; -o json shows all.")
+            say(f"No room for {', '.join(left_out)}; {self._advice}.")
 
 
 def cell_text(value: Any) -> str:
@@ -142,10 +152,16 @@ def layout(kinds: Sequence[str], natural: Sequence[int], room: int | None) -> li
     """
     if room is None:
         return list(natural)
+    widths = _fit(kinds, natural, room, CUT_AT_LEAST)
+    first = FIRST + (kinds.index("id") if "id" in kinds else 0)
+    return max(widths, _fit(kinds[:first], natural[:first], room, CUT_FOR_FIRST), key=len)
+
+
+def _fit(kinds: Sequence[str], natural: Sequence[int], room: int, cut_at_least: int) -> list[int]:
     widths: list[int] = []
     left = room + GAP
     for kind, width in zip(kinds, natural, strict=True):
-        least = min(width, CUT_AT_LEAST) if kind == "cut" else width
+        least = min(width, cut_at_least) if kind == "cut" else width
         if not widths:
             least = min(least, room)
         if least + GAP > left:
@@ -203,7 +219,8 @@ def _lines(columns: Sequence[_Rendered]) -> list[str]:
     lines = [gap.join(cells).rstrip() + "\n" for cells in zip(*(c.cells for c in columns), strict=True)]
     for column in reversed(columns):
         for row, text in column.own_lines.items():
-            lines[row] = f"{text}\n{lines[row]}"
+            rest = "" if lines[row].isspace() else lines[row]
+            lines[row] = f"{text}\n{rest}"
     return lines
 
 

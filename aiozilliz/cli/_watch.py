@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from aiozilliz.cli._changes import change_event_line, change_fields_rows, change_row
-from aiozilliz.cli._console import emit, printable
+from aiozilliz.cli._console import emit, printable, while_stdout_is_read
 from aiozilliz.cli._formats import Format, Layout, make_writer
 from aiozilliz.cli._journal import Journal
-from aiozilliz.cli._options import connection_options, finite_seconds, output_options, selection_options
+from aiozilliz.cli._options import (
+    complete_file,
+    connection_options,
+    finite_seconds,
+    output_options,
+    selection_options,
+)
 from aiozilliz.cli._signals import call
 
 if TYPE_CHECKING:
@@ -68,7 +74,12 @@ Examples:
     show_default=True,
     help="Readings in a row that must miss a cluster before it is told as removed.",
 )
-@click.option("--state", metavar="FILE", help="Keep what was told in FILE, and go on from there.")
+@click.option(
+    "--state",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="Keep what was told in FILE, and go on from there.",
+)
 @connection_options
 def command(
     connection: Connection,
@@ -93,7 +104,7 @@ async def _tell_events(
     confirmations: int,
 ) -> None:
     since = journal.since if journal is not None else None
-    async with connection.open(changing=True) as source:
+    async with while_stdout_is_read(), connection.open(changing=True) as source:
         watch = source.watch(interval=interval, since=since, confirmations=confirmations)
         keeper = _Keeper(journal, watch) if journal is not None else None
         try:

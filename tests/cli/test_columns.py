@@ -16,6 +16,8 @@ from aiozilliz.cli._selection import parse_columns
 from tests import strategies
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aiozilliz.testing import FakeZillizCloud
     from tests.cli.running import MakeCloud, Run
 
@@ -88,6 +90,7 @@ def test_no_field_at_all_is_refused(text: str) -> None:
 
 @given(strategies.clusters(), st.none() | st.text(min_size=1))
 def test_a_row_has_the_account_first_and_all_of_the_record(cluster: Cluster, account: str | None) -> None:
+    many = account is not None
     row = record_row(account, cluster)
 
     record = cluster.to_dict()
@@ -95,19 +98,103 @@ def test_a_row_has_the_account_first_and_all_of_the_record(cluster: Cluster, acc
         assert row == record
     else:
         assert next(iter(row.items())) == ("account", account)
-        assert row == {**record, "account": account}
-    extra = {name: value for name, value in record.items() if name not in KNOWN and name != "account"}
-    assert find_field("extra").of(row) == extra
+        assert row == {"account": account, **record}
+    extra = {name: value for name, value in record.items() if name not in KNOWN}
+    assert find_field("account").of(row, many=many) == account
+    assert find_field("extra").of(row, many=many) == extra
     for name, value in extra.items():
-        if name not in {"", "extra"}:
-            assert find_field(f"extra.{name}").of(row) == value
+        if name:
+            assert find_field(f"extra.{name}").of(row, many=many) == value
 
 
-def test_a_field_of_the_service_named_account_does_not_pass_for_the_account() -> None:
-    cluster = Cluster.from_dict({"clusterId": "in01-x", "account": "somebody else"})
+# Fields of the service whose names the command line has taken itself.
+TAKEN = {
+    "account": "a",
+    "extra.account": 2,
+    "extra.extra.account": None,
+    "extra": {"x": 1},
+    "extra.extra": "e",
+}
 
-    assert record_row("Acme", cluster)["account"] == "Acme"
-    assert record_row(None, cluster)["account"] == "somebody else"
+
+@pytest.mark.parametrize("names", [list(TAKEN), ["account"], ["extra.account"], ["extra"]])
+@pytest.mark.parametrize("account", ["Acme", None])
+def test_no_field_of_the_service_is_lost_by_its_name(account: str | None, names: list[str]) -> None:
+    many = account is not None
+    taken = {name: TAKEN[name] for name in names}
+    row = record_row(account, Cluster.from_dict({"clusterId": "in01-x", **taken}))
+
+    assert find_field("account").of(row, many=many) == account
+    assert find_field("extra").of(row, many=many) == taken
+    for name in TAKEN:
+        assert find_field(f"extra.{name}").of(row, many=many) == taken.get(name)
+    assert len(row) == len(FIELDS) + len(taken) + many
+
+
+def test_columns_of_the_same_name_are_told_apart() -> None:
+    fields = parse_columns("account,extra,id," + ",".join(f"extra.{name}" for name in TAKEN))
+
+    assert [field.name for field in fields] == [
+        "account",
+        "extra",
+        "clusterId",
+        "extra.account",
+        "extra.extra.account",
+        "extra.extra.extra.account",
+        "extra.extra",
+        "extra.extra.extra",
+    ]
+
+
+def test_a_field_that_is_known_is_the_same_under_extra() -> None:
+    assert [field.name for field in parse_columns("id,extra.clusterId,extra.clusterid")] == [
+        "clusterId",
+        "clusterid",
+    ]
+
+
+def test_a_field_of_the_service_named_account_is_in_the_extra_column(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
+) -> None:
+    cloud = make_fake_zilliz_cloud(clusters=[{**RECORD, "account": "theirs"}])
+
+    _, out, _ = run("list", "--columns", "id,extra,extra.account,account", "--base-url", cloud.url)
+    _, table, _ = run("list", "-o", "csv", "--base-url", cloud.url)
+
+    assert json.loads(out) == {
+        "clusterId": "in01-a",
+        "extra": {"replica": 3, "labels": {"team": "x"}, "none": None, "account": "theirs"},
+        "extra.account": "theirs",
+        "account": None,
+    }
+    assert json.loads(read_csv(table)[0]["extra"])["account"] == "theirs"
+
+
+def test_with_all_organisations_a_field_of_the_service_named_account_is_not_lost(
+    make_fake_zilliz_cloud: MakeCloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZILLIZ_CONFIG_DIR", str(tmp_path))
+    file = tmp_path / "credentials"
+    file.write_text("[org.org-1]\norg_name = Acme\napi_key = key-of-acme-1\n")
+    file.chmod(0o600)
+    records = [{"clusterId": "in01-a", "account": "z"}, {"clusterId": "in01-b", "account": "a"}]
+    cloud = make_fake_zilliz_cloud(clusters=records)
+    args = ("list", "--all-orgs", "--sort", "extra.account", "--base-url", cloud.url)
+
+    _, out, _ = run(*args)
+    _, table, _ = run(*args, "-o", "csv")
+    _, chosen, _ = run(*args, "-o", "csv", "--columns", "id,account,extra,extra.account")
+
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [(row["account"], row["clusterId"], row["extra.account"]) for row in rows] == [
+        ("Acme", "in01-b", "a"),
+        ("Acme", "in01-a", "z"),
+    ]
+    first = read_csv(table)[0]
+    assert (first["account"], json.loads(first["extra"])["account"]) == ("Acme", "a")
+    assert chosen.splitlines()[0] == "clusterId,account,extra,extra.account"
+    row = read_csv(chosen)[1]
+    assert (row["account"], json.loads(row["extra"])["account"], row["extra.account"]) == ("Acme", "z", "z")
 
 
 @pytest.mark.parametrize("many", [False, True])

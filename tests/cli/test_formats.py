@@ -51,8 +51,13 @@ rows_of_any_json = st.lists(
 )
 
 
+def plain(value: Any) -> Any:
+    """Give a value as JSON holds it: two lone surrogates that meet are one character."""
+    return json.loads(json.dumps(value))
+
+
 def readable(value: Any) -> Any:
-    """Give what can be read back: text without lone surrogates."""
+    """Give what can be read back where lone surrogates are replaced."""
     return json.loads(re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(value, ensure_ascii=False)))
 
 
@@ -90,10 +95,8 @@ def as_csv(row: Mapping[str, Any]) -> dict[str, Any]:
     """Give a row as CSV holds it, with JSON read."""
     cells = {name: "" if row.get(name) is None else row[name] for name in FIELDS}
     texts_of = {name: cell if isinstance(cell, str) else json.dumps(cell) for name, cell in cells.items()}
-    read: dict[str, Any] = readable(
-        {**texts_of, "extra": {key: row[key] for key in row if key not in FIELDS}}
-    )
-    return read
+    read: dict[str, Any] = readable(texts_of)
+    return read | {"extra": plain({key: row[key] for key in row if key not in FIELDS})}
 
 
 # Reading back
@@ -102,7 +105,7 @@ def as_csv(row: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 @given(rows=rows_of_any_json)
 def test_json_is_read_back_exactly(encoding: str, rows: Rows) -> None:
-    assert json.loads(written(Format.JSON, rows, encoding=encoding)) == readable(list(rows))
+    assert json.loads(written(Format.JSON, rows, encoding=encoding)) == plain(list(rows))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
@@ -110,7 +113,7 @@ def test_json_is_read_back_exactly(encoding: str, rows: Rows) -> None:
 def test_json_lines_are_read_back_exactly(encoding: str, rows: Rows) -> None:
     lines = written(Format.JSONL, rows, encoding=encoding).decode().splitlines()
 
-    assert [json.loads(line) for line in lines] == readable(list(rows))
+    assert [json.loads(line) for line in lines] == plain(list(rows))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
@@ -191,6 +194,15 @@ def test_yaml_shows_what_is_printable_as_it_is_and_folds_no_line() -> None:
     assert text.count("\n") == 3
 
 
+def test_odd_characters_are_escaped_in_yaml_where_they_are_and_nowhere_else() -> None:
+    row = {"name": "späte 夜", "note": '夜\u200d日 \\\u202e\U000e0001\x1b"', "\u200d": 1}
+
+    text = written(Format.YAML, [row]).decode()
+
+    assert text == ('- name: späte 夜\n  note: "夜\\u200d日 \\\\\\u202e\\U000E0001\\e\\""\n  "\\u200d": 1\n')
+    assert yaml.safe_load(text) == [row]
+
+
 # Streaming
 
 
@@ -210,6 +222,25 @@ def test_a_row_is_written_at_once(form: Format, first: str, capsys: Capture) -> 
     writer.write({"clusterId": "a"})
 
     assert capsys.readouterr().out == first
+
+
+async def test_a_row_of_a_watch_is_written_before_it_is_kept_as_told(capsys: Capture) -> None:
+    for form in (Format.JSON, Format.JSONL, Format.CSV, Format.YAML):
+        writer = make_writer(form, LAYOUT)
+        writer.write({"clusterId": "a"})
+        assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", [Format.JSON, Format.JSONL, Format.CSV, Format.YAML])
+async def test_rows_that_come_together_go_out_together(form: Format, capsys: Capture) -> None:
+    writer = make_writer(form, LAYOUT, gather=True)
+    for _ in range(3):
+        writer.write({"clusterId": "a"})
+    assert capsys.readouterr().out == ""
+
+    writer.finish(complete=True)
+
+    assert capsys.readouterr().out.encode() == written(form, [{"clusterId": "a"}] * 3)
 
 
 @pytest.mark.parametrize(
@@ -284,11 +315,11 @@ def test_csv_on_a_terminal_is_printable(monkeypatch: pytest.MonkeyPatch) -> None
 
 @given(json_values)
 def test_any_value_can_be_written_and_read_back(value: Any) -> None:
-    assert json.loads(value_written(Format.JSON, value)) == readable(value)
+    assert json.loads(value_written(Format.JSON, value)) == plain(value)
     assert yaml.safe_load(value_written(Format.YAML, value)) == readable(value)
     lines = value_written(Format.JSONL, value).splitlines()
     assert [json.loads(line) for line in lines] == (
-        readable(value) if isinstance(value, list) else [readable(value)]
+        plain(value) if isinstance(value, list) else [plain(value)]
     )
 
 
@@ -351,7 +382,7 @@ def test_ids_in_the_table_of_a_query_are_not_cut(monkeypatch: pytest.MonkeyPatch
 
     write_value(Format.TABLE, [{"name": "n" * 25, "clusterId": "i" * 20, "note": "o" * 60}])
 
-    assert screen.getvalue().splitlines()[1].split() == ["n" * 25, "i" * 20]
+    assert screen.getvalue().splitlines()[1].split() == ["n" * 25, "i" * 20, "o" * 10 + "…"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_what_no_encoding_and_no_terminal_takes_is_escaped_in_json(
 
     assert status == 0
     assert out.replace("\n", "").isprintable()
-    assert json.loads(out)[0]["description"] == "cut \ufffd, \x1b[31m red, \x9b31m, \x7f, \u202e"
+    assert json.loads(out)[0]["description"] == "cut \ud83d, \x1b[31m red, \x9b31m, \x7f, \u202e"
 
 
 def test_json_is_whole_where_the_output_can_only_take_ascii() -> None:
@@ -138,7 +138,27 @@ def test_a_table_fits_its_terminal_and_keeps_ids_whole(
     assert "夜…" in rows[-1]
     assert rows[-1].split()[0] == wide
     assert len(rows) == 51
-    assert "-o json shows all" in capsys.readouterr().err
+    assert "--columns chooses others, -o json shows all." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "columns", "titles"),
+    [
+        ([], 40, ["ID", "NAME", "STATUS"]),
+        (["--all-orgs"], 40, ["ACCOUNT", "ID", "NAME"]),
+        (["--all-orgs"], 50, ["ACCOUNT", "ID", "NAME", "STATUS"]),
+    ],
+)
+def test_the_status_fits_a_narrow_terminal(
+    args: list[str], columns: int, titles: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = open_terminal(monkeypatch, columns=columns)
+
+    assert main(["list", "--demo", "--status", "RUNNING", *args]) == 0
+
+    header, *rows = terminal.getvalue().splitlines()
+    assert header.split() == titles
+    assert all(cell_len(row) <= columns for row in rows)
 
 
 def test_a_table_of_nothing_says_so(

@@ -58,7 +58,7 @@ class Kept:
 
 def in_order(sort: str, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     kept = Kept()
-    writer = Sorted(parse_sort(sort), kept)
+    writer = Sorted(parse_sort(sort), kept, many=False)
     for row in rows:
         writer.write(row)
     writer.finish(complete=True)
@@ -191,7 +191,7 @@ def test_any_records_can_be_ordered_by_any_field(clusters: list[Cluster], field:
 
 def test_an_incomplete_listing_stays_incomplete_in_order() -> None:
     kept = Kept()
-    writer = Sorted(parse_sort("cuSize"), kept)
+    writer = Sorted(parse_sort("cuSize"), kept, many=False)
     for size in (2, 1):
         writer.write({"cuSize": size})
     writer.finish(complete=False)

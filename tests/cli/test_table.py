@@ -130,13 +130,44 @@ def test_a_missing_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) -
 # What fits
 
 
-def test_a_terminal_of_40_cells_shows_id_and_name() -> None:
+def test_a_terminal_of_40_cells_shows_id_name_and_status() -> None:
     rows = [ROW | {"id": f"in01-{number:015x}", "name": "a-name-of-some-length"} for number in range(3)]
 
     lines, errors = on_terminal(40, rows)
 
-    assert lines[1] == "in01-000000000000000  a-name-of-some-le…"
-    assert errors == "No room for STATUS, CU, REGION; -o json shows all.\n"
+    assert lines[1] == "in01-000000000000000  a-name-o…  RUNNING"
+    assert errors == "No room for CU, REGION; -o json shows all.\n"
+
+
+def test_beyond_the_first_columns_a_name_is_not_cut_below_16_cells() -> None:
+    columns = [*COLUMNS[:3], Column("plan", "PLAN", "cut")]
+
+    lines, _ = on_terminal(52, [ROW | {"id": "i" * 20, "name": "n" * 20, "plan": "p" * 20}], columns)
+
+    assert lines[1] == "i" * 20 + "  " + "n" * 20 + "  RUNNING"
+
+
+def test_columns_before_the_id_are_cut_as_well() -> None:
+    columns = [Column("account", "ACCOUNT", "cut"), *COLUMNS]
+
+    lines, errors = on_terminal(50, [ROW | {"account": "a" * 20, "id": "i" * 20, "name": "n" * 20}], columns)
+
+    assert lines[1] == "aaaaaaaa…  " + "i" * 20 + "  nnnnnnn…  RUNNING"
+    assert errors == "No room for CU, REGION; -o json shows all.\n"
+
+
+def test_a_command_that_has_it_names_the_option_for_columns() -> None:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(Terminal()),
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        patch.setenv("COLUMNS", "9")
+        writer = TableWriter(COLUMNS[:2], choosable=True)
+        writer.write(ROW)
+        writer.finish(complete=True)
+
+    assert errors.getvalue() == "No room for NAME; --columns chooses others, -o json shows all.\n"
 
 
 def test_columns_go_from_the_right_though_a_later_one_would_fit() -> None:
@@ -190,6 +221,17 @@ def test_an_id_that_is_wider_than_the_terminal_is_whole() -> None:
     lines, _ = on_terminal(30, [ROW, long], COLUMNS[:2])
 
     assert lines == ["ID      NAME", "in01-1  a", long["id"], "        a"]
+
+
+def test_a_long_id_that_stands_alone_leaves_no_empty_row() -> None:
+    long = ROW | {"id": "i" * 35}
+
+    assert on_terminal(10, [long, ROW, long | {"name": None}], COLUMNS[:1])[0] == [
+        "ID",
+        long["id"],
+        "in01-1",
+        long["id"],
+    ]
 
 
 def test_a_long_id_that_is_not_the_first_column_has_its_line_before_its_row() -> None:
@@ -252,8 +294,10 @@ def test_columns_are_shown_whole_or_not_at_all_but_for_those_that_are_cut(
     widths = _table.layout(kinds, natural, room)
 
     assert sum(widths) + GAP * (len(widths) - 1) <= room
+    first = 3 + (kinds.index("id") if "id" in kinds else 0)
     for index, width in enumerate(widths[1:], 1):
-        least = min(natural[index], 16) if kinds[index] == "cut" else natural[index]
+        cut_at_least = 8 if len(widths) <= first else 16
+        least = min(natural[index], cut_at_least) if kinds[index] == "cut" else natural[index]
         assert least <= width <= natural[index]
     if sum(natural) + GAP * (len(natural) - 1) <= room:
         assert widths == natural

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -288,9 +290,12 @@ def test_an_event_that_could_not_be_written_comes_again(
     cloud: FakeZillizCloud, watch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = str(tmp_path / "state")
+    answered = threading.Event()
+    cloud.between_pages(answered.set)
     with monkeypatch.context() as patch, Path(os.devnull).open(encoding="utf-8") as read_only:
         patch.setattr("sys.stdout", read_only)
         assert watch("--state", state)[0] == 1
+    assert answered.wait(LONG)
     play(cloud)
     _, out, _ = watch("--state", state, "-o", "jsonl")
 
@@ -425,6 +430,25 @@ def test_a_closed_pipe_ends_it_at_the_next_event(cloud: FakeZillizCloud) -> None
         assert child.stdout.readline()
         child.stdout.close()
         cloud.add(**record("c"))
+        assert ended(child) == (0, "")
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_reader_that_has_gone_ends_it_though_nothing_changes(kind: str, cloud: FakeZillizCloud) -> None:
+    with contextlib.ExitStack() as stack:
+        ends = os.pipe() if kind == "pipe" else tuple(end.detach() for end in socket.socketpair())
+        reader, writer = (
+            stack.enter_context(os.fdopen(end, mode)) for end, mode in zip(ends, "rw", strict=True)
+        )
+        child = stack.enter_context(
+            process("watch", "--interval", "3600", "--base-url", cloud.url, stdout=writer)
+        )
+        writer.close()
+        assert reader.readline()
+        assert reader.readline()
+        reader.close()
+        assert child.wait(LONG) == 0
         assert ended(child) == (0, "")
 
 
