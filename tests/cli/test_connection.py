@@ -114,13 +114,16 @@ def test_an_attempt_that_may_take_long_has_time_for_another(
 ) -> None:
     made: list[Any] = []
 
+    def make_none(**_: object) -> list[aiozilliz.Account]:
+        return []
+
     def make(*_: Any, **options: Any) -> Any:
         made.append(options)
         raise aiozilliz.ConfigurationError("Enough")
 
     monkeypatch.setattr(aiozilliz, "ZillizClient", make)
     monkeypatch.setattr(aiozilliz, "Inventory", make)
-    monkeypatch.setattr(aiozilliz, "load_accounts", lambda **_: [])
+    monkeypatch.setattr(aiozilliz, "load_accounts", make_none)
 
     run(*args, "--timeout", "90")
 
