@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "script"]
 
 _EXTRA = {"click": "click", "jmespath": "jmespath", "rich": "rich", "yaml": "pyyaml"}
 """Module to the package that brings it."""
@@ -53,3 +55,15 @@ def main(args: Sequence[str] | None = None) -> int:
         return 130
     finally:
         gc.set_threshold(*thresholds)
+
+
+def script() -> NoReturn:
+    """Run the command line as a program of its own, and end the process.
+
+    Nothing is left to be closed, so the interpreter is not taken down piece by piece: that is a tenth of a short
+    command's time.
+    """
+    status = main()
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be full, closed, or not there
+        sys.stderr.flush()
+    os._exit(status)

@@ -76,3 +76,21 @@ def test_a_shell_can_complete(monkeypatch: pytest.MonkeyPatch, run: Run) -> None
 
     assert status == 0
     assert "--api-key-file" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "lines"),
+    [(["list", "--demo", "-o", "csv"], 0, 251), (["list", "--no-such-option"], 2, 0)],
+)
+def test_the_script_writes_all_before_it_ends_the_process(args: list[str], status: int, lines: int) -> None:
+    program = "from aiozilliz.cli import script; script(); print('the process goes on')"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *args],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert (done.returncode, len(done.stdout.splitlines())) == (status, lines)
+    assert bool(done.stderr) is bool(status)
