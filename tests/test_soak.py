@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from aiozilliz.testing import Fault
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process holds")
+
+slow = pytest.mark.skipif(
+    os.environ.get("AIOZILLIZ_EXHAUSTIVE", "") in {"", "0"},
+    reason="each takes seconds, whatever it does: AIOZILLIZ_EXHAUSTIVE=1 runs them",
+)
 
 
 def records(*ids: str) -> list[dict[str, Any]]:
@@ -62,6 +68,7 @@ def test_an_iterator_that_drops_a_record_is_caught() -> None:
     assert any("existed throughout and is missing" in text for text in result.ledger.violations)
 
 
+@slow
 @linux
 def test_a_task_that_is_left_is_caught() -> None:
     left: list[asyncio.Task[bool]] = []
@@ -76,6 +83,7 @@ def test_a_task_that_is_left_is_caught() -> None:
     assert "2 tasks are left, and there were 1 before" in result.ledger.violations
 
 
+@slow
 @linux
 def test_memory_that_grows_is_caught(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

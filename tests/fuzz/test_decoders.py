@@ -30,7 +30,7 @@ def test_every_decoder_is_given_something() -> None:
 def test_whatever_comes_there_is_a_result_or_the_documented_error(name: str) -> None:
     decode = BY_NAME[name]
 
-    @settings(max_examples=100)
+    @settings(max_examples=50)
     @given(INPUTS[name])
     def attempt(data: bytes) -> None:
         with warnings.catch_warnings():
@@ -49,7 +49,7 @@ def test_large_and_deep_input_is_no_exception(name: str, shape: str, size: int) 
 _header_texts = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     status=st.integers(100, 999),
     headers=st.dictionaries(
@@ -67,7 +67,7 @@ def test_an_answer_with_any_status_and_headers_is_a_page_or_a_zilliz_error(
 
 
 @posix
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(state=INPUTS["state"], lines=st.lists(events, max_size=3), known=st.booleans())
 def test_any_journal_goes_on_from_any_state_or_says_what_is_wrong(
     state: bytes, lines: list[Any], known: bool
