@@ -1,4 +1,4 @@
-"""`python -m aiozilliz` is the command `aiozilliz`."""
+"""`python -m aiozilliz` is the command `aiozilliz`, but ends as Python programs do: profilers want that."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ class ZillizClient:
         retry: How often and how long one page is tried.
         limiter: An async context manager that is entered once for each attempt and held while it is in flight (and
             left without an attempt where a `Retry-After` came while it was waited for, so that a pause holds nobody
-            else's place). Many clients can share one. The default keeps the service's limit of 20 requests a second, as the service counts
-            (docs.zilliz.com.cn, List Clusters V2), for this client. None is no limit.
+            else's place). Many clients can share one. The default keeps the service's limit of 20 requests a second, as
+            the service counts (docs.zilliz.com.cn, List Clusters V2), for this client. None is no limit.
         max_response_bytes: Bound on the body of an answer, as decompressed.
 
     Raises:
@@ -296,6 +296,7 @@ class ZillizClient:
             interval=interval,
             since=since,
             confirmations=confirmations,
+            check_open=self._check_open,
         )
 
     async def _read_snapshot(
@@ -327,6 +328,11 @@ class ZillizClient:
     async def _get_page(self, page: int, page_size: int, *interrupts: Interrupt) -> ClusterPage:
         self._bind()
         return await self._fetcher.fetch(page, page_size, self._interrupt, *interrupts)
+
+    def _check_open(self) -> None:
+        self._interrupt.check()
+        self._transport.check()
+        self._bind()
 
     def _bind(self) -> None:
         loop = asyncio.get_running_loop()

@@ -50,6 +50,7 @@ class PageFetcher:
         max_response_bytes: The transport's bound, to be named in an error.
         places: Entered inside the limiter and held while an attempt is in flight: a bound over several fetchers. While
             an attempt waits for a place the deadline stands still, so that nobody fails for the others' sake.
+        deadlines: The timer of several fetchers of one event loop; None makes one.
     """
 
     def __init__(

@@ -60,7 +60,8 @@ class Inventory:
         limiter: A callable that makes the rate limit of one account; where it has a parameter without a default, it
             is given the `Account`. The default makes one of 20 requests a second, the service's documented limit
             (docs.zilliz.com.cn, List Clusters V2). None is no limit.
-        session: A session to borrow, as for the client; its pool's limit should not be below `concurrency`. None makes one on entering, and closes it on leaving.
+        session: A session to borrow, as for the client; its pool's limit should not be below `concurrency`. None makes
+            one on entering, and closes it on leaving.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
         retry: How often and how long one page is tried. The time in which it waits for its turn among the accounts does
             not count.
@@ -235,13 +236,14 @@ class Inventory:
                 interval=interval,
                 since=known,
                 confirmations=confirmations,
+                check_open=self._check_open,
                 offset=offset,
             )
 
-        return InventoryWatcher(self._accounts, make_watcher, self.check_open, since, self._tasks)
+        return InventoryWatcher(self._accounts, make_watcher, self._check_open, since, self._tasks)
 
     async def _take_snapshot(self, account: Account, interrupt: Interrupt) -> Snapshot:
-        self.check_open()
+        self._check_open()
         fetcher = self._fetcher(account)
 
         async def get_page(page: int, size: int, *interrupts: Interrupt) -> ClusterPage:
@@ -301,7 +303,7 @@ class Inventory:
                 recorder=outcome.recorder(account),
             )
 
-        return InventoryIterator(outcome, open_member, self.check_open, concurrency=self._concurrency)
+        return InventoryIterator(outcome, open_member, self._check_open, concurrency=self._concurrency)
 
     def _fetcher(self, account: Account) -> PageFetcher:
         fetcher = self._fetchers.get(account.name)
@@ -339,7 +341,7 @@ class Inventory:
         elif self._loop is not loop:
             raise RuntimeError("the inventory belongs to another event loop; make one for each loop")
 
-    def check_open(self) -> None:
+    def _check_open(self) -> None:
         """Raise where nothing can be asked.
 
         Raises:

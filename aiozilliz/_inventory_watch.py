@@ -148,7 +148,7 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
 async def _next_events(watcher: ClusterWatcher) -> _Batch:
     """Wait for the next reading that brings events, and give them all, and what is known after them."""
     events = [await anext(watcher)]
-    events += watcher.take_ready()
+    events += watcher._take_ready()  # noqa: SLF001  # it is no user's: it takes events past `snapshot`
     return events, watcher.snapshot
 
 

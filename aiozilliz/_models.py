@@ -418,6 +418,7 @@ def _decode_error(wrong: WrongValue, index: int, record: Any) -> DecodeError:
 
 
 def repr_line(name: str, values: Mapping[str, object], *lead: str) -> str:
+    """Give a `repr` of one line, of at most 500 characters: long values are cut."""
     # Cut to 22 characters each, all fields of a cluster fit.
     lines = (_line(name, values, lead, limit) for limit in (120, 60, 22))
     return next(line for line in lines if len(line) <= _MAX_REPR)

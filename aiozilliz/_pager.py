@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 _BUSY = (
     "another task is waiting in __anext__ of this iterator; let one task read it and hand the records on, "
-    "or call the client's method once for each task"
+    "or call the method that made it once for each task"
 )
 _CLOSED = "the iterator was closed before it had come to its end"
 

@@ -1,4 +1,4 @@
-"""`SnapshotReader`: a walk that keeps what it reads, for a snapshot."""
+"""A walk that keeps what it reads, for a snapshot: `SnapshotRecorder` keeps it, `SnapshotReader` does all of it."""
 
 import asyncio
 from datetime import UTC, datetime

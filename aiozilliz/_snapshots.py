@@ -13,7 +13,7 @@ from aiozilliz._models import WIRE_NAMES, Cluster, repr_line, structure_clusters
 from aiozilliz._values import describe, format_time, parse_time
 
 FORMAT_VERSION: Final = 1
-"""Version of the JSON text of a snapshot."""
+"""Version of the JSON text of a snapshot, and of a report."""
 
 ATTRIBUTES: Final = (*WIRE_NAMES, "extra")
 

@@ -378,7 +378,7 @@ def _reason(error: Exception) -> str:
 
 
 def _split_timeout(timeout: float | aiohttp.ClientTimeout) -> tuple[float | None, aiohttp.ClientTimeout]:
-    # The total is kept by asyncio.timeout: aiohttp's own ends on the next whole second.
+    # The total is kept by Deadlines: aiohttp's own ends on the next whole second.
     if not isinstance(timeout, aiohttp.ClientTimeout):
         return check_seconds("timeout", timeout), aiohttp.ClientTimeout(total=None, ceil_threshold=math.inf)
     return timeout.total or None, aiohttp.ClientTimeout(

@@ -48,9 +48,11 @@ class ClusterWatcher(Pager[ClusterEvent]):
         interval: float,
         since: Snapshot | None,
         confirmations: int,
+        check_open: Callable[[], None],
         offset: float = 0.0,
     ) -> None:
         super().__init__()
+        self._check_open = check_open
         self._offset = (
             offset  # share of the interval by which the second reading, and so all others, are later
         )
@@ -76,7 +78,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
         """
         return self._snapshot
 
-    def take_ready(self) -> list[ClusterEvent]:
+    def _take_ready(self) -> list[ClusterEvent]:
         """Give those events of the last reading that are still to be handed on, without waiting."""
         return list(self._ready)
 
@@ -116,10 +118,14 @@ class ClusterWatcher(Pager[ClusterEvent]):
         now = asyncio.get_running_loop().time
         try:
             reading = await self._take_snapshot(self._interrupt)
-        except (AuthenticationError, ConfigurationError, RuntimeError):
+        except (AuthenticationError, ConfigurationError):
             raise
         except ZillizError as error:
             reason = str(error)
+        except RuntimeError:
+            self._interrupt.check()
+            self._check_open()  # raises where nothing can be asked any more; else it came out of the key callable
+            reason = "RuntimeError from the key callable or the limiter"
         except Exception as error:  # noqa: BLE001  # out of the key callable, which may have an outage of its own
             reason = f"{type(error).__name__} from the key callable or the limiter"
         else:

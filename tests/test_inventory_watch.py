@@ -90,6 +90,7 @@ class World:
                 interval=INTERVAL,
                 since=known,
                 confirmations=confirmations,
+                check_open=self.closed.check,
                 offset=offset,
             )
 

@@ -112,7 +112,12 @@ class Service:
             interval=interval,
             since=since,
             confirmations=confirmations,
+            check_open=self.check_open,
         )
+
+    def check_open(self) -> None:
+        if self.closed is not None:
+            self.closed.check()
 
 
 def script(*readings: Listed | Snapshot | Exception) -> Callable[[int], Listed | Snapshot | Exception]:
@@ -324,12 +329,27 @@ def test_a_listing_that_can_not_be_proven_is_told_to_the_log(caplog: pytest.LogC
     assert "do not show the whole listing" in record.getMessage()
 
 
+def test_a_runtime_error_ends_it_where_nothing_can_be_asked_any_more_and_is_outlived_elsewhere() -> None:
+    async def main(*, close: bool) -> list[str]:
+        service = Service(script({"a": 1}, RuntimeError("the vault is down"), {"a": 1, "b": 1}))
+        service.closed = Interrupt()
+        watcher = service.watch()
+        events = [(await anext(watcher)).cluster.cluster_id]
+        if close:
+            service.closed.fire("the client is closed")
+        events.append((await asyncio.wait_for(anext(watcher), 24 * HOUR)).cluster.cluster_id)
+        return events
+
+    assert run_in_fake_time(main(close=False)) == ["a", "b"]
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        run_in_fake_time(main(close=True))
+
+
 @pytest.mark.parametrize(
     "error",
     [
         AuthenticationError("refused", status=401, code=21119),
         ConfigurationError("The api_key callable gave None"),
-        RuntimeError("the client is closed"),
     ],
     ids=repr,
 )
@@ -636,7 +656,9 @@ async def test_closed_in_the_turn_in_which_the_reading_came_it_tells_nothing_of_
         answered.set()
         await watcher.aclose()
 
-    watcher = ClusterWatcher(take, sleep, name="s", interval=60.0, since=None, confirmations=2)
+    watcher = ClusterWatcher(
+        take, sleep, name="s", interval=60.0, since=None, confirmations=2, check_open=lambda: None
+    )
     reader = asyncio.ensure_future(anext(watcher))
     await asyncio.sleep(0)
     closings.append(asyncio.create_task(close()))
@@ -687,7 +709,9 @@ async def test_cancelled_in_the_turn_in_which_the_reading_came_it_reads_again() 
         await answered.wait()
         return snapshot({"a": 1})
 
-    watcher = ClusterWatcher(take, sleep, name="s", interval=60.0, since=None, confirmations=2)
+    watcher = ClusterWatcher(
+        take, sleep, name="s", interval=60.0, since=None, confirmations=2, check_open=lambda: None
+    )
     reader = asyncio.ensure_future(anext(watcher))
     await asyncio.sleep(0)
     answered.set()

@@ -42,7 +42,7 @@ Exit status:
     2  wrong usage or set-up
     3  the key is refused
     4  some of several accounts failed; what could be had of the others was given
-  130  interrupted
+  130  interrupted (143 by SIGTERM)
 """
 
 

@@ -169,12 +169,16 @@ class Connection:
                 self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
             )
             return await stack.enter_async_context(client)
-        from aiozilliz.cli._demo import demo_accounts  # noqa: PLC0415  # as above
+        from aiozilliz.cli._demo import demo_accounts, demo_key  # noqa: PLC0415  # as above
 
         (account,) = await stack.enter_async_context(demo_accounts(many=False, changing=changing))
         session = await stack.enter_async_context(self.session())
         client = aiozilliz.ZillizClient(
-            "demo-key-of-production", base_url=account.base_url, session=session, timeout=self.timeout
+            demo_key(account.name),
+            base_url=account.base_url,
+            session=session,
+            timeout=self.timeout,
+            retry=self.retry,
         )
         return await stack.enter_async_context(client)
 

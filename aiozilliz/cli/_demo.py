@@ -39,7 +39,7 @@ async def demo_accounts(
     clouds: list[FakeZillizCloud] = []
     async with AsyncExitStack() as stack:
         for seed, name in enumerate(names):
-            key = f"demo-key-of-{name}"
+            key = demo_key(name)
             cloud = aiozilliz.testing.FakeZillizCloud(ORGANISATIONS[name], seed=seed, api_key=key)
             clouds.append(await stack.enter_async_context(cloud))
             accounts.append(aiozilliz.Account(name, key, base_url=cloud.url))
@@ -51,6 +51,11 @@ async def demo_accounts(
             yield accounts
         finally:
             changes.cancel()
+
+
+def demo_key(name: str) -> str:
+    """Give the key of an organisation."""
+    return f"demo-key-of-{name}"
 
 
 def demo_session() -> aiohttp.ClientSession:

@@ -120,7 +120,8 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
                 raise
             except Exception as error:  # noqa: BLE001 - a bug of ours ends in one line too
                 if context.meta.get(DEBUG, False):
-                    traceback.print_exception(error)
+                    for line in "".join(traceback.format_exception(error)).splitlines():
+                        say(line)
                 return _ended_by(error)
     except click.exceptions.Exit as end:
         return end.exit_code
