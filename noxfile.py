@@ -180,6 +180,14 @@ def guard(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.guard", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the decoders, guided by coverage: a minute each, or the one that is named."""
+    session.install("-e", ".[cli]", "atheris")
+    for name in session.posargs or ("answer", "snapshot", "report", "organisations", "journal"):
+        session.run("python", "-m", "tests.fuzz.guided", name)
+
+
 @nox.session
 def exhaustive(session: nox.Session) -> None:
     """Run the suite with every small list, page size and change: minutes, not seconds."""
