@@ -94,28 +94,18 @@ def _layout(*, check: bool, failed: bool) -> Layout:
     return Layout(columns=columns, fields=fields, known=frozenset(fields))
 
 
-def _site_options(command: Any) -> Any:
-    for option in reversed(site_options()):
-        command = option(command)
-    return command
-
-
 @click.command("accounts", help=_HELP)
 @output_options()
 @click.option("--check", is_flag=True, help="Ask each whether its key works.")
 @click.option("--demo", is_flag=True, help="Show three made-up organisations; needs no credentials file.")
-@_site_options
-def command(
-    output: Output, *, check: bool, demo: bool, base_url: str | None, china: bool, timeout: float
-) -> None:
+@site_options
+def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
     """Write every organisation to standard output."""
-    if china and base_url is not None:
-        raise click.UsageError("--china and --base-url exclude each other.")
-    if demo and (china or base_url is not None):
+    if demo and base_url is not None:
         raise click.UsageError("--demo asks an embedded service; it takes no base URL.")
     connection = Connection(
         api_key=None,
-        base_url=aiozilliz.CHINA if china else base_url,
+        base_url=base_url,
         timeout=timeout,
         demo=demo,
         all_orgs=True,

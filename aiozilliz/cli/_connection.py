@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aiozilliz import Account, Cluster, ClusterEvent
+    from aiozilliz.cli._files import Document
     from aiozilliz.cli._progress import Progress
-
-Reading: TypeAlias = "aiozilliz.Snapshot | aiozilliz.InventoryReport"
-"""What was found: a report exactly where there are several accounts."""
 
 _TICK = 0.1
 """Seconds from one look at how far a reading is to the next."""
@@ -45,7 +43,7 @@ class Watch(Protocol):
     """The events of a watch, each with the name of its account where there are several."""
 
     @property
-    def known(self) -> Reading | None:
+    def known(self) -> Document | None:
         """What was told so far, as of the last complete reading."""
 
     def __aiter__(self) -> AsyncIterator[tuple[str | None, ClusterEvent]]: ...
@@ -68,11 +66,11 @@ class Source(Protocol):
         """
         ...
 
-    async def collect(self) -> Reading:
+    async def collect(self) -> Document:
         """Give everything, with the proof where there is one."""
         ...
 
-    def watch(self, *, interval: float, since: Reading | None, confirmations: int) -> Watch:
+    def watch(self, *, interval: float, since: Document | None, confirmations: int) -> Watch:
         """Begin a watch; `since` is of the kind that `collect` gives."""
         ...
 
@@ -155,6 +153,15 @@ class Connection:
                 stack.callback(ticker.cancel)
             yield source
 
+    async def collect(self, paging: Paging) -> Document:
+        """Give everything that there is, and show how far the reading is: a report exactly where `all_orgs` is set.
+
+        Raises:
+            ZillizError: It can't be had.
+        """
+        async with self.open(paging, progress=True) as source:
+            return await source.collect()
+
     @property
     def retry(self) -> aiozilliz.RetryPolicy:
         """How often and how long a page is tried."""
@@ -225,7 +232,7 @@ class _OneAccount:
             page_size=paging.page_size, concurrency=paging.concurrency or 4, max_passes=paging.max_passes
         )
 
-    def watch(self, *, interval: float, since: Reading | None, confirmations: int) -> _OneWatch:
+    def watch(self, *, interval: float, since: Document | None, confirmations: int) -> _OneWatch:
         if since is not None and not isinstance(since, aiozilliz.Snapshot):
             raise TypeError("one account's watch goes on from a Snapshot")
         return _OneWatch(
@@ -267,7 +274,7 @@ class _ManyAccounts:
         paging = self._paging
         return await self._inventory.collect(page_size=paging.page_size, max_passes=paging.max_passes)
 
-    def watch(self, *, interval: float, since: Reading | None, confirmations: int) -> _ManyWatch:
+    def watch(self, *, interval: float, since: Document | None, confirmations: int) -> _ManyWatch:
         if since is not None and not isinstance(since, aiozilliz.InventoryReport):
             raise TypeError("the watch of many accounts goes on from an InventoryReport")
         return _ManyWatch(

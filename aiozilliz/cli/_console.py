@@ -250,13 +250,21 @@ def json_text(value: Any, *, ascii_only: bool = False) -> str:
             that is not finite is null.
         ascii_only: Whether all but ASCII is escaped.
     """
-    # Loaded late: help and version need no JSON.
-    import json  # noqa: PLC0415
-
     text = _dump(value)
     if text.isprintable() and (text.isascii() or not ascii_only):
         return text
-    # Only strings can hold such characters, and there an escape says the same.
+    return escape_json(text, ascii_only=ascii_only)
+
+
+def escape_json(text: str, *, ascii_only: bool) -> str:
+    """Give one line of JSON with what is not printable escaped: only strings hold it, and there an escape says the same.
+
+    Args:
+        text: The line.
+        ascii_only: Whether all but ASCII is escaped.
+    """
+    import json  # noqa: PLC0415  # help and version need no JSON
+
     return "".join(
         c if c.isprintable() and (c.isascii() or not ascii_only) else json.dumps(c)[1:-1] for c in text
     )

@@ -225,17 +225,12 @@ def _read_like(older: _Side, connection: Connection, paging: Paging) -> Document
             f"{older.name} is the report of many accounts, whose keys come from the credentials file: "
             "leave out --api-key-file."
         )
-    return call(_read(connection.for_all_orgs() if older.many else connection, paging))
-
-
-async def _read(connection: Connection, paging: Paging) -> Document:
-    async with connection.open(paging, progress=True) as source:
-        return await source.collect()
+    return call((connection.for_all_orgs() if older.many else connection).collect(paging))
 
 
 def _demo_sides(connection: Connection, paging: Paging) -> tuple[_Side, _Side]:
     """Read the demo's listing, and give it with the same after some changes."""
-    older = call(_read(connection, paging))
+    older = call(connection.collect(paging))
     if isinstance(older, aiozilliz.Snapshot):
         return _Side("demo", older), _Side("demo, changed", _after_changes(older))
     snapshots = dict(older.snapshots)

@@ -37,14 +37,11 @@ def connection_options(command: Command) -> Command:
         api_key_file: str | None,
         all_orgs: bool,
         base_url: str | None,
-        china: bool,
         timeout: float,
         demo: bool,
         **rest: Any,
     ) -> None:
-        if china and base_url is not None:
-            raise click.UsageError("--china and --base-url exclude each other.")
-        if demo and (china or base_url is not None or api_key_file is not None):
+        if demo and (base_url is not None or api_key_file is not None):
             raise click.UsageError("--demo asks an embedded service; it takes no key and no base URL.")
         if all_orgs and api_key_file is not None:
             raise click.UsageError(
@@ -52,15 +49,15 @@ def connection_options(command: Command) -> Command:
             )
         connection = Connection(
             api_key=None if api_key_file is None else _read_key(api_key_file),
-            base_url=aiozilliz.CHINA if china else base_url,
+            base_url=base_url,
             timeout=timeout,
             demo=demo,
             all_orgs=all_orgs,
         )
         command(connection=connection, **rest)
 
-    return _with(
-        with_connection,
+    return with_options(
+        site_options(with_connection),
         click.option(
             "--demo", is_flag=True, help="Ask an embedded fake service of 250 clusters; needs no key."
         ),
@@ -75,13 +72,20 @@ def connection_options(command: Command) -> Command:
             is_flag=True,
             help="Ask with the key of every organisation in the official command line's credentials file.",
         ),
-        *site_options(),
     )
 
 
-def site_options() -> tuple[Callable[[Command], Command], ...]:
-    """Give the options that tell where to ask, and how long to wait."""
-    return (
+def site_options(command: Command) -> Command:
+    """Give a command the options that end in its arguments `base_url` and `timeout`, and `--debug`."""
+
+    @functools.wraps(command)
+    def with_site(*, base_url: str | None, china: bool, **rest: Any) -> None:
+        if china and base_url is not None:
+            raise click.UsageError("--china and --base-url exclude each other.")
+        command(base_url=aiozilliz.CHINA if china else base_url, **rest)
+
+    return with_options(
+        with_site,
         click.option("--base-url", metavar="URL", help="Base URL of the control plane."),
         click.option("--china", is_flag=True, help="Ask the China site; short for its --base-url."),
         click.option(
@@ -130,7 +134,7 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
         prove = click.option(
             "--verify", is_flag=True, help="Read until the answers prove that nothing is missing."
         )
-        return _with(
+        return with_options(
             with_paging,
             click.option(
                 "--page-size",
@@ -181,10 +185,10 @@ def output_options(
         ask = click.option(
             "--query",
             metavar="JMESPATH",
-            callback=_read_by(parse_query),
+            callback=parsed_by(parse_query),
             help="Give what this expression makes of the array of all records.",
         )
-        return _with(
+        return with_options(
             with_output,
             click.option(
                 "-o",
@@ -207,19 +211,19 @@ def arrangement_options(command: Command) -> Command:
     def with_arrangement(*, sort: Any, columns: Any, **rest: Any) -> None:
         command(arrangement=Arrangement(sort=sort, columns=columns), **rest)
 
-    return _with(
+    return with_options(
         with_arrangement,
         click.option(
             "--sort",
             metavar="FIELDS",
-            callback=_read_by(parse_sort),
+            callback=parsed_by(parse_sort),
             shell_complete=complete_names(FIELD_NAMES),
             help="Order by these fields, separated by commas; -FIELD is largest first. Default: as the service lists.",
         ),
         click.option(
             "--columns",
             metavar="FIELDS",
-            callback=_read_by(parse_columns),
+            callback=parsed_by(parse_columns),
             shell_complete=complete_names(FIELD_NAMES),
             help="Give these fields alone, in this order. extra.NAME is the service's field NAME, extra all those that "
             "this version does not know. With --all-orgs, account is the organisation in all formats, and what the service "
@@ -243,7 +247,7 @@ def selection_options(command: Command) -> Command:
         selection = Selection(plan=plan, region=region, status=status, project=project)
         command(selection=selection, **rest)
 
-    return _with(
+    return with_options(
         with_selection,
         *(
             click.option(
@@ -262,15 +266,18 @@ def selection_options(command: Command) -> Command:
     )
 
 
-def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Give a command these options, in this order."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def _read_by(
+def parsed_by(
     parse: Callable[[str | None], Any],
 ) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Give the callback that hands on what `parse` makes of an option's text."""
+
     def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
         return parse(value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from aiozilliz.cli._console import (
     check_stdout,
     complain,
     emit,
+    escape_json,
     stdout_is_terminal,
     stdout_takes_unicode,
     write_exact_utf8,
@@ -83,7 +83,7 @@ def command(connection: Connection, paging: Paging, file: str | None, allow_part
         check_stdout()
     else:
         check_target(path)
-    document = call(_read(connection, paging))
+    document = call(connection.collect(paging))
     failures: Mapping[str, Exception] = {}
     if isinstance(document, aiozilliz.InventoryReport):
         failures = document.failures
@@ -102,11 +102,6 @@ def command(connection: Connection, paging: Paging, file: str | None, allow_part
         complain(doubt)
     if failed is not None:
         raise failed
-
-
-async def _read(connection: Connection, paging: Paging) -> Document:
-    async with connection.open(paging, progress=True) as source:
-        return await source.collect()
 
 
 def _doubt(document: Document) -> str:
@@ -130,13 +125,8 @@ def _write(path: str | None, text: str) -> None:
     if path is not None:
         write_whole(path, text)
     elif stdout_is_terminal():
-        emit("\n".join(map(_visible, text.split("\n"))))
+        ascii_only = not stdout_takes_unicode()
+        emit("\n".join(escape_json(line, ascii_only=ascii_only) for line in text.split("\n")))
     else:
         write_exact_utf8()
         emit(text)
-
-
-def _visible(line: str) -> str:
-    # Only strings can hold such characters, and there an escape says the same.
-    takes_all = stdout_takes_unicode()
-    return "".join(c if c.isprintable() and (takes_all or c.isascii()) else json.dumps(c)[1:-1] for c in line)

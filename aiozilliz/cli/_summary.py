@@ -14,6 +14,7 @@ from aiozilliz.cli._options import (
     connection_options,
     output_options,
     paging_options,
+    parsed_by,
     selection_options,
 )
 from aiozilliz.cli._run import PartialError
@@ -156,10 +157,6 @@ def parse_by(text: str | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _read_by(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
-    return parse_by(value)
-
-
 class BlocksWriter:
     """A table of the rows of a `Summary`: one block for the total and one for each dimension.
 
@@ -267,7 +264,7 @@ def _make_writer(output: Output, by: Sequence[str]) -> Writer:
 @click.option(
     "--by",
     metavar="NAMES",
-    callback=_read_by,
+    callback=parsed_by(parse_by),
     shell_complete=complete_names(DIMENSIONS),
     help=f"Count the combinations of these, separated by commas: {', '.join(DIMENSIONS)}.",
 )

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiozilliz import ClusterEvent
-    from aiozilliz.cli._connection import Connection, Reading, Watch
+    from aiozilliz.cli._connection import Connection, Watch
+    from aiozilliz.cli._files import Document
     from aiozilliz.cli._selection import Output, Selection
 
     Tell: TypeAlias = "Callable[[str | None, ClusterEvent], None]"
@@ -133,7 +134,7 @@ class _Keeper:
     def __init__(self, journal: Journal, watch: Watch) -> None:
         self._journal = journal
         self._watch = watch
-        self._kept: Reading | None = None
+        self._kept: Document | None = None
         self._due = 0.0
 
     def keep(self, account: str | None, event: ClusterEvent) -> None:

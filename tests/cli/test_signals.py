@@ -22,11 +22,11 @@ pytestmark = POSIX_ONLY
 INTERRUPTED = (130, "aiozilliz: interrupted\n")
 
 SLOW_NAMES = """
-import socket, sys, threading, time
+import socket, sys, threading
 from aiozilliz.cli import main
 def resolve(*args, **options):
     print("resolving", file=sys.stderr, flush=True)
-    time.sleep(600)
+    threading.Event().wait()
 socket.getaddrinfo = resolve
 sys.exit(main())
 """
