@@ -38,7 +38,9 @@ def owned_process() -> Generator[None, None, None]:
     SIGTERM ends it as SIGINT does. A second signal ends it without waiting for anything.
     """
     _process.owned = True
-    signal.signal(signal.SIGTERM, _terminate)
+    # Where SIGINT is ignored, as behind `nohup … &`, it can't stand in for SIGTERM, which then ends the process itself.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:

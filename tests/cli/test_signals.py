@@ -118,3 +118,21 @@ def test_sigterm_during_a_write_leaves_no_file_behind(tmp_path: object) -> None:
 
     assert (done.returncode, done.stderr) == (143, "aiozilliz: terminated\n")
     assert os.listdir(str(tmp_path)) == []  # noqa: PTH208  # names are enough
+
+
+def test_sigterm_ends_it_also_where_interrupts_are_ignored(hanging: tuple[str, threading.Event]) -> None:
+    url, answered = hanging
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        "from aiozilliz.cli import main; sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "list", "--timeout", "1000", "--base-url", url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ZILLIZ_API_KEY="key"),
+        encoding="utf-8",
+    ) as child:
+        assert answered.wait(LONG)
+        child.terminate()
+        assert ended(child) == (-signal.SIGTERM, "")
