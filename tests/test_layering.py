@@ -33,7 +33,7 @@ BELOW: dict[str, set[str]] = {
     "_tracker": {"_snapshots"},
     "_snapshots": {"_models", "_json"},
     "_converter": {"_models"},
-    "_models": {"_values", "_frozen"},
+    "_models": {"_values", "_frozen", "_json"},
     "_pagination": {"_proof"},
     "_retry": {"_config"},
     "_credentials": {"_config"},
