@@ -1,6 +1,6 @@
 """The records: clusters, pages of them, the open enums, and how one becomes JSON and back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from operator import itemgetter
@@ -254,7 +254,7 @@ _KNOWN: Final = frozenset(WIRE_NAMES.values())
 _ABSENT: Final = cast("dict[str, Any]", parse(dump(dict.fromkeys(WIRE_NAMES.values())).encode()))
 _COLUMN_COUNT: Final = len(_ABSENT)
 _columns = itemgetter(*_ABSENT)
-_read_time: Final = datetime.fromisoformat
+_read_time: Final[Callable[[Any], datetime | None]] = datetime.fromisoformat
 
 
 @define(init=False, eq=False, repr=False, weakref_slot=False)
@@ -290,7 +290,7 @@ def structure_cluster(raw: Any, _: Any = None) -> Cluster:
     return clusters[0]
 
 
-def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) -> None:  # noqa: PLR0915  # one loop: see below
+def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) -> None:  # noqa: C901, PLR0912, PLR0915  # one loop: see below
     """Decode records and append them, one by one, so that after an error their number tells which one it was.
 
     This runs for every record there is. It is one loop, without a call for each record, and fills each by assignment.
@@ -346,10 +346,9 @@ def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) 
             project = text(project, "projectId")
         try:
             moment = _read_time(created)
-            usual = moment.tzinfo is UTC
         except (TypeError, ValueError):
-            usual = False
-        if not usual:
+            moment = None
+        if moment is None or moment.tzinfo is not UTC:
             moment = parse_time(text(created, "createTime"))
 
         draft: Any = _Draft()

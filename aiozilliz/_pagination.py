@@ -122,18 +122,16 @@ class _Pass:
     step: int = 1
     first: int = 1
     at: int = field(init=False)  # the page read last
+    asked: int = field(init=False)  # up to here all pages have been asked for
     counts: list[int] = field(factory=list[int], init=False)  # each that differs from the one before
+    count: int | None = field(default=None, init=False)  # the latest of these
     largest: int = field(default=1, init=False)
     clean: bool = field(default=True, init=False)
     ended: bool = field(default=False, init=False)
     confirming: bool = field(default=False, init=False)  # page 1 seems to be all; the next page will tell
 
     def __attrs_post_init__(self) -> None:
-        self.at = self.first - self.step
-
-    @property
-    def count(self) -> int | None:
-        return self.counts[-1] if self.counts else None
+        self.at = self.asked = self.first - self.step
 
     @property
     def horizon(self) -> int:
@@ -145,31 +143,42 @@ class _Pass:
         missing = self.count - len(self.seen) if self.count is not None else 0
         return self.at + max(1, -(-missing // self.largest))
 
-    def read(self, page: _Page) -> set[str]:
-        """Take the next page, and give the ids that are new to this pass."""
-        ids = set(page.ids)
-        new = ids if self.seen.isdisjoint(ids) else ids - self.seen
-        self.seen |= new
-        received = len(self.seen)
-        self.at = page.number
-        self.largest = max(self.largest, len(page.ids))
+    def read(self, page: _Page) -> set[str] | None:
+        """Take the next page. Give the ids that are new to this pass; None where all are, and none comes twice."""
+        number, ids, announced, full = page
+        seen = self.seen
+        before = len(seen)
+        size = len(ids)
+        new = None
+        if seen.isdisjoint(ids):
+            seen.update(ids)
+            if len(seen) - before < size:
+                new = set(ids)
+        else:
+            new = set(ids) - seen
+            seen |= new
+        received = len(seen)
+        fresh = received - before
+        self.at = number
+        self.largest = max(self.largest, size)
 
-        if self.confirming and not new and (page.announced is None or page.announced <= received):
+        if self.confirming and not fresh and (announced is None or announced <= received):
             self.ended = True
             return new
 
-        if page.announced is not None and page.announced != self.count:
-            self.counts.append(page.announced)
+        if announced is not None and announced != self.count:
+            self.counts.append(announced)
+            self.count = announced
         count = self.count
-        if len(self.counts) > 1 or (len(new) < len(page.ids) and (new or count is not None)):
+        if len(self.counts) > 1 or (fresh < size and (fresh or count is not None)):
             self.clean = False
-        if count is not None and (received > count or (not new and received < count)):
+        if count is not None and (received > count or (not fresh and received < count)):
             self.clean = False
 
-        self.confirming = page.number == 1 and page.full and len(page.ids) == received == count
+        self.confirming = number == 1 and full and size == received == count
         if self.step < 0:
-            self.ended = page.number == 1
-        elif not new or (received == count and not self.confirming):
+            self.ended = number == 1
+        elif not fresh or (received == count and not self.confirming):
             self.ended = True
         return new
 
@@ -217,6 +226,7 @@ class Walk(Generic[R]):
         self._pass = _Pass(1, self._known)
         self._before: _Pass | None = None
         self._out: set[RequestPage] = set()
+        self._offer: RequestPage | None = None  # the request that may go out, once it is worked out
         self._held: dict[int, tuple[_Page, Sequence[R]]] = {}  # arrived before a page that comes first
         self._ready: deque[Sequence[R]] = deque()  # read, not yet yielded
         self._latest = _Page(0, (), None, full=False)  # the page read last
@@ -249,20 +259,21 @@ class Walk(Generic[R]):
         """Pages that have arrived and wait for one that comes first."""
         return len(self._held)
 
-    def next_decision(self, *, ask: bool = True) -> Decision[R]:
-        """Say what to do now. `Done` and `GiveUp` come again for ever, once all records have been yielded.
-
-        Args:
-            ask: Whether a request may go out now; without it, what is ready comes first.
-        """
-        request = self.next_request() if ask else None
+    def next_decision(self) -> Decision[R]:
+        """Say what to do now. `Done` and `GiveUp` come again for ever, once all records have been yielded."""
+        request = self.next_request()
         if request is not None:
             return request
-        if self._ready:
-            return YieldRecords(self._ready.popleft())
+        records = self.next_records()
+        if records is not None:
+            return YieldRecords(records)
         if self._end is not None and not self._out:
             return self._end
         return Wait()
+
+    def next_records(self) -> Sequence[R] | None:
+        """Give the records that are to be handed on, or None. They are not given again."""
+        return self._ready.popleft() if self._ready else None
 
     def sent(self, request: RequestPage) -> None:
         """The request goes out now.
@@ -272,6 +283,8 @@ class Walk(Generic[R]):
         """
         if request != self.next_request():
             raise ValueError(f"{request} is not what is to be asked now")
+        self._offer = None
+        self._pass.asked = request.page_number
         self._alone = None if self._out else request
         self._out.add(request)
         if self._proof is not None:
@@ -299,6 +312,8 @@ class Walk(Generic[R]):
     def lost(self, request: RequestPage) -> None:
         """The request was given up without an answer. It is asked again when it is needed."""
         self._out.discard(request)
+        self._offer = None
+        self._pass.asked = self._pass.at
         self._settle()
 
     def refused(self, request: RequestPage) -> bool:
@@ -324,13 +339,20 @@ class Walk(Generic[R]):
 
     def next_request(self) -> RequestPage | None:
         """Give the request that may go out now, or None. `next_decision` gives it before all else."""
+        out = len(self._out)
+        if out + len(self._held) + len(self._ready) >= self._window:
+            return None
         this = self._pass
-        if self._end is not None or this.ended or self.answers + len(self._out) >= self._max_answers:
+        if self._end is not None or this.ended or self.answers + out >= self._max_answers:
             return None
-        if len(self._out) + len(self._held) + len(self._ready) >= self._window:
-            return None
+        if self._offer is None:
+            self._offer = self._next_of(this)
+        return self._offer
+
+    def _next_of(self, this: _Pass) -> RequestPage | None:
         horizon = this.horizon
-        for number in range(this.at + this.step, horizon + this.step, this.step):
+        begin = max(this.asked, this.at) if this.step > 0 else min(this.asked, this.at)
+        for number in range(begin + this.step, horizon + this.step, this.step):
             request = RequestPage(this.number, number)
             if request not in self._out and number not in self._held:
                 turns = self._proof is not None and this.step > 0 and number == horizon
@@ -343,24 +365,29 @@ class Walk(Generic[R]):
 
     def _take(self, request: RequestPage, page: _Page, records: Sequence[R]) -> None:
         self._out.remove(request)
+        self._offer = None
         self.answers += 1
         if self._proof is not None:
             self._proof.arrived(
                 request, page.ids, page_number=page.number, count=page.announced, full=page.full
             )
-        self._held[page.number] = page, records
-        while self._pass.at + self._pass.step in self._held:
-            self._read(self._pass.at + self._pass.step)
+        this, held = self._pass, self._held
+        if page.number == this.at + this.step:
+            self._read(page, records)
+            while held and this.at + this.step in held:
+                self._read(*held.pop(this.at + this.step))
+        else:
+            held[page.number] = page, records
         self._settle()
 
-    def _read(self, number: int) -> None:
-        page, records = self._held.pop(number)
+    def _read(self, page: _Page, records: Sequence[R]) -> None:
         new = self._pass.read(page)
         if self._pass.seen is not self._known:
-            new -= self._known
+            new = (set(page.ids) if new is None else new) - self._known
             self._known |= new
-        if new and len(new) == len(records):
-            self._ready.append(records)
+        if new is None or len(new) == len(records):
+            if records:
+                self._ready.append(records)
         elif new:
             first: dict[str, R] = {}
             for cluster_id, record in zip(page.ids, records, strict=True):
@@ -382,7 +409,7 @@ class Walk(Generic[R]):
         if self._out or not over:
             return
         for number in sorted(self._held):
-            self._read(number)
+            self._read(*self._held.pop(number))
         if self._end is None:
             self._end = self._judge()
         if self._end is None:

@@ -75,6 +75,8 @@ def parse_time(value: str) -> datetime | None:
 
     A text without an offset is in UTC: the service documents its times as "ISO 8601 in UTC" (List Clusters V2).
     """
+    if not value:
+        return None
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is UTC:

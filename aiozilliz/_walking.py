@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from aiozilliz._errors import APIError, IncompleteListingError
-from aiozilliz._pagination import Done, GiveUp, RequestPage, Walk, YieldRecords
+from aiozilliz._pagination import Done, GiveUp, RequestPage, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +96,7 @@ class WalkRun:
 
     def take(self) -> Sequence[Cluster] | None:
         """Give records that are to be handed on now, or None."""
-        decision = self.walk.next_decision(ask=False)
-        return decision.records if isinstance(decision, YieldRecords) else None
+        return self.walk.next_records()
 
     async def fetch(self, request: RequestPage) -> None:
         """Carry out a request in the caller's own task.

@@ -8,11 +8,11 @@ Facts are from the service's documentation: List Clusters V2, and Error Codes V2
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from attrs import frozen
 
@@ -38,7 +38,7 @@ MAX_RETRY_AFTER: Final = 1e9
 """Seconds; a longer `Retry-After` is read as this."""
 
 _RETRYABLE: Final = frozenset({408, 429, 500, 502, 503, 504})
-_SUCCESS: Final = (None, 0, 200)
+_SUCCESS: Final = (0, 200)
 _SHORT_TEXT: Final = 200
 
 _SHAPE_ADVICE: Final = (
@@ -156,14 +156,19 @@ def read_answer(
             advice="Ask for smaller pages (page_size), or raise max_response_bytes.",
         )
     content = parse(body or b"")
-    answer = _Answer(status, headers, body or b"", _as_object(content) or {}, now)
-    code = answer.envelope.get("code")
+    envelope: dict[str, Any] = {}
+    if _is_object(content):
+        envelope = content
+        if status // 100 == 2 and _is_success(envelope):  # noqa: PLR2004
+            return _read_page(envelope, page, page_size)
+    code = envelope.get("code")
+    answer = _Answer(status, headers, body or b"", envelope, now)
     known = _MEANINGS.get(code) if type(code) is int else None
     if known is not None:
         raise _refused(answer, known, cast("int", code))
     match status // 100:
         case 2:
-            return _read_success(answer, content, page, page_size)
+            raise _no_success(answer, content)
         case 3:
             raise _redirected(status, headers)
         case 4 | 5:
@@ -205,7 +210,13 @@ def _http_date(value: str) -> datetime | None:
         return None
 
 
-def _read_success(answer: _Answer, content: object, page: int, page_size: int) -> ClusterPage:
+def _is_success(envelope: dict[str, Any]) -> bool:
+    code = envelope.get("code")
+    return code is None or (type(code) is int and code in _SUCCESS)
+
+
+def _no_success(answer: _Answer, content: object) -> APIError | ResponseError:
+    """Say why an answer under 2xx is no page."""
     if isinstance(content, Unusable):
         error = ResponseError(
             f"The answer (HTTP {answer.status}) is {content.reason}",
@@ -213,51 +224,45 @@ def _read_success(answer: _Answer, content: object, page: int, page_size: int) -
             retryable=content.retryable,
         )
         error.retry_after = _retry_after(answer)
-        raise error
-    envelope = _as_object(content)
-    if envelope is None:
-        raise _misshapen("the body", "an object", content)
-    code = envelope.get("code")
-    if code is not None and type(code) is not int:
-        raise _misshapen("code", "an integer", code)
-    if code not in _SUCCESS:
-        limited = "rate limit" in _text_of(envelope, "message").lower()  # so does the official CLI read it
-        meaning = _RATE_LIMITED if limited else _OTHER
-        raise _refused(answer, meaning, HTTPStatus.TOO_MANY_REQUESTS if limited else answer.status)
-    return _read_page(envelope, page, page_size)
+        return error
+    if not _is_object(content):
+        return _misshapen("the body", "an object", content)
+    code = content["code"]
+    if type(code) is not int:
+        return _misshapen("code", "an integer", code)
+    limited = "rate limit" in _text_of(content, "message").lower()  # so does the official CLI read it
+    meaning = _RATE_LIMITED if limited else _OTHER
+    return _refused(answer, meaning, HTTPStatus.TOO_MANY_REQUESTS if limited else answer.status)
 
 
 def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPage:
     data = envelope.get("data")
-    bare = _as_list(data)
-    if bare is not None:  # the schema printed in List Clusters V2; its example has the object
-        return ClusterPage(structure_clusters(bare), None, page, page_size)
-    listing = _as_object(data)
-    if listing is None:
+    if _is_list(data):  # the schema printed in List Clusters V2; its example has the object
+        return ClusterPage(structure_clusters(data), None, page, page_size)
+    if not _is_object(data):
         raise _misshapen("data", "an object or a list", data)
-    if "clusters" not in listing:
+    if "clusters" not in data:
         raise ResponseError("The answer can't be used: data holds no clusters", advice=_SHAPE_ADVICE)
-    clusters = listing["clusters"]
-    records = () if clusters is None else _as_list(clusters)
-    if records is None:
+    clusters = data["clusters"]
+    if clusters is not None and not _is_list(clusters):
         raise _misshapen("clusters", "a list", clusters)
-    count = listing.get("count")
+    count = data.get("count")
     if count is not None and (type(count) is not int or count < 0):
         raise _misshapen("count", "an integer, 0 or more", count)
     return ClusterPage(
-        structure_clusters(records),
+        structure_clusters(clusters or ()),
         count,
-        _echoed(listing, "currentPage", page),
-        _echoed(listing, "pageSize", page_size),
+        _echoed(data, "currentPage", page),
+        _echoed(data, "pageSize", page_size),
     )
 
 
-def _as_object(value: object) -> dict[str, Any] | None:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
 
 
-def _as_list(value: object) -> Sequence[Any] | None:
-    return cast("Sequence[Any]", value) if isinstance(value, list) else None
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _echoed(listing: dict[str, Any], name: str, asked: int) -> int:
