@@ -248,10 +248,10 @@ class ClusterPage:
         return repr_line("ClusterPage", place, f"{len(self.clusters)} of {total}")
 
 
-_KNOWN: Final = frozenset(WIRE_NAMES.values())
 # The parser gives the same text for the same name again and again. With its own texts as keys, a look-up mostly ends at
 # the first "is it the same object?", which takes a fifth off decoding a record; others are found all the same.
 _ABSENT: Final = cast("dict[str, Any]", parse(dump(dict.fromkeys(WIRE_NAMES.values())).encode()))
+_KNOWN: Final = frozenset(_ABSENT)
 _COLUMN_COUNT: Final = len(_ABSENT)
 _columns = itemgetter(*_ABSENT)
 _read_time: Final[Callable[[Any], datetime | None]] = datetime.fromisoformat
@@ -375,13 +375,11 @@ def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) 
 
 def _structure_extra(record: dict[str, Any], *, keep_time: bool) -> FrozenDict:
     extra: dict[str, Any] = {}
-    for name, value in record.items():
-        if name in _KNOWN:
-            continue
+    for name in [name for name in record if name not in _KNOWN]:
         if not isinstance(name, str):
             raise WrongValue(f"{type(name).__name__} is no name of a field")
         try:
-            extra[name] = freeze(value)
+            extra[name] = freeze(record[name])
         except (TypeError, ValueError) as error:
             raise WrongValue(f"{printable(name, 60)} can't be kept: {error}", name) from None
     if keep_time and record["createTime"]:
