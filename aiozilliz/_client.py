@@ -170,7 +170,7 @@ class ZillizClient:
         """
         check_count("current_page", current_page)
         check_count("page_size", page_size)
-        return self._get_page(current_page, page_size)
+        return self._list_page(current_page, page_size)
 
     def iter_pages(self, *, page_size: int = 100, start_page: int = 1) -> PageIterator:
         """Give the pages as they come, one request after another.
@@ -302,8 +302,8 @@ class ZillizClient:
     async def _read_snapshot(
         self, page_size: int, concurrency: int, max_passes: int, *interrupts: Interrupt
     ) -> Snapshot:
-        async def get_page(page: int, size: int, *more: Interrupt) -> ClusterPage:
-            return await self._get_page(page, size, *interrupts, *more)
+        def get_page(page: int, size: int, *more: Interrupt) -> Coroutine[Any, Any, ClusterPage]:
+            return self._get_page(page, size, *interrupts, *more)
 
         walk = Walk[Cluster](
             page_size=page_size,
@@ -325,9 +325,14 @@ class ZillizClient:
         self._bind()
         await sleep(seconds, self._interrupt, interrupt)
 
-    async def _get_page(self, page: int, page_size: int, *interrupts: Interrupt) -> ClusterPage:
+    async def _list_page(self, page: int, page_size: int) -> ClusterPage:
+        return await self._get_page(page, page_size)
+
+    def _get_page(
+        self, page: int, page_size: int, *interrupts: Interrupt
+    ) -> Coroutine[Any, Any, ClusterPage]:
         self._bind()
-        return await self._fetcher.fetch(page, page_size, self._interrupt, *interrupts)
+        return self._fetcher.fetch(page, page_size, self._interrupt, *interrupts)
 
     def _check_open(self) -> None:
         self._interrupt.check()

@@ -126,7 +126,8 @@ class PageFetcher:
 
     def _check(self, interrupts: tuple[Interrupt, ...]) -> None:
         for interrupt in interrupts:
-            interrupt.check()
+            if interrupt.reason is not None:
+                interrupt.check()
         self.transport.check()
 
 
@@ -165,7 +166,7 @@ class _Call:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self.deadline = self._started + fetcher.policy.deadline
-        self.scope = asyncio.timeout(None)
+        self.scope = asyncio.Timeout(None)
         self._attempts = 0
         self._rotated = False
         self._waiting_for = _AN_ANSWER
@@ -210,7 +211,7 @@ class _Call:
         )
 
     async def _attempt(self) -> ClusterPage:
-        secret = await self._ask_key()
+        secret = self._fetcher.key.fixed or await self._ask_key()
         try:
             return await self._request(secret)
         except AuthenticationError as error:
@@ -224,18 +225,18 @@ class _Call:
         return await self._request(other)
 
     async def _ask_key(self) -> Secret:
-        key = self._fetcher.key
-        if key.fixed is not None:
-            return key.fixed
         self._wait_for(_THE_CALLABLE)
-        secret = await key.get()
+        secret = await self._fetcher.key.get()
         self._check_time()
         return secret
 
     async def _request(self, secret: Secret) -> ClusterPage:
         limiter = self._fetcher.limiter
         while True:
-            await self._sit_out_the_pause()
+            if self._pause() > 0:
+                await self._sit_out_the_pause()
+            if limiter is None and self._fetcher.places is None:
+                return await self._send(secret)
             if limiter is None:
                 answer = await self._send_in_place(secret)
             else:

@@ -67,7 +67,7 @@ async def sleep(seconds: float, *interrupts: Interrupt) -> None:
     Raises:
         RuntimeError: One was; the text is the reason.
     """
-    scope = asyncio.timeout(None)
+    scope = asyncio.Timeout(None)
     try:
         async with scope:
             cover(scope, interrupts)

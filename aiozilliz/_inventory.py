@@ -246,8 +246,8 @@ class Inventory:
         self._check_open()
         fetcher = self._fetcher(account)
 
-        async def get_page(page: int, size: int, *interrupts: Interrupt) -> ClusterPage:
-            return await fetcher.fetch(page, size, self._interrupt, interrupt, *interrupts)
+        def get_page(page: int, size: int, *interrupts: Interrupt) -> Coroutine[Any, Any, ClusterPage]:
+            return fetcher.fetch(page, size, self._interrupt, interrupt, *interrupts)
 
         # A quarter of the places at most, so that an account that stops answering leaves the others theirs.
         window = max(1, min(4, self._concurrency // 4))
@@ -290,8 +290,8 @@ class Inventory:
                 require_count=require_count,
             )
 
-            async def get_page(page: int, size: int, *interrupts: Interrupt) -> ClusterPage:
-                return await fetcher.fetch(page, size, self._interrupt, *interrupts, on_idle=landing.on_idle)
+            def get_page(page: int, size: int, *interrupts: Interrupt) -> Coroutine[Any, Any, ClusterPage]:
+                return fetcher.fetch(page, size, self._interrupt, *interrupts, on_idle=landing.on_idle)
 
             return WalkRun(
                 get_page,

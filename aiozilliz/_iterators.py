@@ -73,7 +73,8 @@ class ClusterIterator(Pager[Cluster]):
     async def _advance(self) -> Cluster:
         run = self._run
         while True:
-            run.land()
+            if run.flights:
+                run.land()
             if self._end is not None:  # closed by another task
                 raise self._end
             request = run.wanted()

@@ -281,7 +281,7 @@ class Walk(Generic[R]):
         Raises:
             ValueError: `next_decision` does not ask for it.
         """
-        if request != self.next_request():
+        if request is not self._offer and request != self.next_request():
             raise ValueError(f"{request} is not what is to be asked now")
         self._offer = None
         self._pass.asked = request.page_number
@@ -350,6 +350,8 @@ class Walk(Generic[R]):
         return self._offer
 
     def _next_of(self, this: _Pass) -> RequestPage | None:
+        if not self._out and not self._held:
+            return RequestPage(this.number, this.at + this.step)
         horizon = this.horizon
         begin = max(this.asked, this.at) if this.step > 0 else min(this.asked, this.at)
         for number in range(begin + this.step, horizon + this.step, this.step):

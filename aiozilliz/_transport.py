@@ -148,13 +148,13 @@ class Transport:
         """
         session = self._usable_session()
         failure: ZillizError
-        scope = asyncio.timeout(None)
+        scope = asyncio.Timeout(None)
         try:
             async with scope:
                 if self._total is not None:
                     self._deadlines.set(scope, asyncio.get_running_loop().time() + self._total)
                 if self._owned:
-                    return await self._exchange(session, url, secret, ())
+                    return await self._exchange(session, url, secret)
                 return await self._exchange_over_borrowed(session, url, secret)
         except Exception as error:  # noqa: BLE001  # nothing of aiohttp's may pass: it holds the key
             failure = self._timed_out() if scope.expired() else _failure(error)
@@ -190,7 +190,7 @@ class Transport:
                 stand_in.detach()
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, url: str, secret: Secret, foreign: tuple[str, ...]
+        self, session: aiohttp.ClientSession, url: str, secret: Secret, foreign: tuple[str, ...] | None = None
     ) -> Answer:
         headers = _headers()
         if foreign:
@@ -218,7 +218,9 @@ class Transport:
         announced = response.content_length
         if announced is not None and hdrs.CONTENT_ENCODING not in response.headers:
             if announced <= self._max_bytes:
-                return await response.content.read()
+                content = response.content
+                # A small page has mostly come whole, together with its headers.
+                return content.read_nowait() if content.is_eof() else await content.read()
             response.close()
             return None
         chunks: list[bytes] = []
@@ -244,30 +246,22 @@ class _Sender:
 
     Args:
         secret: The key.
-        foreign: Names of a lender's default headers, whose values have been emptied.
+        foreign: Names of a lender's default headers, whose values have been emptied; None where the session is our own.
     """
 
     __slots__ = ("_foreign", "_secret")
 
-    def __init__(self, secret: Secret, foreign: tuple[str, ...]) -> None:
+    def __init__(self, secret: Secret, foreign: tuple[str, ...] | None) -> None:
         self._secret = secret
         self._foreign = foreign
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        if request.proxy is not None and not request.is_ssl() and not is_loopback(request.proxy.host):
-            raise _ClearTextProxyError
-        headers = request.headers
-        for name in self._foreign:
-            # Tracing may have put a value of its own under this name.
-            for value in filter(None, headers.popall(name, ())):
-                headers.add(name, value)
-        if hdrs.HOST not in headers:  # it was the lender's
-            headers[hdrs.HOST] = request.url.host_port_subcomponent or ""
-        headers.popall(hdrs.COOKIE, None)
-        headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
-        del headers  # a timeout of the caller's own has this frame in its traceback
+        if self._foreign is not None:
+            _take_out_what_is_the_lenders(request, self._foreign)
+        # No local holds the headers: a timeout of the caller's own has this frame in its traceback.
+        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
         failure: aiohttp.ClientError
         try:
             return await handler(request)
@@ -283,6 +277,19 @@ class _Sender:
             raise failure
         finally:
             del failure  # as above
+
+
+def _take_out_what_is_the_lenders(request: aiohttp.ClientRequest, foreign: tuple[str, ...]) -> None:
+    if request.proxy is not None and not request.is_ssl() and not is_loopback(request.proxy.host):
+        raise _ClearTextProxyError
+    headers = request.headers
+    for name in foreign:
+        # Tracing may have put a value of its own under this name.
+        for value in filter(None, headers.popall(name, ())):
+            headers.add(name, value)
+    if hdrs.HOST not in headers:
+        headers[hdrs.HOST] = request.url.host_port_subcomponent or ""
+    headers.popall(hdrs.COOKIE, None)
 
 
 def _stand_in(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:

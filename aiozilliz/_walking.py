@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiozilliz._errors import APIError, IncompleteListingError
 from aiozilliz._pagination import Done, GiveUp, RequestPage, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from aiozilliz._interrupt import Interrupt
     from aiozilliz._models import Cluster, ClusterPage
@@ -25,7 +25,9 @@ _PAGE_OUT_OF_RANGE = 96009
 class GetPage(Protocol):
     """Fetches one page: number, size, and what may end it early."""
 
-    async def __call__(self, page: int, page_size: int, interrupt: Interrupt, /) -> ClusterPage: ...
+    def __call__(
+        self, page: int, page_size: int, interrupt: Interrupt, /
+    ) -> Coroutine[Any, Any, ClusterPage]: ...
 
 
 class Recorder(Protocol):
@@ -120,7 +122,7 @@ class WalkRun:
         """Carry out a request in a task of its own, and give that."""
         self._send(request)
         task = asyncio.create_task(
-            _fetch_page(self._get_page, request.page_number, self._page_size, self._interrupt),
+            self._get_page(request.page_number, self._page_size, self._interrupt),
             name=f"aiozilliz page {request.page_number}",
         )
         self.flights[task] = request
@@ -210,10 +212,6 @@ class WalkRun:
             and (error.code == _PAGE_OUT_OF_RANGE or error.status in _NOT_FOUND)
             and self.walk.refused(request)
         )
-
-
-async def _fetch_page(get_page: GetPage, page: int, page_size: int, interrupt: Interrupt) -> ClusterPage:
-    return await get_page(page, page_size, interrupt)
 
 
 def _retrieve(task: asyncio.Task[ClusterPage]) -> None:
