@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiozilliz._deadlines import Deadlines
@@ -13,6 +14,7 @@ from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
 from aiozilliz._interrupt import cover, uncover
 from aiozilliz._limiter import HoldBack
 from aiozilliz._retry import RetryPolicy, retry_after, spread, wait_before_retry
+from aiozilliz._turns import Turns
 from aiozilliz._wire import page_url, read_answer
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class PageFetcher:
         places: Entered inside the limiter and held while an attempt is in flight: a bound over several fetchers. While
             an attempt waits for a place the deadline stands still, so that nobody fails for the others' sake.
         deadlines: The timer of several fetchers of one event loop; None makes one.
+        turns: Of the same fetchers; None makes them.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class PageFetcher:
         max_response_bytes: int,
         places: asyncio.Semaphore | None = None,
         deadlines: Deadlines | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.base_url = base_url
         self.key = key
@@ -73,6 +77,7 @@ class PageFetcher:
         self.max_response_bytes = max_response_bytes
         self.places = places
         self.deadlines = deadlines or Deadlines()
+        self.turns = turns or Turns()
         self.hold_back = HoldBack()
         self.pages = 0  # received so far
 
@@ -289,8 +294,12 @@ class _Call:
         self._wait_for(_AN_ANSWER, idle=False)
         self._attempts += 1
         fetcher = self._fetcher
+        turns = fetcher.turns
+        turns.under_way += 1
         try:
             answer = await fetcher.transport.get(self._url, secret)
+            if turns.under_way > 1 and answer.status < HTTPStatus.BAD_REQUEST:
+                await turns.wait()
             page = read_answer(
                 answer.status,
                 answer.headers,
@@ -308,6 +317,8 @@ class _Call:
                 fetcher.hold_back.extend(self._loop.time() + pause)
             logger.debug("page %d: attempt %d failed: %s", self._page, self._attempts, type(error).__name__)
             raise
+        finally:
+            turns.under_way -= 1
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._attempts)
         return page
 

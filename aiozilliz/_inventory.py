@@ -26,6 +26,7 @@ from aiozilliz._report import InventoryReport
 from aiozilliz._retry import RetryPolicy
 from aiozilliz._scheduling import InventoryIterator, InventoryProgress, Landing, Outcome
 from aiozilliz._transport import Transport, make_session
+from aiozilliz._turns import Turns
 from aiozilliz._walking import WalkRun
 from aiozilliz._watch import ClusterWatcher
 from aiozilliz._wire import PATH
@@ -107,6 +108,7 @@ class Inventory:
         self._limiter_needs_account = limiter is not None and _needs_account(limiter)
         self._places = asyncio.Semaphore(concurrency)
         self._deadlines = Deadlines()
+        self._turns = Turns()
         self._fetchers: dict[str, PageFetcher] = {}
         self._outcome = Outcome(())
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -322,6 +324,7 @@ class Inventory:
                 max_response_bytes=self._max_bytes,
                 places=self._places,
                 deadlines=self._deadlines,
+                turns=self._turns,
             )
         return fetcher
 

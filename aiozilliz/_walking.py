@@ -40,6 +40,26 @@ class Recorder(Protocol):
         """Its answer has arrived."""
 
 
+class _Bell:
+    """Wakes who waits for the next request to end. It is what a task knows of a run: nothing that it would keep alive."""
+
+    __slots__ = ("_waiter",)
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __call__(self, _: asyncio.Task[ClusterPage]) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+
 class WalkRun:
     """Does what a `Walk` decides; who uses it decides when.
 
@@ -80,6 +100,7 @@ class WalkRun:
         self._tasks = tasks
         self._recorder = recorder
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
+        self._bell = _Bell()
         self._started: float | None = None
 
     def __del__(self) -> None:
@@ -129,6 +150,7 @@ class WalkRun:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_retrieve)
+        task.add_done_callback(self._bell)
         return task
 
     def land(self) -> None:
@@ -165,11 +187,11 @@ class WalkRun:
             await asyncio.wait(tasks)
 
     async def wait(self) -> bool:
-        """Wait until a request has ended. Give whether there was one to wait for."""
-        waiting = list(self.flights) or list(self._dropped)
-        if not waiting:
+        """Wait until a request has ended that had not when `land` was called. Give whether there was one."""
+        if not self.busy:
             return False
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        # asyncio.wait would go through all of them, at each one's end.
+        await self._bell.wait()
         return True
 
     def end(self) -> Exception:

@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "_reading": {"_iterators", "_snapshots"},
     "_iterators": {"_walking", "_pager"},
     "_walking": {"_pagination", "_models", "_interrupt"},
-    "_fetch": {"_transport", "_wire", "_retry", "_limiter", "_interrupt"},
+    "_fetch": {"_transport", "_wire", "_retry", "_limiter", "_interrupt", "_turns"},
     "_transport": {"_wire", "_credentials", "_deadlines"},
     "_deadlines": {"_interrupt"},
     "_wire": {"_models", "_config", "_json"},
@@ -45,6 +45,7 @@ BELOW: dict[str, set[str]] = {
     "_json": set(),
     "_limiter": set(),
     "_proof": set(),
+    "_turns": set(),
     "_errors": set(),
 }
 
