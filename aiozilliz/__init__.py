@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
     from aiozilliz._watch import ClusterWatcher as ClusterWatcher
 
-    __version__: str
+__version__ = "0.1.0"
 
 _HOMES = {
     "_accounts": ("Account", "load_accounts"),
@@ -131,17 +131,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415  # costs more than all of this module
-
-        value: Any = version(__name__)
-    elif name in _HOME_OF:
-        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    else:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: Any = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import functools
 import logging
 import math
 import os
@@ -24,6 +23,7 @@ from aiohttp import hdrs
 from attrs import define
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from aiozilliz import __version__
 from aiozilliz._config import check_seconds, is_loopback
 from aiozilliz._deadlines import Deadlines
 from aiozilliz._errors import ConfigurationError, TransportError, ZillizError, printable
@@ -35,8 +35,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_OUR_NAMES: Final = frozenset(name.lower() for name in (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT))
-
+_HEADERS: Final[Mapping[str, str]] = {
+    hdrs.ACCEPT: "application/json",
+    hdrs.ACCEPT_ENCODING: "gzip, deflate",
+    hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
+}
+_OUR_NAMES: Final = frozenset(name.lower() for name in _HEADERS)
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 _CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
@@ -58,17 +62,6 @@ class _ConnectionLostError(aiohttp.ClientConnectionError):
 
 class _ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
-
-
-@functools.cache
-def _headers() -> Mapping[str, str]:
-    from importlib.metadata import version  # noqa: PLC0415  # a twentieth of the time that importing aiohttp takes
-
-    return {
-        hdrs.ACCEPT: "application/json",
-        hdrs.ACCEPT_ENCODING: "gzip, deflate",
-        hdrs.USER_AGENT: f"aiozilliz/{version('aiozilliz')} aiohttp/{aiohttp.__version__}",
-    }
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -192,7 +185,7 @@ class Transport:
     async def _exchange(
         self, session: aiohttp.ClientSession, url: str, secret: Secret, foreign: tuple[str, ...] | None = None
     ) -> Answer:
-        headers = _headers()
+        headers = _HEADERS
         if foreign:
             # An empty value takes the place of the lender's, so that nobody acts on it; the name goes later.
             headers = {**headers, **dict.fromkeys(foreign, "")}

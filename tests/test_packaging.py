@@ -65,11 +65,11 @@ def tracked_files() -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def test_the_version_is_the_changelog_s_newest(pyproject: dict[str, Any]) -> None:
+def test_the_version_is_the_changelog_s_newest() -> None:
     headings = re.findall(r"^## \[?([^\]\s]+)\]?", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     versions = [heading for heading in headings if heading != "Unreleased"]
 
-    assert versions[0] == pyproject["project"]["version"]
+    assert versions[0] == aiozilliz.__version__
 
 
 def test_the_wheel_takes_the_package_with_its_type_marker(pyproject: dict[str, Any]) -> None:

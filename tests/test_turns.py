@@ -58,8 +58,7 @@ async def _most_pages_in_a_turn(server: ListingServer, source: ZillizClient | In
 
     reading = asyncio.create_task(read())
     try:
-        while server.in_flight < PAGES - 1:
-            await asyncio.sleep(0)
+        await server.received(PAGES)
         server.release_all()
         counts = [0]
         while not reading.done():
