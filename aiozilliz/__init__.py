@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aiozilliz._config import CHINA as CHINA, GLOBAL as GLOBAL
     from aiozilliz._converter import make_converter as make_converter
     from aiozilliz._credentials import cli_base_url as cli_base_url
+    from aiozilliz._enums import ClusterStatus as ClusterStatus, CuType as CuType, Plan as Plan
     from aiozilliz._errors import (
         APIError as APIError,
         AuthenticationError as AuthenticationError,
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
     from aiozilliz._inventory import Inventory as Inventory
     from aiozilliz._inventory_watch import InventoryWatcher as InventoryWatcher
     from aiozilliz._iterators import ClusterIterator as ClusterIterator, PageIterator as PageIterator
-    from aiozilliz._models import (
-        Cluster as Cluster,
-        ClusterPage as ClusterPage,
-        ClusterStatus as ClusterStatus,
-        CuType as CuType,
-        Plan as Plan,
-    )
+    from aiozilliz._models import Cluster as Cluster, ClusterPage as ClusterPage
     from aiozilliz._report import InventoryChanges as InventoryChanges, InventoryReport as InventoryReport
     from aiozilliz._retry import RetryPolicy as RetryPolicy
     from aiozilliz._scheduling import (
@@ -55,7 +50,7 @@ if TYPE_CHECKING:
     )
     from aiozilliz._watch import ClusterWatcher as ClusterWatcher
 
-__version__ = "0.1.0"
+__version__: str = "0.1.0"
 
 _HOMES = {
     "_accounts": ("Account", "load_accounts"),
@@ -63,6 +58,7 @@ _HOMES = {
     "_config": ("CHINA", "GLOBAL"),
     "_converter": ("make_converter",),
     "_credentials": ("cli_base_url",),
+    "_enums": ("ClusterStatus", "CuType", "Plan"),
     "_errors": (
         "APIError",
         "AuthenticationError",
@@ -79,7 +75,7 @@ _HOMES = {
     "_inventory": ("Inventory",),
     "_inventory_watch": ("InventoryWatcher",),
     "_iterators": ("ClusterIterator", "PageIterator"),
-    "_models": ("Cluster", "ClusterPage", "ClusterStatus", "CuType", "Plan"),
+    "_models": ("Cluster", "ClusterPage"),
     "_report": ("InventoryChanges", "InventoryReport"),
     "_retry": ("RetryPolicy",),
     "_scheduling": ("InventoryIterator", "InventoryProgress"),

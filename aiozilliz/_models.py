@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from operator import itemgetter
 from typing import Any, Final, cast
 
 from attrs import define, field, frozen
 
+from aiozilliz._enums import (
+    CU_TYPES,
+    PLANS,
+    STATUSES,
+    ClusterStatus,
+    CuType,
+    Plan,
+    to_cu_type,
+    to_plan,
+    to_status,
+)
 from aiozilliz._errors import DecodeError, printable
 from aiozilliz._frozen import EMPTY, FrozenDict, freeze, frozen_mapping, seal, thaw
 from aiozilliz._json import dump, parse
@@ -32,80 +42,6 @@ WIRE_NAMES: Final[Mapping[str, str]] = FrozenDict(
 """Attribute of `Cluster` to its name on the wire, in the order of the service's documentation (List Clusters V2)."""
 
 _MAX_REPR: Final = 500
-
-
-class Plan(StrEnum):
-    """Plans that are known. The set is open: a plan that is not here comes as a plain `str`.
-
-    Sources: List Clusters V2; the official Terraform provider for `BUSINESS_CRITICAL`.
-    """
-
-    FREE = "Free"
-    SERVERLESS = "Serverless"
-    STANDARD = "Standard"
-    ENTERPRISE = "Enterprise"
-    BUSINESS_CRITICAL = "BusinessCritical"
-
-
-class CuType(StrEnum):
-    """CU types that are known. The set is open, and the text is empty for free and serverless clusters.
-
-    Sources: List Clusters V2 and V1; the official Terraform provider for `EXTENDED_CAPACITY`.
-    """
-
-    PERFORMANCE_OPTIMIZED = "Performance-optimized"
-    CAPACITY_OPTIMIZED = "Capacity-optimized"
-    TIERED_STORAGE = "Tiered-storage"
-    EXTENDED_CAPACITY = "Extended-capacity"
-
-
-class ClusterStatus(StrEnum):
-    """Statuses that are known. The set is open: a status that is not here comes as a plain `str`.
-
-    Sources: List Clusters V2 and V1, and the official Terraform provider for those from `STOPPED` on. A suspended
-    cluster reports `STOPPED`; that provider shows it as `SUSPENDED`.
-    """
-
-    CREATING = "CREATING"
-    RUNNING = "RUNNING"
-    DELETING = "DELETING"
-    DELETED = "DELETED"
-    STOPPING = "STOPPING"
-    RESUMING = "RESUMING"
-    MODIFYING = "MODIFYING"
-    ABNORMAL = "ABNORMAL"
-    FREEZING = "FREEZING"
-    FROZEN = "FROZEN"
-    UNFREEZED = "UNFREEZED"
-    RESTORE_BACKUP = "RESTORE_BACKUP"
-    MIGRATING = "MIGRATING"
-    RESIZING = "RESIZING"
-    UPGRADING = "UPGRADING"
-    WRITING_OPERATION = "WRITING_OPERATION"
-    SET_PRIVATE_LINK = "SET_PRIVATE_LINK"
-    STOPPED = "STOPPED"
-    INITIALIZING = "INITIALIZING"
-    SUSPENDING = "SUSPENDING"
-    SUSPENDED = "SUSPENDED"
-    CU_MODIFYING = "CU_MODIFYING"
-
-
-# Plain dicts: on an unknown value they are many times faster than calling the enum and catching its ValueError.
-_PLANS: Final[dict[str, Plan | str]] = {member.value: member for member in Plan}
-_CU_TYPES: Final[dict[str, CuType | str]] = {member.value: member for member in CuType}
-_STATUSES: Final[dict[str, ClusterStatus | str]] = {member.value: member for member in ClusterStatus}
-
-
-def _to_plan(value: str) -> Plan | str:
-    return _PLANS.get(value, value)
-
-
-def _to_cu_type(value: str) -> CuType | str:
-    return _CU_TYPES.get(value, value)
-
-
-def _to_status(value: str) -> ClusterStatus | str:
-    return _STATUSES.get(value, value)
 
 
 def _to_utc(value: datetime | None) -> datetime | None:
@@ -149,10 +85,10 @@ class Cluster:
     cluster_name: str = ""
     description: str = ""
     region_id: str = ""
-    plan: Plan | str = field(default="", converter=_to_plan)
-    cu_type: CuType | str = field(default="", converter=_to_cu_type)
+    plan: Plan | str = field(default="", converter=to_plan)
+    cu_type: CuType | str = field(default="", converter=to_cu_type)
     cu_size: int = 0
-    status: ClusterStatus | str = field(default="", converter=_to_status)
+    status: ClusterStatus | str = field(default="", converter=to_status)
     connect_address: str = ""
     private_link_address: str = ""
     create_time: datetime | None = field(default=None, converter=_to_utc)
@@ -356,10 +292,10 @@ def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) 
         draft.cluster_name = name
         draft.description = description
         draft.region_id = region
-        draft.plan = _PLANS.get(plan, plan)
-        draft.cu_type = _CU_TYPES.get(cu_type, cu_type)
+        draft.plan = PLANS.get(plan, plan)
+        draft.cu_type = CU_TYPES.get(cu_type, cu_type)
         draft.cu_size = cu_size
-        draft.status = _STATUSES.get(status, status)
+        draft.status = STATUSES.get(status, status)
         draft.connect_address = address
         draft.private_link_address = private
         draft.create_time = moment

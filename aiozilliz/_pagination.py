@@ -1,26 +1,14 @@
 """Plan a walk over a list that is given in numbered pages and may change meanwhile: what to ask, what is new, when to end.
 
 `Walk` does no I/O. `next_decision()` says what to do now, and the caller tells it what happened: `sent()` and then
-`feed()`, `refused()` or `lost()`. All rules are in this file; they are generic over the record.
+`feed()`, `refused()` or `lost()`. All is generic over the record.
 
-**A pass** reads pages 1, 2, 3 … Only what arrives counts. Let n be the distinct ids of the pass, and c the latest
-`count` that the service gave in it.
-
-The pass ends at a page that brings no id new to it (an empty page is one), or when n = c. A short page ends nothing.
-Where page 1 is full and is all that c announces, page 2 is asked all the same, because c may be the number on that
-page alone; where page 2 brings nothing new, page 1 was all.
-
-The pass is **clean** unless one of these shows that the list moved, or that the service contradicts itself:
-
-- two answers of the pass give different counts (a missing one is unknown, not different);
-- an id comes twice; not so on the page that shows the end where there is no other sign of it: the page after a first
-  one that is all, or the last one where the service gives no count;
-- n exceeds c; reading goes on, so that a count that is too low loses nothing;
-- the last page brings nothing new though n < c.
+**Passes.** The list is read in passes: page 1, 2, 3 … up to one that shows the end. `_passes` says where a pass ends, and
+whether it was clean, that is, whether nothing showed that the list moved or that the service contradicts itself.
 
 A clean pass ends the walk. After any other the list is read again from page 1, and what is new to the walk is yielded.
-The walk gives up after `max_passes`, and where two passes in a row brought the same ids and the same counts, and c is
-not n: nothing moves, so reading again is no use. What a clean pass can't see: one cluster deleted before the cursor *and*
+The walk gives up after `max_passes`, and where two passes in a row brought the same ids and the same counts, and these
+are not as many: nothing moves, so reading again is no use. What a clean pass can't see: one cluster deleted before the cursor *and*
 another created behind it, both between the same two answers. The count stays, nothing repeats, and one id is skipped.
 
 **With `verify`** a clean pass is not enough: the walk ends when the answers prove what the whole listing was at one
@@ -31,8 +19,8 @@ page k. It can't be done with fewer: before the last page was read not all ids a
 has to be seen again. A backward pass takes the end of the list over from the pass before, so whether two passes agree
 is asked after forward ones only.
 
-**With `window` > 1** page 1 goes alone; then up to `window` pages are asked at once, but only up to the page that c and
-the largest page of the pass suggest; where they suggest nothing, only the next one. Pages are read in their order,
+**With `window` > 1** page 1 goes alone; then up to `window` pages are asked at once, but only up to the page that the
+count and the largest page of the pass suggest; where they suggest nothing, only the next one. Pages are read in their order,
 whatever the order of arrival. With `verify` the suggested last page is sent alone, so that all before it has arrived.
 A turning page is shared by two passes only where nothing else was in flight together with it; else it is asked again.
 What is in flight at the end of a pass, or after the proof, is waited for, and what it brings is taken.
@@ -51,8 +39,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 
+from aiozilliz._passes import Page, Pass
 from aiozilliz._proof import Proof, Proven
 
 if TYPE_CHECKING:
@@ -104,85 +93,6 @@ class GiveUp:
 Decision: TypeAlias = "RequestPage | YieldRecords[R] | Wait | Done | GiveUp"
 
 
-class _Page(NamedTuple):
-    """What a pass wants to know of an answer."""
-
-    number: int
-    ids: Sequence[str]
-    announced: int | None
-    full: bool
-
-
-@define
-class _Pass:
-    """One reading of all pages, forwards (`step` 1) or backwards (`step` -1)."""
-
-    number: int
-    seen: set[str] = field(factory=set[str])
-    step: int = 1
-    first: int = 1
-    at: int = field(init=False)  # the page read last
-    asked: int = field(init=False)  # up to here all pages have been asked for
-    counts: list[int] = field(factory=list[int], init=False)  # each that differs from the one before
-    count: int | None = field(default=None, init=False)  # the latest of these
-    largest: int = field(default=1, init=False)
-    clean: bool = field(default=True, init=False)
-    ended: bool = field(default=False, init=False)
-    confirming: bool = field(default=False, init=False)  # page 1 seems to be all; the next page will tell
-
-    def __attrs_post_init__(self) -> None:
-        self.at = self.asked = self.first - self.step
-
-    @property
-    def horizon(self) -> int:
-        """The last page worth asking, by what is known now."""
-        if self.at == self.first - self.step:
-            return self.first
-        if self.step < 0:
-            return 1
-        missing = self.count - len(self.seen) if self.count is not None else 0
-        return self.at + max(1, -(-missing // self.largest))
-
-    def read(self, page: _Page) -> set[str] | None:
-        """Take the next page. Give the ids that are new to this pass; None where all are, and none comes twice."""
-        number, ids, announced, full = page
-        seen = self.seen
-        before = len(seen)
-        size = len(ids)
-        new = None
-        if seen.isdisjoint(ids):
-            seen.update(ids)
-            if len(seen) - before < size:
-                new = set(ids)
-        else:
-            new = set(ids) - seen
-            seen |= new
-        received = len(seen)
-        fresh = received - before
-        self.at = number
-        self.largest = max(self.largest, size)
-
-        if self.confirming and not fresh and (announced is None or announced <= received):
-            self.ended = True
-            return new
-
-        if announced is not None and announced != self.count:
-            self.counts.append(announced)
-            self.count = announced
-        count = self.count
-        if len(self.counts) > 1 or (fresh < size and (fresh or count is not None)):
-            self.clean = False
-        if count is not None and (received > count or (not fresh and received < count)):
-            self.clean = False
-
-        self.confirming = number == 1 and full and size == received == count
-        if self.step < 0:
-            self.ended = number == 1
-        elif not fresh or (received == count and not self.confirming):
-            self.ended = True
-        return new
-
-
 class Walk(Generic[R]):
     """The planner of one walk.
 
@@ -223,13 +133,13 @@ class Walk(Generic[R]):
         self._max_answers = max_answers
         self._proof: Proof[RequestPage] | None = Proof() if verify else None
         self._known: set[str] = set()  # ids of the walk
-        self._pass = _Pass(1, self._known)
-        self._before: _Pass | None = None
+        self._pass = Pass(1, self._known)
+        self._before: Pass | None = None
         self._out: set[RequestPage] = set()
         self._offer: RequestPage | None = None  # the request that may go out, once it is worked out
-        self._held: dict[int, tuple[_Page, Sequence[R]]] = {}  # arrived before a page that comes first
+        self._held: dict[int, tuple[Page, Sequence[R]]] = {}  # arrived before a page that comes first
         self._ready: deque[Sequence[R]] = deque()  # read, not yet yielded
-        self._latest = _Page(0, (), None, full=False)  # the page read last
+        self._latest = Page(0, (), None, full=False)  # the page read last
         self._alone: RequestPage | None = None  # sent last, with nothing else out from then on
         self._refused_in: dict[tuple[int, int], int] = {}  # page and count, to the first pass in which it was
         self._end: Done | GiveUp | None = None
@@ -307,7 +217,7 @@ class Walk(Generic[R]):
         ids = list(map(self._key, records))
         if count is not None:
             self.count = count
-        self._take(request, _Page(request.page_number, ids, count, full=len(ids) >= size), records)
+        self._take(request, Page(request.page_number, ids, count, full=len(ids) >= size), records)
 
     def lost(self, request: RequestPage) -> None:
         """The request was given up without an answer. It is asked again when it is needed."""
@@ -334,7 +244,7 @@ class Walk(Generic[R]):
             refusal = request.page_number, this.count
             if self._refused_in.setdefault(refusal, this.number) < this.number:
                 return False
-        self._take(request, _Page(request.page_number, (), None, full=False), ())
+        self._take(request, Page(request.page_number, (), None, full=False), ())
         return True
 
     def next_request(self) -> RequestPage | None:
@@ -349,7 +259,7 @@ class Walk(Generic[R]):
             self._offer = self._next_of(this)
         return self._offer
 
-    def _next_of(self, this: _Pass) -> RequestPage | None:
+    def _next_of(self, this: Pass) -> RequestPage | None:
         if not self._out and not self._held:
             return RequestPage(this.number, this.at + this.step)
         horizon = this.horizon
@@ -365,7 +275,7 @@ class Walk(Generic[R]):
         if request not in self._out:
             raise ValueError(f"{request} is not out")
 
-    def _take(self, request: RequestPage, page: _Page, records: Sequence[R]) -> None:
+    def _take(self, request: RequestPage, page: Page, records: Sequence[R]) -> None:
         self._out.remove(request)
         self._offer = None
         self.answers += 1
@@ -382,7 +292,7 @@ class Walk(Generic[R]):
             held[page.number] = page, records
         self._settle()
 
-    def _read(self, page: _Page, records: Sequence[R]) -> None:
+    def _read(self, page: Page, records: Sequence[R]) -> None:
         new = self._pass.read(page)
         if self._pass.seen is not self._known:
             new = (set(page.ids) if new is None else new) - self._known
@@ -442,12 +352,12 @@ class Walk(Generic[R]):
         this = self._before = self._pass
         if this.seen is self._known:
             self._known = set(this.seen)
-        self._pass = _Pass(this.number + 1)
+        self._pass = Pass(this.number + 1)
         if self._proof is None:
             return
         if this.step > 0:
-            self._pass = _Pass(this.number + 1, step=-1, first=this.at)
+            self._pass = Pass(this.number + 1, step=-1, first=this.at)
         if self._alone == RequestPage(this.number, this.at):
             self._pass.read(self._latest)
             if self._pass.ended:  # a pass has at least one page of its own
-                self._pass = _Pass(this.number + 1)
+                self._pass = Pass(this.number + 1)

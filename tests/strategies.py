@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aiozilliz._models import WIRE_NAMES, Cluster, ClusterPage, ClusterStatus, CuType, Plan
+from aiozilliz import ClusterStatus, CuType, Plan
+from aiozilliz._models import WIRE_NAMES, Cluster, ClusterPage
 
 _MAX_INT = 2**63 - 1
 
