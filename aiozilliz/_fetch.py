@@ -298,7 +298,12 @@ class _Call:
         turns.under_way += 1
         try:
             answer = await fetcher.transport.get(self._url, secret)
-            if turns.under_way > 1 and answer.status < HTTPStatus.BAD_REQUEST:
+            # What asks for a pause is read at once, before anything else is sent; it may be a refusal under HTTP 200.
+            if (
+                turns.under_way > 1
+                and answer.status < HTTPStatus.BAD_REQUEST
+                and "Retry-After" not in answer.headers
+            ):
                 await turns.wait()
             page = read_answer(
                 answer.status,

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from aiozilliz import Account, Inventory, ZillizClient
+from aiozilliz import Account, Inventory, RateLimitError, RetryPolicy, ZillizClient
 from aiozilliz._turns import Turns
-from tests.promises.listing_server import Listing, ListingServer, names, quick_client
+from tests.promises.listing_server import Listing, ListingServer, names, page_of, quick_client
+from tests.wire_server import response
 
 PAGES = 24
 
@@ -94,3 +95,25 @@ async def test_a_page_that_is_alone_waits_for_no_turn() -> None:
         async with asyncio.timeout(10):
             assert len((await client.list_clusters()).clusters) == 1
         assert turns.under_way == 0
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_what_asks_for_a_pause_waits_for_no_turn(status: int) -> None:
+    refusal = response({"code": 429, "message": "too many"}, status=status, headers=[("Retry-After", "3600")])
+
+    def pages(page: int, size: int) -> bytes:
+        return refusal if page == 2 else page_of(names(size))
+
+    once = RetryPolicy(attempts=1)
+    async with ListingServer(pages, held=True) as server, quick_client(server.url, retry=once) as client:
+        fetcher = client._fetcher
+        assert await fetcher.turns._lock.acquire()  # whoever waits for a turn now waits for ever
+        other = asyncio.create_task(client.list_clusters(page_size=1))
+        server.release(2)
+        async with asyncio.timeout(10):
+            await server.received(1)
+            with pytest.raises(RateLimitError):
+                await client.list_clusters(current_page=2, page_size=1)
+        assert fetcher.hold_back.remaining(asyncio.get_running_loop().time()) > 3000
+        other.cancel()
+        await asyncio.wait([other])
