@@ -190,6 +190,10 @@ _ABSENT: Final = cast("dict[str, Any]", parse(dump(dict.fromkeys(WIRE_NAMES.valu
 _KNOWN: Final = frozenset(_ABSENT)
 _COLUMN_COUNT: Final = len(_ABSENT)
 _columns = itemgetter(*_ABSENT)
+# CPython calls a method of an imported name by way of a bound method, made anew for each call.
+_plan_of: Final = PLANS.get
+_cu_type_of: Final = CU_TYPES.get
+_status_of: Final = STATUSES.get
 _read_time: Final[Callable[[Any], datetime | None]] = datetime.fromisoformat
 
 
@@ -292,10 +296,10 @@ def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) 
         draft.cluster_name = name
         draft.description = description
         draft.region_id = region
-        draft.plan = PLANS.get(plan, plan)
-        draft.cu_type = CU_TYPES.get(cu_type, cu_type)
+        draft.plan = _plan_of(plan, plan)
+        draft.cu_type = _cu_type_of(cu_type, cu_type)
         draft.cu_size = cu_size
-        draft.status = STATUSES.get(status, status)
+        draft.status = _status_of(status, status)
         draft.connect_address = address
         draft.private_link_address = private
         draft.create_time = moment
