@@ -75,6 +75,9 @@ class FrozenDict(Mapping[str, Any]):
         return frozen_mapping, (self._items,)
 
 
+_new: Final = object.__new__
+_set_items: Final = vars(FrozenDict)["_items"].__set__  # found once: `object.__setattr__` looks for it each time
+
 EMPTY: Final = FrozenDict()
 """The one that everything without content shares."""
 
@@ -117,8 +120,8 @@ def freeze(value: Any, depth: int = 2) -> Any:
 
 def seal(items: dict[str, Any]) -> FrozenDict:
     """Wrap a dict whose values are frozen already. It is not copied: the caller gives it up."""
-    sealed = FrozenDict.__new__(FrozenDict)
-    object.__setattr__(sealed, "_items", items)
+    sealed = _new(FrozenDict)
+    _set_items(sealed, items)
     return sealed
 
 

@@ -265,25 +265,25 @@ def _structure_into(clusters: list[Cluster], records: Iterable[dict[str, Any]]) 
         if type(cluster_id) is not str or not cluster_id:
             raise mismatch("a text that is not empty", cluster_id, "clusterId")
         if type(name) is not str:
-            name = text(name, "clusterName")
+            name = "" if name is None else text(name, "clusterName")
         if type(description) is not str:
-            description = text(description, "description")
+            description = "" if description is None else text(description, "description")
         if type(region) is not str:
-            region = text(region, "regionId")
+            region = "" if region is None else text(region, "regionId")
         if type(plan) is not str:
-            plan = text(plan, "plan")
+            plan = "" if plan is None else text(plan, "plan")
         if type(cu_type) is not str:
-            cu_type = text(cu_type, "cuType")
+            cu_type = "" if cu_type is None else text(cu_type, "cuType")
         if type(cu_size) is not int:
             cu_size = integer(cu_size, "cuSize")
         if type(status) is not str:
-            status = text(status, "status")
+            status = "" if status is None else text(status, "status")
         if type(address) is not str:
-            address = text(address, "connectAddress")
+            address = "" if address is None else text(address, "connectAddress")
         if type(private) is not str:
-            private = text(private, "privateLinkAddress")
+            private = "" if private is None else text(private, "privateLinkAddress")
         if type(project) is not str:
-            project = text(project, "projectId")
+            project = "" if project is None else text(project, "projectId")
         try:
             moment = _read_time(created)
         except (TypeError, ValueError):
