@@ -76,7 +76,8 @@ class FrozenDict(Mapping[str, Any]):
 
 
 _new: Final = object.__new__
-_set_items: Final = vars(FrozenDict)["_items"].__set__  # found once: `object.__setattr__` looks for it each time
+# Found once: `object.__setattr__` looks for it each time.
+_set_items: Final = vars(FrozenDict)["_items"].__set__
 
 EMPTY: Final = FrozenDict()
 """The one that everything without content shares."""
