@@ -21,7 +21,7 @@ RECORDS = 10_000
 def run(rounds: int | None) -> Iterator[Row]:
     """Measure walks with large and with small pages."""
     yield from _walk(100, rounds or 25)
-    yield from _walk(10, rounds or 5)
+    yield from _walk(10, rounds or 8)
 
 
 def _walk(page_size: int, rounds: int) -> Iterator[Row]:
@@ -37,7 +37,7 @@ def _walk(page_size: int, rounds: int) -> Iterator[Row]:
             "bare": loop.work(bare_socket, bare, page_size),
         }
         assert {work() for work in works.values()} == {RECORDS}
-        timing = alternate(works, rounds, at_most=20.0)
+        timing = alternate(works, rounds, at_most=28.0)
     for who, subject, against, peer in (
         ("aiozilliz", "aiozilliz", "aiohttp + orjson, dicts", "dicts"),
         ("aiozilliz", "aiozilliz", "aiohttp, `response.json()`", "json"),
