@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sysconfig
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from benchmarks.report import Row, Skipped, make_row
-from benchmarks.stand import Server, alternate
+from benchmarks.stand import Server, alternate, installed_environment
 from benchmarks.zilliz_cli import VERSION, find_zilliz
 
 if TYPE_CHECKING:
@@ -71,7 +70,8 @@ def _settings(url: str) -> Generator[Mapping[str, str]]:
         credentials.write_text("[default]\napi_key = any-key\n", encoding="utf-8")
         credentials.chmod(0o600)
         (Path(folder) / "config").write_text(f"[default]\nbase_url = {url}\n", encoding="utf-8")
-        environment = {name: value for name, value in os.environ.items() if name != "ZILLIZ_API_KEY"}
+        environment = installed_environment()
+        environment.pop("ZILLIZ_API_KEY", None)
         yield {**environment, "ZILLIZ_CONFIG_DIR": folder}
 
 

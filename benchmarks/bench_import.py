@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Row, make_row
-from benchmarks.stand import alternate
+from benchmarks.stand import alternate, installed_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,5 +37,6 @@ def run(rounds: int | None) -> Iterator[Row]:
 
 
 def _interpreter(code: str) -> Callable[[], object]:
+    environment = installed_environment()
     # -P: the installed package, not what lies in the current folder.
-    return lambda: subprocess.run([sys.executable, "-P", "-c", code], check=True)
+    return lambda: subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
