@@ -356,6 +356,9 @@ def _yaml_dump() -> Callable[..., str]:
 
     # The one in C is many times faster.
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    dump_yaml: Callable[..., str] = cast(
+        "Any", yaml
+    ).dump  # some releases of its stubs know only parts of its type
     dumper: Any = type("Dumper", (base,), {"ignore_aliases": ignore_aliases})
     dumper.add_representer(str, represent_text)
     dumper.add_multi_representer(str, represent_text)
@@ -363,7 +366,7 @@ def _yaml_dump() -> Callable[..., str]:
     dumper.add_implicit_resolver("tag:yaml.org,2002:float", _YAML_1_2_NUMBER, list("-+.0123456789"))
 
     def dump(value: Any, *, ascii_only: bool) -> str:
-        text: str = yaml.dump(
+        return dump_yaml(
             value,
             Dumper=dumper,
             default_flow_style=False,
@@ -371,6 +374,5 @@ def _yaml_dump() -> Callable[..., str]:
             allow_unicode=not ascii_only,
             width=_ONE_LINE,
         )
-        return text
 
     return dump
