@@ -356,9 +356,8 @@ def _yaml_dump() -> Callable[..., str]:
 
     # The one in C is many times faster.
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    dump_yaml: Callable[..., str] = cast(
-        "Any", yaml
-    ).dump  # some releases of its stubs know only parts of its type
+    # Some releases of its stubs know only parts of its type.
+    dump_yaml: Callable[..., str] = cast("Any", yaml).dump
     dumper: Any = type("Dumper", (base,), {"ignore_aliases": ignore_aliases})
     dumper.add_representer(str, represent_text)
     dumper.add_multi_representer(str, represent_text)
