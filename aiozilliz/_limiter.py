@@ -21,8 +21,9 @@ class RateLimiter:
     An async context manager that any number of tasks enter at once, one per attempt. A place is free again `per`
     seconds, and one step of the clock, after its attempt has *ended*. The service sees a request somewhere between the
     attempt's beginning and its end, so two uses of a place reach it at least `per` seconds apart, however long
-    connections take: there can never be more than `rate` in a window. While work waits, `rate` attempts begin in each `per` seconds and one answer's
-    time. A limiter that counts its own sends promises less (a leaky bucket lets nearly twice as many through).
+    connections take: there can never be more than `rate` in a window. While work waits, `rate` attempts begin in each
+    `per` seconds and one answer's time. A limiter that counts its own sends promises less (a leaky bucket lets nearly
+    twice as many through).
 
     Waiters are served in the order in which they came. There is no task and no polling: one timer, and only while
     somebody waits.

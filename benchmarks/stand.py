@@ -38,15 +38,6 @@ def pin_client() -> None:
         os.sched_setaffinity(0, {CLIENT_CORE})
 
 
-def installed_environment() -> dict[str, str]:
-    """Give this environment, in which Python keeps the bytecode of what it imports, as of what is installed.
-
-    An editable installation has none before the first import, and with `PYTHONDONTWRITEBYTECODE` never: every start
-    would compile it.
-    """
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-
 @contextmanager
 def unpinned() -> Generator[None]:
     """Let processes that are started meanwhile run on every core."""
@@ -59,6 +50,15 @@ def unpinned() -> Generator[None]:
         yield
     finally:
         os.sched_setaffinity(0, pinned)
+
+
+def installed_environment() -> dict[str, str]:
+    """Give this environment, in which Python keeps the bytecode of what it imports, as of what is installed.
+
+    An editable installation has none before the first import, and with `PYTHONDONTWRITEBYTECODE` never: every start
+    would compile it.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Server:
