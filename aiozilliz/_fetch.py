@@ -329,7 +329,10 @@ class _Call:
 
     def _pause(self) -> float:
         """Give the seconds for which the service wants to be left alone."""
-        pause = self._fetcher.hold_back.remaining(self._loop.time())
+        hold_back = self._fetcher.hold_back
+        if not hold_back.asked:
+            return 0.0
+        pause = hold_back.remaining(self._loop.time())
         if pause == 0:
             return pause
         import stamina  # noqa: PLC0415  # as above

@@ -13,19 +13,23 @@ class Interrupt:
     """Ends the page requests of one user at once, without cancelling the tasks that wait for them.
 
     Each request runs inside an `asyncio.timeout`; firing lets all of them expire now.
+
+    Attributes:
+        scopes: What `fire` ends: `cover` enters a scope here, and `uncover` takes it out.
+        reason: Why it was fired, or None.
     """
 
-    __slots__ = ("__weakref__", "_scopes", "reason")
+    __slots__ = ("__weakref__", "reason", "scopes")
 
     def __init__(self) -> None:
-        self._scopes: set[asyncio.Timeout] = set()
+        self.scopes: set[asyncio.Timeout] = set()
         self.reason: str | None = None
 
     def fire(self, reason: str) -> None:
         """End what runs; requests that begin later end at once. The first reason stays."""
         if self.reason is None:
             self.reason = reason
-        for scope in self._scopes:
+        for scope in self.scopes:
             expire(scope)
 
     def check(self) -> None:
@@ -37,28 +41,20 @@ class Interrupt:
         if self.reason is not None:
             raise RuntimeError(self.reason)
 
-    def add(self, scope: asyncio.Timeout) -> None:
-        """Let `fire` end this scope, too, which has been entered. Where it was fired before, it ends now."""
-        self._scopes.add(scope)
-        if self.reason is not None:
-            expire(scope)
-
-    def discard(self, scope: asyncio.Timeout) -> None:
-        """Let `fire` not end this scope any more."""
-        self._scopes.discard(scope)
-
 
 def cover(scope: asyncio.Timeout, interrupts: Iterable[Interrupt]) -> None:
-    """Let each interrupt end this scope, which has been entered."""
+    """Let each interrupt end this scope, which has been entered. Where one was fired before, it ends now."""
     # No context manager: this is done for each page, where one would cost as much as decoding three records.
     for interrupt in interrupts:
-        interrupt.add(scope)
+        interrupt.scopes.add(scope)
+        if interrupt.reason is not None:
+            expire(scope)
 
 
 def uncover(scope: asyncio.Timeout, interrupts: Iterable[Interrupt]) -> None:
     """Let no interrupt end this scope any more."""
     for interrupt in interrupts:
-        interrupt.discard(scope)
+        interrupt.scopes.discard(scope)
 
 
 async def sleep(seconds: float, *interrupts: Interrupt) -> None:

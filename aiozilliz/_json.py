@@ -8,10 +8,13 @@ import codecs
 import json
 import re
 from math import isinf
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import orjson
 from attrs import frozen
+
+Json: TypeAlias = dict[str, Any] | list[Any] | str | float | None
+"""What a JSON text becomes."""
 
 _OPTIONS: Final = orjson.OPT_INDENT_2
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -29,10 +32,11 @@ class _NotFiniteError(Exception):
     """The text holds NaN or Infinity, which JSON has not."""
 
 
-def parse(body: bytes) -> object:
+def parse(body: bytes) -> Json | Unusable:
     """Read a JSON text as the service may send it, or give an `Unusable`."""
     try:
-        return orjson.loads(body)
+        value: Json = orjson.loads(body)
+        return value
     except ValueError:
         pass
     start = body.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
@@ -43,16 +47,17 @@ def parse(body: bytes) -> object:
     return _load_slowly(body)
 
 
-def _load_slowly(body: bytes) -> object:
+def _load_slowly(body: bytes) -> Json | Unusable:
     # orjson refuses a byte order mark and `\ud83d`, half of an emoji that was cut. One of these stops no inventory. And
     # only the standard library tells bad JSON from JSON that is too much.
     try:
-        return json.loads(
+        value: Json = json.loads(
             body.decode("utf-8-sig"),
             parse_int=_read_int,
             parse_float=_read_float,
             parse_constant=_refuse_constant,
         )
+        return value
     except (json.JSONDecodeError, UnicodeDecodeError, _NotFiniteError):
         return Unusable("not JSON", retryable=True)
     except (ValueError, RecursionError):
@@ -79,7 +84,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise _NotFiniteError(name)
 
 
-def load(text: str | bytes | bytearray, where: str) -> object:
+def load(text: str | bytes | bytearray, where: str) -> Json:
     """Read JSON text that this package wrote.
 
     Args:

@@ -109,16 +109,21 @@ class HoldBack:
     """The time until which a client sends nothing, because the service asked for that.
 
     It is a time and not somebody who sleeps: whoever is about to send looks at it.
+
+    Attributes:
+        asked: Whether it ever has. Until then nobody need look at the clock.
     """
 
-    __slots__ = ("_until",)
+    __slots__ = ("_until", "asked")
 
     def __init__(self) -> None:
         self._until = 0.0
+        self.asked = False
 
     def extend(self, until: float) -> None:
         """Send nothing before `until`, in the loop's time. An earlier time than the present one changes nothing."""
         self._until = max(self._until, until)
+        self.asked = True
 
     def remaining(self, now: float) -> float:
         """Give the seconds from `now` on for which nothing may be sent; 0 where there are none."""

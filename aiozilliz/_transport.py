@@ -129,7 +129,11 @@ class Transport:
         Raises:
             RuntimeError: There is no session yet, or it is closed.
         """
-        self._usable_session()
+        session = self._session
+        if session is None:
+            raise _not_entered()
+        if session.closed:
+            raise RuntimeError("the client is closed" if self._owned else "the borrowed session is closed")
 
     async def get(self, url: str, secret: Secret) -> Answer:
         """Send one request and read its answer.
@@ -139,7 +143,9 @@ class Transport:
             ConfigurationError: A borrowed session would send the key in clear to a proxy on another host.
             RuntimeError: There is no session yet, or it is closed, perhaps while the request was under way.
         """
-        session = self._usable_session()
+        session = self._session
+        if session is None:
+            raise _not_entered()
         failure: ZillizError
         scope = asyncio.Timeout(None)
         try:
@@ -153,21 +159,11 @@ class Transport:
             failure = self._timed_out() if scope.expired() else _failure(error)
         finally:
             self._deadlines.clear(scope)
-        self.check()
+        self.check()  # a session that was closed has refused to send, or to go on
         try:
             raise failure
         finally:
             del failure  # it refers to this frame by its traceback
-
-    def _usable_session(self) -> aiohttp.ClientSession:
-        session = self._session
-        if session is None:
-            raise RuntimeError(
-                "the client is not entered: use it inside 'async with ZillizClient(...) as client:', or give it a session="
-            )
-        if session.closed:
-            raise RuntimeError("the client is closed" if self._owned else "the borrowed session is closed")
-        return session
 
     async def _exchange_over_borrowed(
         self, session: aiohttp.ClientSession, url: str, secret: Secret
@@ -308,6 +304,12 @@ def _stand_in(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
     # What traces every new session by patching the class has now added itself for the second time.
     del stand_in.trace_configs[len(lender.trace_configs) :]
     return stand_in
+
+
+def _not_entered() -> RuntimeError:
+    return RuntimeError(
+        "the client is not entered: use it inside 'async with ZillizClient(...) as client:', or give it a session="
+    )
 
 
 def _failure(error: Exception) -> ZillizError:

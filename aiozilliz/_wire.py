@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, cast
 
 from attrs import frozen
 
@@ -24,7 +24,7 @@ from aiozilliz._errors import (
     ServerError,
     printable,
 )
-from aiozilliz._json import Unusable, parse
+from aiozilliz._json import Json, Unusable, parse
 from aiozilliz._models import ClusterPage, structure_clusters
 from aiozilliz._values import describe
 
@@ -157,7 +157,7 @@ def read_answer(
         )
     content = parse(body or b"")
     envelope: dict[str, Any] = {}
-    if _is_object(content):
+    if isinstance(content, dict):
         envelope = content
         if status // 100 == 2 and _is_success(envelope):  # noqa: PLR2004
             return _read_page(envelope, page, page_size)
@@ -215,7 +215,7 @@ def _is_success(envelope: dict[str, Any]) -> bool:
     return code is None or (type(code) is int and code in _SUCCESS)
 
 
-def _no_success(answer: _Answer, content: object) -> APIError | ResponseError:
+def _no_success(answer: _Answer, content: Json | Unusable) -> APIError | ResponseError:
     """Say why an answer under 2xx is no page."""
     if isinstance(content, Unusable):
         error = ResponseError(
@@ -225,7 +225,7 @@ def _no_success(answer: _Answer, content: object) -> APIError | ResponseError:
         )
         error.retry_after = _retry_after(answer)
         return error
-    if not _is_object(content):
+    if not isinstance(content, dict):
         return _misshapen("the body", "an object", content)
     code = content["code"]
     if type(code) is not int:
@@ -236,15 +236,15 @@ def _no_success(answer: _Answer, content: object) -> APIError | ResponseError:
 
 
 def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPage:
-    data = envelope.get("data")
-    if _is_list(data):  # the schema printed in List Clusters V2; its example has the object
+    data: Json = envelope.get("data")
+    if isinstance(data, list):  # the schema printed in List Clusters V2; its example has the object
         return ClusterPage(structure_clusters(data), None, page, page_size)
-    if not _is_object(data):
+    if not isinstance(data, dict):
         raise _misshapen("data", "an object or a list", data)
     if "clusters" not in data:
         raise ResponseError("The answer can't be used: data holds no clusters", advice=_SHAPE_ADVICE)
-    clusters = data["clusters"]
-    if clusters is not None and not _is_list(clusters):
+    clusters: Json = data["clusters"]
+    if clusters is not None and not isinstance(clusters, list):
         raise _misshapen("clusters", "a list", clusters)
     count = data.get("count")
     if count is not None and (type(count) is not int or count < 0):
@@ -255,14 +255,6 @@ def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPa
         _echoed(data, "currentPage", page),
         _echoed(data, "pageSize", page_size),
     )
-
-
-def _is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _echoed(listing: dict[str, Any], name: str, asked: int) -> int:
