@@ -78,6 +78,9 @@ class Transport:
         timeout: Seconds for one attempt, or aiohttp's finer times.
         max_response_bytes: Bound on a body as decompressed.
 
+    Attributes:
+        timeout: Seconds for one attempt, or None where there is no such bound.
+
     Raises:
         TypeError: `timeout` is of another type.
         ValueError: `timeout` is out of range.
@@ -97,7 +100,7 @@ class Transport:
         self._proxy: str | None = None
         self._max_bytes = max_response_bytes
         self._deadlines = Deadlines()
-        self._total, self._timeout = _split_timeout(timeout)
+        self.timeout, self._finer = _split_timeout(timeout)
 
     @property
     def opened(self) -> bool:
@@ -136,34 +139,51 @@ class Transport:
             raise RuntimeError("the client is closed" if self._owned else "the borrowed session is closed")
 
     async def get(self, url: str, secret: Secret) -> Answer:
-        """Send one request and read its answer.
+        """Send one request and read its answer, within the timeout.
 
         Raises:
             TransportError: No whole answer arrived.
             ConfigurationError: A borrowed session would send the key in clear to a proxy on another host.
             RuntimeError: There is no session yet, or it is closed, perhaps while the request was under way.
         """
+        scope = asyncio.Timeout(None)
+        try:
+            async with scope:
+                if self.timeout is not None:
+                    self._deadlines.set(scope, asyncio.get_running_loop().time() + self.timeout)
+                return await self.send(url, secret)
+        except TimeoutError:
+            pass
+        finally:
+            self._deadlines.clear(scope)
+        self.check()
+        raise self.timed_out()
+
+    async def send(self, url: str, secret: Secret) -> Answer:
+        """Do what `get` does, but for the timeout: the caller ends this in time, and makes the error by `timed_out()`."""
         session = self._session
         if session is None:
             raise _not_entered()
         failure: ZillizError
-        scope = asyncio.Timeout(None)
         try:
-            async with scope:
-                if self._total is not None:
-                    self._deadlines.set(scope, asyncio.get_running_loop().time() + self._total)
-                if self._owned:
-                    return await self._exchange(session, url, secret)
-                return await self._exchange_over_borrowed(session, url, secret)
+            if self._owned:
+                return await self._exchange(session, url, secret)
+            return await self._exchange_over_borrowed(session, url, secret)
         except Exception as error:  # noqa: BLE001  # nothing of aiohttp's may pass: it holds the key
-            failure = self._timed_out() if scope.expired() else _failure(error)
-        finally:
-            self._deadlines.clear(scope)
+            failure = _failure(error)
         self.check()  # a session that was closed has refused to send, or to go on
         try:
             raise failure
         finally:
             del failure  # it refers to this frame by its traceback
+
+    def timed_out(self) -> TransportError:
+        """Make the error for a request that did not end within the timeout."""
+        return TransportError(
+            f"No whole answer arrived within {self.timeout:g} s",
+            advice="Check the service's status, or give a longer timeout=.",
+            retryable=True,
+        )
 
     async def _exchange_over_borrowed(
         self, session: aiohttp.ClientSession, url: str, secret: Secret
@@ -185,23 +205,26 @@ class Transport:
         if foreign:
             # An empty value takes the place of the lender's, so that nobody acts on it; the name goes later.
             headers = {**headers, **dict.fromkeys(foreign, "")}
-        async with session.get(
+        # No context manager: here it would do nothing more than this, at twice the cost of our own share.
+        response = await session.get(
             url,
             headers=headers,
-            timeout=self._timeout,
+            timeout=self._finer,
             proxy=self._proxy,
             middlewares=(_Sender(secret, foreign),),
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=True,
-        ) as response:
-            try:
-                body = await self._read(response)
-            except (aiohttp.ClientError, ConnectionError):
-                if response.status < HTTPStatus.BAD_REQUEST:
-                    raise
-                body = b""  # the status says enough
-            return Answer(response.status, response.headers, body)
+        )
+        try:
+            body = await self._read(response)
+        except (aiohttp.ClientError, ConnectionError):
+            if response.status < HTTPStatus.BAD_REQUEST:
+                raise
+            body = b""  # the status says enough
+        finally:
+            response.release()
+        return Answer(response.status, response.headers, body)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         announced = response.content_length
@@ -221,13 +244,6 @@ class Transport:
                 return None
             chunks.append(chunk)
         return b"".join(chunks)
-
-    def _timed_out(self) -> TransportError:
-        return TransportError(
-            f"No whole answer arrived within {self._total:g} s",
-            advice="Check the service's status, or give a longer timeout=.",
-            retryable=True,
-        )
 
 
 class _Sender:
