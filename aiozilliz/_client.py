@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
+from aiozilliz._attempts import Access
 from aiozilliz._config import GLOBAL, check_base_url, check_count, check_flag, check_seconds
 from aiozilliz._credentials import ApiKey, find_key
 from aiozilliz._fetch import PageFetcher
@@ -105,12 +106,14 @@ class ZillizClient:
         self._url = f"{self._base_url}{PATH}"
         self._transport = Transport(self._base_url, session, timeout, max_response_bytes)
         self._fetcher = PageFetcher(
-            base_url=self._base_url,
-            key=key,
-            transport=self._transport,
-            limiter=limiter,
-            policy=retry,
-            max_response_bytes=max_response_bytes,
+            Access(
+                base_url=self._base_url,
+                key=key,
+                transport=self._transport,
+                limiter=limiter,
+                policy=retry,
+                max_response_bytes=max_response_bytes,
+            )
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[ClusterPage]] = set()
@@ -150,7 +153,7 @@ class ZillizClient:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self._fetcher.deadlines.close()
+        self._fetcher.access.deadlines.close()
         await self._transport.close()
 
     def list_clusters(

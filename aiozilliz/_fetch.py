@@ -1,85 +1,33 @@
-"""One page, whatever it takes: the key, the pauses the service asks for, the limiter, attempts, and the deadline."""
+"""One page, whatever it takes: its attempts, within its deadline and until its users end it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from aiozilliz._deadlines import Deadlines
-from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._attempts import Attempts, NoTimeLeftError
+from aiozilliz._errors import ZillizError
 from aiozilliz._interrupt import cover, uncover
-from aiozilliz._limiter import HoldBack
-from aiozilliz._retry import RetryPolicy, retry_after, spread, wait_before_retry
-from aiozilliz._turns import Turns
-from aiozilliz._wire import page_url, read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Awaitable, Callable
 
-    from aiozilliz._credentials import KeySource, Secret
+    from aiozilliz._attempts import Access
     from aiozilliz._interrupt import Interrupt
     from aiozilliz._models import ClusterPage
-    from aiozilliz._transport import Transport
-
-logger = logging.getLogger("aiozilliz")
-
-_AN_ANSWER = "an answer"
-_THE_NEXT_ATTEMPT = "the next attempt"
-_THE_PAUSE = "the pause that the service asked for (Retry-After)"
-_THE_LIMITER = "the limiter"
-_THE_CALLABLE = "the api_key callable"
-_A_PLACE = "a place among the requests in flight"
-
-
-class _NoTimeLeftError(Exception):
-    """The pause that the service asked for outlasts the deadline."""
 
 
 class PageFetcher:
     """Gives pages of one account.
 
-    Args:
-        base_url: Checked base URL.
-        key: Where the key comes from.
-        transport: Sends one request.
-        limiter: Entered once for each attempt and held while it is in flight; None is no limit.
-        policy: Attempts, waits and the deadline.
-        max_response_bytes: The transport's bound, to be named in an error.
-        places: Entered inside the limiter and held while an attempt is in flight: a bound over several fetchers. While
-            an attempt waits for a place the deadline stands still, so that nobody fails for the others' sake.
-        deadlines: The timer of several fetchers of one event loop; None makes one.
-        turns: Of the same fetchers; None makes them.
+    Attributes:
+        access: What its pages are asked for with.
+        pages: Pages received so far.
     """
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        key: KeySource,
-        transport: Transport,
-        limiter: AbstractAsyncContextManager[object] | None,
-        policy: RetryPolicy,
-        max_response_bytes: int,
-        places: asyncio.Semaphore | None = None,
-        deadlines: Deadlines | None = None,
-        turns: Turns | None = None,
-    ) -> None:
-        self.base_url = base_url
-        self.key = key
-        self.transport = transport
-        self.limiter = limiter
-        self.policy = policy
-        self.max_response_bytes = max_response_bytes
-        self.places = places
-        self.deadlines = deadlines or Deadlines()
-        self.turns = turns or Turns()
-        self.hold_back = HoldBack()
-        self.pages = 0  # received so far
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.pages = 0
 
     async def fetch(
         self,
@@ -102,285 +50,48 @@ class PageFetcher:
             RuntimeError: An interrupt was fired, or there is no open session.
         """
         self._check(interrupts)
-        call = _Call(self, page, page_size, on_idle)
-        failure: ZillizError
-        scope = call.scope
-        try:
-            async with scope:
-                self.deadlines.set(scope, call.deadline)
-                cover(scope, interrupts)
-                received = await call.run()
+        attempts = Attempts(self.access, page, page_size, on_idle)
+        received = None
+        secret = self.access.key_at_hand
+        if secret is not None:
+            received = await self._within_bounds(attempts, attempts.send_at_once(secret), interrupts)
+        if received is None or (isinstance(received, ZillizError) and attempts.go_on_after(received)):
+            received = await self._within_bounds(attempts, attempts.make_all(), interrupts)
+        if not isinstance(received, ZillizError):
             self.pages += 1
             return received
+        try:
+            raise attempts.complete(received)
+        finally:
+            del received, attempts  # they refer to this frame by its traceback
+
+    async def _within_bounds(
+        self, attempts: Attempts, work: Awaitable[ClusterPage], interrupts: tuple[Interrupt, ...]
+    ) -> ClusterPage | ZillizError:
+        """Do some work of these attempts, until it is to end or an interrupt ends it. Give what came, or what failed."""
+        deadlines = self.access.deadlines
+        scope = attempts.scope = asyncio.Timeout(None)
+        failure: ZillizError | None = None
+        try:
+            async with scope:
+                deadlines.set(scope, attempts.end)
+                cover(scope, interrupts)
+                return await work
         except ZillizError as error:
             failure = error
-        except _NoTimeLeftError:
-            failure = call.out_of_time()
+        except NoTimeLeftError:
+            pass
         except TimeoutError:
             if not scope.expired():
                 raise  # it came out of the key callable or the limiter
-            failure = call.out_of_time()
         finally:
             uncover(scope, interrupts)
-            self.deadlines.clear(scope)
+            deadlines.clear(scope)
         self._check(interrupts)
-        try:
-            raise call.complete(failure)
-        finally:
-            del failure, call  # they refer to this frame by its traceback
+        return attempts.out_of_time() if failure is None else failure
 
     def _check(self, interrupts: tuple[Interrupt, ...]) -> None:
         for interrupt in interrupts:
             if interrupt.reason is not None:
                 interrupt.check()
-        self.transport.check()
-
-
-class _Call:
-    """One page's request, and its state while attempts are made."""
-
-    __slots__ = (
-        "_attempts",
-        "_fetcher",
-        "_last",
-        "_loop",
-        "_on_idle",
-        "_page",
-        "_page_size",
-        "_rotated",
-        "_started",
-        "_untold",
-        "_url",
-        "_waiting_for",
-        "deadline",
-        "scope",
-    )
-
-    def __init__(
-        self,
-        fetcher: PageFetcher,
-        page: int,
-        page_size: int,
-        on_idle: Callable[[bool], None] | None,
-    ) -> None:
-        self._fetcher = fetcher
-        self._on_idle = on_idle
-        self._page = page
-        self._page_size = page_size
-        self._url = page_url(fetcher.base_url, page, page_size)
-        self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self.deadline = self._started + fetcher.policy.deadline
-        self.scope = asyncio.Timeout(None)
-        self._attempts = 0
-        self._rotated = False
-        self._waiting_for = _AN_ANSWER
-        self._last: ZillizError | None = None
-        self._untold: ZillizError | None = None  # the first failure, of which stamina does not know yet
-
-    async def run(self) -> ClusterPage:
-        try:
-            return await self._attempt()
-        except ZillizError as error:
-            if self._decide(error) is False:
-                raise
-            self._untold = error
-        # stamina is loaded and entered only now: for a page that comes at once, it would cost more than all of ours.
-        import stamina  # noqa: PLC0415
-
-        policy = self._fetcher.policy
-        retry = stamina.retry(
-            on=self._decide,
-            attempts=policy.attempts,
-            timeout=None,
-            wait_initial=policy.wait_initial,
-            wait_max=policy.wait_max,
-            wait_jitter=policy.wait_jitter,
-        )
-        return await retry(self._attempt_or_tell)()
-
-    async def _attempt_or_tell(self) -> ClusterPage:
-        if self._untold is not None:
-            error, self._untold = self._untold, None
-            raise error
-        return await self._attempt()
-
-    def _decide(self, error: Exception) -> bool | float:
-        self._wait_for(_THE_NEXT_ATTEMPT)
-        return wait_before_retry(
-            error,
-            first=self._attempts == 1,
-            policy=self._fetcher.policy,
-            time_left=self._time_left(),
-            uniform=random.uniform,
-        )
-
-    async def _attempt(self) -> ClusterPage:
-        secret = self._fetcher.key.fixed or await self._ask_key()
-        try:
-            return await self._request(secret)
-        except AuthenticationError as error:
-            if self._rotated or self._fetcher.key.fixed is not None:
-                raise
-            refusal = error
-        self._rotated = True
-        other = await self._ask_key()
-        if other == secret:
-            raise refusal
-        return await self._request(other)
-
-    async def _ask_key(self) -> Secret:
-        self._wait_for(_THE_CALLABLE)
-        secret = await self._fetcher.key.get()
-        self._check_time()
-        return secret
-
-    async def _request(self, secret: Secret) -> ClusterPage:
-        limiter = self._fetcher.limiter
-        while True:
-            if self._pause() > 0:
-                await self._sit_out_the_pause()
-            if limiter is None and self._fetcher.places is None:
-                return await self._send(secret)
-            if limiter is None:
-                answer = await self._send_in_place(secret)
-            else:
-                self._wait_for(_THE_LIMITER)
-                answered = False
-                async with limiter:
-                    self._check_time()
-                    answer = await self._send_in_place(secret)
-                    answered = True
-                    self._wait_for(_THE_LIMITER)
-                if not answered:
-                    raise RuntimeError("the limiter has swallowed an exception")
-            if answer is not None:
-                return answer
-
-    def _check_time(self) -> None:
-        # The deadline's cancellation comes once; a callable or a limiter of the user's may have swallowed it.
-        if self._time_left() <= 0:
-            raise _NoTimeLeftError
-
-    async def _send_in_place(self, secret: Secret) -> ClusterPage | None:
-        """Send, or give None where a Retry-After came while this one queued: the place goes to somebody else."""
-        places = self._fetcher.places
-        if places is None:
-            return await self._send(secret) if self._pause() == 0 else None
-        await self._take_place(places)
-        try:
-            return await self._send(secret) if self._pause() == 0 else None
-        finally:
-            places.release()
-
-    async def _take_place(self, places: asyncio.Semaphore) -> None:
-        self._wait_for(_A_PLACE, idle=False)
-        if not places.locked():
-            await places.acquire()
-            return
-        asked = self._loop.time()
-        deadlines = self._fetcher.deadlines
-        deadlines.clear(self.scope)
-        await places.acquire()
-        self.deadline += self._loop.time() - asked
-        deadlines.set(self.scope, self.deadline)
-
-    def _wait_for(self, what: str, *, idle: bool = True) -> None:
-        self._waiting_for = what
-        if self._on_idle is not None:
-            self._on_idle(idle)
-
-    async def _send(self, secret: Secret) -> ClusterPage:
-        self._wait_for(_AN_ANSWER, idle=False)
-        self._attempts += 1
-        fetcher = self._fetcher
-        turns = fetcher.turns
-        turns.under_way += 1
-        try:
-            answer = await fetcher.transport.get(self._url, secret)
-            # What asks for a pause is read at once, before anything else is sent; it may be a refusal under HTTP 200.
-            if (
-                turns.under_way > 1
-                and answer.status < HTTPStatus.BAD_REQUEST
-                and "Retry-After" not in answer.headers
-            ):
-                await turns.wait()
-            page = read_answer(
-                answer.status,
-                answer.headers,
-                answer.body,
-                page=self._page,
-                page_size=self._page_size,
-                now=datetime.now(UTC),
-                max_bytes=fetcher.max_response_bytes,
-            )
-        except ZillizError as error:
-            _conceal(secret, error)
-            self._last = error
-            pause = retry_after(error)
-            if pause is not None:
-                fetcher.hold_back.extend(self._loop.time() + pause)
-            logger.debug("page %d: attempt %d failed: %s", self._page, self._attempts, type(error).__name__)
-            raise
-        finally:
-            turns.under_way -= 1
-        logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._attempts)
-        return page
-
-    def _pause(self) -> float:
-        """Give the seconds for which the service wants to be left alone."""
-        hold_back = self._fetcher.hold_back
-        if not hold_back.asked:
-            return 0.0
-        pause = hold_back.remaining(self._loop.time())
-        if pause == 0:
-            return pause
-        import stamina  # noqa: PLC0415  # as above
-
-        # A process that has switched stamina's waits off, for its tests, wants none of ours either.
-        return pause if stamina.is_active() and not stamina.is_testing() else 0.0
-
-    async def _sit_out_the_pause(self) -> None:
-        while (pause := self._pause()) > 0:
-            self._wait_for(_THE_PAUSE)
-            time_left = self._time_left()
-            if pause >= time_left:
-                raise _NoTimeLeftError
-            # Those who were held back together don't come back together, and each has time for its attempt.
-            await asyncio.sleep(
-                pause + min(spread(self._fetcher.policy, random.uniform), (time_left - pause) / 2)
-            )
-
-    def _time_left(self) -> float:
-        return self.deadline - self._loop.time()
-
-    def out_of_time(self) -> ZillizError:
-        """Make the error for a deadline that passed: the last failure, else one that names what was waited for."""
-        if self._last is not None:
-            return self._last
-        return TransportError(
-            f"The deadline of {self._fetcher.policy.deadline:g} s leaves no time: it was waiting for {self._waiting_for}",
-            advice="Give a longer deadline in retry=RetryPolicy(deadline=...), or ask less often.",
-            retryable=True,
-        )
-
-    def complete(self, error: ZillizError) -> ZillizError:
-        """Put into `error` what was asked, and take out what the attempts left there."""
-        error.method = "GET"
-        error.url = self._url
-        error.page = self._page
-        error.attempts = self._attempts
-        error.elapsed = self._loop.time() - self._started
-        error.__cause__ = error.__context__ = None
-        return error.with_traceback(None)
-
-
-def _conceal(secret: Secret, error: ZillizError) -> None:
-    """Take the key out of an error, should the service have echoed it."""
-    error.args = tuple(_without(secret, value) for value in error.args)
-    for name, value in vars(error).items():
-        setattr(error, name, _without(secret, value))
-
-
-def _without(secret: Secret, value: object) -> object:
-    return secret.redact(value) if isinstance(value, str) else value
+        self.access.transport.check()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 import aiohttp
 
 from aiozilliz._accounts import Account, check_accounts
+from aiozilliz._attempts import Access
 from aiozilliz._collecting import Collection, collect
 from aiozilliz._config import check_count, check_flag, check_seconds
 from aiozilliz._deadlines import Deadlines
@@ -315,7 +316,7 @@ class Inventory:
                 transport = self._transports[account.base_url] = self._make_transport(account.base_url)
             assert self._session is not None  # the inventory is open
             transport.share(self._session)
-            fetcher = self._fetchers[account.name] = PageFetcher(
+            access = Access(
                 base_url=account.base_url,
                 key=account.key_source,
                 transport=transport,
@@ -326,6 +327,7 @@ class Inventory:
                 deadlines=self._deadlines,
                 turns=self._turns,
             )
+            fetcher = self._fetchers[account.name] = PageFetcher(access)
         return fetcher
 
     def _limiter_of(self, account: Account) -> AbstractAsyncContextManager[object] | None:

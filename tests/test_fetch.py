@@ -232,7 +232,7 @@ async def test_the_metrics_name_what_is_tried_again() -> None:
     finally:
         stamina.instrumentation.set_on_retry_hooks(before)
     (details,) = retries
-    assert details.name.startswith("aiozilliz._fetch.")
+    assert details.name.startswith("aiozilliz._attempts.")
     assert (details.args, details.kwargs) == ((), {})
     assert KEY not in repr(details)
 
@@ -372,11 +372,11 @@ async def test_those_who_were_held_back_come_apart_but_each_in_time_for_its_atte
     def far(*_: object) -> float:
         return 1000.0
 
-    monkeypatch.setattr("aiozilliz._fetch.spread", far)
+    monkeypatch.setattr("aiozilliz._attempts.spread", far)
     loop = asyncio.get_running_loop()
     async with WireServer() as server, open_client(server, retry=RetryPolicy(deadline=2)) as client:
         began = loop.time()
-        client._fetcher.hold_back.extend(began + 0.1)
+        client._fetcher.access.hold_back.extend(began + 0.1)
         await client.list_clusters()
         assert 1 <= loop.time() - began <= 2
 

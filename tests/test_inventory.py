@@ -24,6 +24,7 @@ from aiozilliz import (
     Snapshot,
     TransportError,
 )
+from aiozilliz._attempts import Access
 from aiozilliz._credentials import KeySource, Secret
 from aiozilliz._fetch import PageFetcher
 from aiozilliz._interrupt import Interrupt
@@ -185,7 +186,7 @@ async def test_the_default_limit_is_the_services() -> None:
         Inventory([Account("a", "k", base_url=server.url)]) as one,
     ):
         await ids(one.iter_clusters())
-        assert repr(one._fetchers["a"].limiter).startswith("<RateLimiter 20 in 1 s")
+        assert repr(one._fetchers["a"].access.limiter).startswith("<RateLimiter 20 in 1 s")
 
 
 class Slow:
@@ -205,13 +206,15 @@ class Slow:
 
 def fetcher_of(transport: Any, places: asyncio.Semaphore) -> PageFetcher:
     return PageFetcher(
-        base_url="https://x",
-        key=KeySource(Secret("k")),
-        transport=transport,
-        limiter=None,
-        policy=RetryPolicy(deadline=60.0),
-        max_response_bytes=1000,
-        places=places,
+        Access(
+            base_url="https://x",
+            key=KeySource(Secret("k")),
+            transport=transport,
+            limiter=None,
+            policy=RetryPolicy(deadline=60.0),
+            max_response_bytes=1000,
+            places=places,
+        )
     )
 
 

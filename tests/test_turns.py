@@ -90,7 +90,7 @@ async def test_pages_of_many_accounts_are_read_in_turns_of_their_own() -> None:
 
 async def test_a_page_that_is_alone_waits_for_no_turn() -> None:
     async with ListingServer(Listing(names(1))) as server, quick_client(server.url) as client:
-        turns = client._fetcher.turns
+        turns = client._fetcher.access.turns
         assert await turns._lock.acquire()  # whoever waits for a turn now waits for ever
         async with asyncio.timeout(10):
             assert len((await client.list_clusters()).clusters) == 1
@@ -106,14 +106,14 @@ async def test_what_asks_for_a_pause_waits_for_no_turn(status: int) -> None:
 
     once = RetryPolicy(attempts=1)
     async with ListingServer(pages, held=True) as server, quick_client(server.url, retry=once) as client:
-        fetcher = client._fetcher
-        assert await fetcher.turns._lock.acquire()  # whoever waits for a turn now waits for ever
+        access = client._fetcher.access
+        assert await access.turns._lock.acquire()  # whoever waits for a turn now waits for ever
         other = asyncio.create_task(client.list_clusters(page_size=1))
         server.release(2)
         async with asyncio.timeout(10):
             await server.received(1)
             with pytest.raises(RateLimitError):
                 await client.list_clusters(current_page=2, page_size=1)
-        assert fetcher.hold_back.remaining(asyncio.get_running_loop().time()) > 3000
+        assert access.hold_back.remaining(asyncio.get_running_loop().time()) > 3000
         other.cancel()
         await asyncio.wait([other])
