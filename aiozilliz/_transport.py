@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_HEADERS: Final[Mapping[str, str]] = {
-    hdrs.ACCEPT: "application/json",
-    hdrs.ACCEPT_ENCODING: "gzip, deflate",
-    hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
-}
+_HEADERS: Final = CIMultiDictProxy(
+    CIMultiDict(
+        {
+            hdrs.ACCEPT: "application/json",
+            hdrs.ACCEPT_ENCODING: "gzip, deflate",
+            hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
+        }
+    )
+)
 _OUR_NAMES: Final = frozenset(name.lower() for name in _HEADERS)
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
@@ -201,7 +205,7 @@ class Transport:
     async def _exchange(
         self, session: aiohttp.ClientSession, url: str, secret: Secret, foreign: tuple[str, ...] | None = None
     ) -> Answer:
-        headers = _HEADERS
+        headers: Mapping[str, str] = _HEADERS
         if foreign:
             # An empty value takes the place of the lender's, so that nobody acts on it; the name goes later.
             headers = {**headers, **dict.fromkeys(foreign, "")}
