@@ -1,4 +1,4 @@
-"""The only caller of aiohttp: a session, one request on the wire, the bound on its answer, and what its failures mean.
+"""The only caller of aiohttp: a session, one request on the wire, and the bounds on its answer.
 
 aiohttp's exceptions and its frames hold the request's headers, and so the key. What is raised here is therefore made
 afresh after the `except` block has been left, and the key is written into the headers by a middleware whose frame no
@@ -8,11 +8,8 @@ error of ours contains.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import math
-import os
-import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -26,7 +23,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from aiozilliz import __version__
 from aiozilliz._config import check_seconds, is_loopback
 from aiozilliz._deadlines import Deadlines
-from aiozilliz._errors import ConfigurationError, TransportError, ZillizError, printable
+from aiozilliz._errors import TransportError, ZillizError
+from aiozilliz._failures import ClearTextProxyError, ConnectionLostError, failure_of, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,9 +45,6 @@ _HEADERS: Final = CIMultiDictProxy(
 _OUR_NAMES: Final = frozenset(name.lower() for name in _HEADERS)
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
-_CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
-_CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
-
 
 @define(eq=False)
 class Answer:
@@ -58,14 +53,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes | None
-
-
-class _ConnectionLostError(aiohttp.ClientConnectionError):
-    """Stands for the errors upon which aiohttp would silently send the request again; its text is the reason."""
-
-
-class _ClearTextProxyError(aiohttp.ClientError):
-    """A borrowed session would have sent the key in clear to another host."""
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -174,7 +161,7 @@ class Transport:
                 return await self._exchange(session, url, secret)
             return await self._exchange_over_borrowed(session, url, secret)
         except Exception as error:  # noqa: BLE001  # nothing of aiohttp's may pass: it holds the key
-            failure = _failure(error)
+            failure = failure_of(error)
         self.check()  # a session that was closed has refused to send, or to go on
         try:
             raise failure
@@ -209,7 +196,7 @@ class Transport:
         if foreign:
             # An empty value takes the place of the lender's, so that nobody acts on it; the name goes later.
             headers = {**headers, **dict.fromkeys(foreign, "")}
-        # No context manager: here it would do nothing more than this, at twice the cost of our own share.
+        # `async with` would do no more than this for a request without a body.
         response = await session.get(
             url,
             headers=headers,
@@ -277,7 +264,7 @@ class _Sender:
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
-            failure = _ConnectionLostError(_reason(error))
+            failure = ConnectionLostError(reason_of(error))
         except aiohttp.ClientResponseError as error:
             # Its text quotes what arrived, and it holds our headers; tracing is told of it, and writes it down.
             bare = aiohttp.RequestInfo(request.url, request.method, _NO_HEADERS, request.url)
@@ -290,7 +277,7 @@ class _Sender:
 
 def _take_out_what_is_the_lenders(request: aiohttp.ClientRequest, foreign: tuple[str, ...]) -> None:
     if request.proxy is not None and not request.is_ssl() and not is_loopback(request.proxy.host):
-        raise _ClearTextProxyError
+        raise ClearTextProxyError
     headers = request.headers
     for name in foreign:
         # Tracing may have put a value of its own under this name.
@@ -330,73 +317,6 @@ def _not_entered() -> RuntimeError:
     return RuntimeError(
         "the client is not entered: use it inside 'async with ZillizClient(...) as client:', or give it a session="
     )
-
-
-def _failure(error: Exception) -> ZillizError:
-    if isinstance(error, _ClearTextProxyError):
-        return ConfigurationError(
-            "The borrowed session would send the key in clear to a proxy on another host",
-            advice="Use https:// in base_url, or a session without that proxy.",
-        )
-    text, advice, retryable = _describe(error)
-    failure = TransportError(text, advice=advice, retryable=retryable)
-    failure.lost_connection = isinstance(error, _ConnectionLostError)
-    return failure
-
-
-def _describe(error: Exception) -> tuple[str, str, bool]:
-    """Say what a failed request means: what happened, what to do, and whether another attempt may help.
-
-    aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
-    """
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            reason = getattr(error.certificate_error, "verify_message", "") or "it is not valid"
-            return (
-                f"The service's certificate does not verify: {printable(reason, 200)}",
-                "Check base_url and the machine's certificate authorities, or give a session= whose connector trusts yours.",
-                False,
-            )
-        case aiohttp.ServerFingerprintMismatch():
-            return "The service's certificate has not the expected fingerprint", _CHECK_NETWORK, False
-        case aiohttp.ClientConnectorDNSError():
-            return f"The host name can't be resolved: {printable(error.host, 200)}", _CHECK_NETWORK, True
-        case aiohttp.ClientProxyConnectionError():
-            return f"The connection to the proxy failed: {_reason(error.os_error)}", _CHECK_NETWORK, True
-        case aiohttp.ClientSSLError():
-            return f"The TLS handshake failed: {_reason(error.os_error)}", _CHECK_NETWORK, True
-        case aiohttp.ClientConnectorError():
-            return f"The connection failed: {_reason(error.os_error)}", _CHECK_NETWORK, True
-        case aiohttp.ConnectionTimeoutError():
-            return "The connection took too long", _CHECK_NETWORK, True
-        case TimeoutError():
-            return "The service took too long to answer", _CHECK_SERVICE, True
-        case aiohttp.ClientHttpProxyError():
-            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            return f"The proxy refused the connection: HTTP {error.status}", _CHECK_NETWORK, passing
-        case aiohttp.ClientResponseError():
-            return "What arrived is no valid HTTP", _CHECK_NETWORK, True
-        case aiohttp.ClientPayloadError():
-            return "The answer was cut short, or can't be decompressed", _CHECK_SERVICE, True
-        case _ConnectionLostError():
-            return f"The connection was lost before an answer arrived: {error}", _CHECK_SERVICE, True
-        case aiohttp.ClientConnectionError() | OSError() | RuntimeError() | EOFError():
-            # uvloop reports a TLS connection that was closed under it as a RuntimeError.
-            return f"The connection was lost: {_reason(error)}", _CHECK_SERVICE, True
-        case _:
-            return f"The request could not be sent: {type(error).__name__}", _CHECK_NETWORK, False
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return printable(error.reason or "SSL error", 200)
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)):
-        return "the service closed it"
-    if isinstance(error, ConnectionResetError):
-        return os.strerror(errno.ECONNRESET)  # asyncio gives none for one that is closed in the TLS handshake
-    return type(error).__name__
 
 
 def _split_timeout(timeout: float | aiohttp.ClientTimeout) -> tuple[float | None, aiohttp.ClientTimeout]:

@@ -27,7 +27,7 @@ BELOW: dict[str, set[str]] = {
     "_walking": {"_pagination", "_models", "_interrupt"},
     "_fetch": {"_attempts"},
     "_attempts": {"_transport", "_wire", "_retry", "_limiter", "_turns"},
-    "_transport": {"_wire", "_credentials", "_deadlines"},
+    "_transport": {"_wire", "_credentials", "_deadlines", "_failures"},
     "_deadlines": {"_interrupt"},
     "_wire": {"_models", "_config", "_json"},
     "_report": {"_snapshots"},
@@ -49,6 +49,7 @@ BELOW: dict[str, set[str]] = {
     "_proof": set(),
     "_passes": set(),
     "_turns": set(),
+    "_failures": set(),
     "_errors": set(),
 }
 
@@ -173,14 +174,15 @@ def test_a_pure_module_does_no_input_or_output(name: str) -> None:
 
 
 def test_only_the_transport_calls_aiohttp() -> None:
-    # The client and the inventory name its classes to check an argument; the demo is asked without proxies.
+    # The client and the inventory name its classes to check an argument, `_failures` its exceptions; the demo is asked
+    # without proxies.
     users = {
         name
         for name in MODULES
         if any(imported.partition(".")[0] == "aiohttp" for imported in imports(name, typing_only=False))
     }
 
-    assert users <= {"_transport", "_client", "_inventory", "cli._demo"}
+    assert users <= {"_transport", "_failures", "_client", "_inventory", "cli._demo"}
 
 
 @pytest.mark.parametrize("name", ["_transport", "cli._table"])

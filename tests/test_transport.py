@@ -32,7 +32,7 @@ from aiozilliz import (
     ZillizClient,
     ZillizError,
 )
-from aiozilliz._transport import _describe
+from aiozilliz._failures import describe
 from tests.wire_server import OK, Exchange, Received, Script, WireServer, answering, listing, response
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_every_exception_of_aiohttp_has_its_words() -> None:
             "status": 502,
         }
         vars(error).update(fields)
-        text, advice, _ = _describe(error)
+        text, advice, _ = describe(error)
         assert advice
         assert "could not be sent" not in text, kind
 

@@ -1,0 +1,96 @@
+"""What aiohttp's exceptions mean: the error to raise, what to do about it, and whether another attempt may help.
+
+aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from aiozilliz._errors import ConfigurationError, TransportError, printable
+
+if TYPE_CHECKING:
+    from aiozilliz._errors import ZillizError
+
+_CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
+_CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
+
+
+class ConnectionLostError(aiohttp.ClientConnectionError):
+    """Stands for the errors upon which aiohttp would silently send the request again; its text is the reason."""
+
+
+class ClearTextProxyError(aiohttp.ClientError):
+    """A borrowed session would have sent the key in clear to another host."""
+
+
+def failure_of(error: Exception) -> ZillizError:
+    """Make the error that stands for this one."""
+    if isinstance(error, ClearTextProxyError):
+        return ConfigurationError(
+            "The borrowed session would send the key in clear to a proxy on another host",
+            advice="Use https:// in base_url, or a session without that proxy.",
+        )
+    text, advice, retryable = describe(error)
+    failure = TransportError(text, advice=advice, retryable=retryable)
+    failure.lost_connection = isinstance(error, ConnectionLostError)
+    return failure
+
+
+def describe(error: Exception) -> tuple[str, str, bool]:
+    """Say what happened, what to do, and whether another attempt may help."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            reason = getattr(error.certificate_error, "verify_message", "") or "it is not valid"
+            return (
+                f"The service's certificate does not verify: {printable(reason, 200)}",
+                "Check base_url and the machine's certificate authorities, or give a session= whose connector trusts yours.",
+                False,
+            )
+        case aiohttp.ServerFingerprintMismatch():
+            return "The service's certificate has not the expected fingerprint", _CHECK_NETWORK, False
+        case aiohttp.ClientConnectorDNSError():
+            return f"The host name can't be resolved: {printable(error.host, 200)}", _CHECK_NETWORK, True
+        case aiohttp.ClientProxyConnectionError():
+            return f"The connection to the proxy failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
+        case aiohttp.ClientSSLError():
+            return f"The TLS handshake failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
+        case aiohttp.ClientConnectorError():
+            return f"The connection failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
+        case aiohttp.ConnectionTimeoutError():
+            return "The connection took too long", _CHECK_NETWORK, True
+        case TimeoutError():
+            return "The service took too long to answer", _CHECK_SERVICE, True
+        case aiohttp.ClientHttpProxyError():
+            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            return f"The proxy refused the connection: HTTP {error.status}", _CHECK_NETWORK, passing
+        case aiohttp.ClientResponseError():
+            return "What arrived is no valid HTTP", _CHECK_NETWORK, True
+        case aiohttp.ClientPayloadError():
+            return "The answer was cut short, or can't be decompressed", _CHECK_SERVICE, True
+        case ConnectionLostError():
+            return f"The connection was lost before an answer arrived: {error}", _CHECK_SERVICE, True
+        case aiohttp.ClientConnectionError() | OSError() | RuntimeError() | EOFError():
+            # uvloop reports a TLS connection that was closed under it as a RuntimeError.
+            return f"The connection was lost: {reason_of(error)}", _CHECK_SERVICE, True
+        case _:
+            return f"The request could not be sent: {type(error).__name__}", _CHECK_NETWORK, False
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a few words why a connection failed."""
+    if isinstance(error, ssl.SSLError):
+        return printable(error.reason or "SSL error", 200)
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)):
+        return "the service closed it"
+    if isinstance(error, ConnectionResetError):
+        return os.strerror(errno.ECONNRESET)  # asyncio gives none for one that is closed in the TLS handshake
+    return type(error).__name__
