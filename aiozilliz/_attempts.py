@@ -264,7 +264,7 @@ class Attempts:
         try:
             if self._one_scope:
                 answer = await access.transport.send(self._url, secret)
-                access.deadlines.set(self.scope, self._deadline)
+                access.deadlines.move(self.scope, self._deadline)
             else:
                 answer = await access.transport.get(self._url, secret)
             # What asks for a pause is read at once, before anything else is sent; it may be a refusal under HTTP 200.

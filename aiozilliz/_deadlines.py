@@ -32,6 +32,15 @@ class Deadlines:
         if when < self._rings_at:
             self._arm(when)
 
+    def move(self, scope: Timeout, when: float) -> None:
+        """Let the block end at `when` instead, even if it was to end in this very turn of the event loop.
+
+        What else would have ended it in this turn, an interrupt, is taken back with it: look at that afterwards.
+        """
+        if scope.when() is not None and not scope.expired():
+            scope.reschedule(None)
+        self.set(scope, when)
+
     def clear(self, scope: Timeout) -> None:
         """Let the block have no deadline. To be called when it is left, at the latest."""
         self._due.pop(scope, None)

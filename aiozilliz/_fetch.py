@@ -76,7 +76,12 @@ class PageFetcher:
             async with scope:
                 deadlines.set(scope, attempts.end)
                 cover(scope, interrupts)
-                return await work
+                received = await work
+            # One that was fired in the turn in which the answer came has ended nothing.
+            for interrupt in interrupts:
+                if interrupt.reason is not None:
+                    interrupt.check()
+            return received
         except ZillizError as error:
             failure = error
         except NoTimeLeftError:

@@ -15,7 +15,7 @@ from aiozilliz._credentials import KeySource, Secret
 from aiozilliz._fetch import PageFetcher
 from aiozilliz._interrupt import Interrupt
 from aiozilliz._transport import Answer, Transport
-from tests.fake_time import run_in_fake_time
+from tests.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.wire_server import listing
 
 if TYPE_CHECKING:
@@ -178,6 +178,45 @@ def test_an_answer_in_the_moment_of_the_timeout_is_taken_or_asked_for_again(
         return transport.sent
 
     assert run_in_fake_time(main()) in ({1, 2} if after == 10 else {1 if after < 10 else 2})
+
+
+def stall(loop: asyncio.AbstractEventLoop) -> None:
+    assert isinstance(loop, FakeTimeLoop)
+    loop.advance(5.0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("others", [0, 3])
+def test_an_answer_that_came_in_time_is_taken_though_the_loop_stood_still_until_the_timeout(
+    way: str, others: int
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with scripted(10.0, Reply(9.0)) as transport:
+            fetcher = fetcher_of(transport, RetryPolicy(), way=way)
+            fetcher.access.turns.under_way += others
+            loop.call_later(8.5, stall, loop)
+            assert len((await fetcher.fetch(1, 10)).clusters) == 1
+            assert transport.sent == 1
+
+    run_in_fake_time(main())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interrupt_in_that_moment_is_not_lost(way: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with scripted(10.0, Reply(9.0)) as transport:
+            fetcher = fetcher_of(transport, RetryPolicy(), way=way)
+            fetcher.access.turns.under_way += 3
+            interrupt = Interrupt()
+            loop.call_later(8.5, stall, loop)
+            loop.call_later(9.5, interrupt.fire, "it is closed")
+            with pytest.raises(RuntimeError, match=r"^it is closed$"):
+                await fetcher.fetch(1, 10, interrupt)
+            assert transport.sent == 1
+
+    run_in_fake_time(main())
 
 
 @pytest.mark.parametrize("way", WAYS)
