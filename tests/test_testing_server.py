@@ -185,3 +185,15 @@ def test_the_list_may_be_changed_from_many_threads_while_it_is_read() -> None:
         for thread in threads:
             thread.join()
         assert len(cloud.clusters) == 50
+
+
+async def test_a_close_that_is_cancelled_leaves_no_port_open() -> None:
+    cloud = FakeZillizCloud(1)
+    await cloud.__aenter__()
+    parts = urlsplit(cloud.url)
+    leaving = asyncio.create_task(cloud.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(parts.hostname, parts.port)

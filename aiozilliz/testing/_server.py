@@ -119,8 +119,10 @@ class LoopbackServer:
         with contextlib.suppress(NotImplementedError):
             for sock in self._server.sockets:
                 asyncio.get_running_loop().remove_reader(sock.fileno())
-        await asyncio.sleep(0)
-        self._server.close()
+        try:
+            await asyncio.sleep(0)
+        finally:  # whoever closes it may be cancelled
+            self._server.close()
         await asyncio.sleep(0)
         while self._connections:
             for task, connection in self._connections.items():
