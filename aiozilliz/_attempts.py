@@ -89,11 +89,11 @@ class Attempts:
     __slots__ = (
         "_access",
         "_deadline",
+        "_end_is_timeout",
         "_last",
         "_loop",
         "_made",
         "_on_idle",
-        "_one_scope",
         "_page",
         "_page_size",
         "_rotated",
@@ -118,7 +118,7 @@ class Attempts:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._deadline = self.end = self._started + access.policy.deadline
-        self._one_scope = False  # the end is an attempt's timeout
+        self._end_is_timeout = False  # of a first attempt that is made at once
         self._made = 0
         self._rotated = False
         self._waiting_for = _AN_ANSWER
@@ -129,7 +129,7 @@ class Attempts:
         """Make the first attempt, where nothing but its answer is to be waited for: one scope does for all bounds."""
         timeout = self._access.transport.timeout
         if timeout is not None and timeout < self._access.policy.deadline:
-            self._one_scope = True
+            self._end_is_timeout = True
             self.end = self._started + timeout
         return self._send(secret)
 
@@ -138,7 +138,7 @@ class Attempts:
         if self._time_left() <= 0 or self._decide(error) is False:
             return False
         self._untold = error.with_traceback(None)
-        self._one_scope = False
+        self._end_is_timeout = False
         self.end = self._deadline
         return True
 
@@ -262,7 +262,7 @@ class Attempts:
         turns = access.turns
         turns.under_way += 1
         try:
-            if self._one_scope:
+            if self._end_is_timeout:
                 answer = await access.transport.send(self._url, secret)
                 access.deadlines.move(self.scope, self._deadline)
             else:
@@ -332,7 +332,7 @@ class Attempts:
         Where it came before the deadline it is a timeout. Else it is the last failure, or one that names what was
         waited for.
         """
-        if self._one_scope and self._time_left() > 0:
+        if self._end_is_timeout and self._time_left() > 0:
             error = self._access.transport.timed_out()
             self._note_failure(error)
             return error

@@ -78,9 +78,7 @@ class PageFetcher:
                 cover(scope, interrupts)
                 received = await work
             # One that was fired in the turn in which the answer came has ended nothing.
-            for interrupt in interrupts:
-                if interrupt.reason is not None:
-                    interrupt.check()
+            _check_all(interrupts)
             return received
         except ZillizError as error:
             failure = error
@@ -96,7 +94,11 @@ class PageFetcher:
         return attempts.out_of_time() if failure is None else failure
 
     def _check(self, interrupts: tuple[Interrupt, ...]) -> None:
-        for interrupt in interrupts:
-            if interrupt.reason is not None:
-                interrupt.check()
+        _check_all(interrupts)
         self.access.transport.check()
+
+
+def _check_all(interrupts: tuple[Interrupt, ...]) -> None:
+    for interrupt in interrupts:
+        if interrupt.reason is not None:  # a call of each would be for nothing
+            interrupt.check()

@@ -75,6 +75,7 @@ def fetcher_of(transport: Transport, policy: RetryPolicy, *, way: str = "at once
     )
 
 
+NO_WAIT = RetryPolicy(wait_initial=0.0, wait_jitter=0.0)
 WAYS = ["at once", "callable", "limiter", "place"]
 
 
@@ -170,10 +171,9 @@ def test_an_answer_in_the_moment_of_the_timeout_is_taken_or_asked_for_again(
 ) -> None:
     async def main() -> int:
         async with scripted(10.0, Reply(after), Reply(1.0)) as transport:
-            fetcher = fetcher_of(transport, RetryPolicy(wait_initial=0.0, wait_jitter=0.0), way=way)
-            fetcher.access.turns.under_way += (
-                others  # it waits for its turn, which gives the timeout a moment to fire
-            )
+            fetcher = fetcher_of(transport, NO_WAIT, way=way)
+            # With others under way it waits for its turn, which gives the timeout a moment to fire.
+            fetcher.access.turns.under_way += others
             assert len((await fetcher.fetch(1, 10)).clusters) == 1
         return transport.sent
 
@@ -226,7 +226,7 @@ def test_an_interrupt_ends_each_attempt(way: str, attempt: int) -> None:
         loop = asyncio.get_running_loop()
         async with scripted(10.0) as transport:
             interrupt = Interrupt()
-            fetcher = fetcher_of(transport, RetryPolicy(wait_initial=0.0, wait_jitter=0.0), way=way)
+            fetcher = fetcher_of(transport, NO_WAIT, way=way)
             loop.call_later(attempt * 10.0 - 5.0, interrupt.fire, "it is closed")
             began = loop.time()
             with pytest.raises(RuntimeError, match=r"^it is closed$") as caught:
@@ -244,7 +244,7 @@ def test_an_interrupt_ends_each_attempt(way: str, attempt: int) -> None:
 def test_a_cancellation_passes_whatever_ends_in_its_moment(way: str, when: float) -> None:
     async def main() -> None:
         async with scripted(10.0) as transport:
-            fetcher = fetcher_of(transport, RetryPolicy(wait_initial=0.0, wait_jitter=0.0), way=way)
+            fetcher = fetcher_of(transport, NO_WAIT, way=way)
             task = asyncio.create_task(fetcher.fetch(1, 10))
             asyncio.get_running_loop().call_later(when, task.cancel)
             await asyncio.wait([task])
@@ -270,7 +270,7 @@ def test_time_that_an_answer_waits_for_its_turn_is_not_the_attempts(way: str) ->
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_but_it_is_of_the_deadline(way: str) -> None:
+def test_time_that_an_answer_waits_for_its_turn_is_of_the_deadline(way: str) -> None:
     async def main() -> None:
         async with scripted(10.0, Reply(9.0)) as transport:
             fetcher = fetcher_of(transport, RetryPolicy(deadline=20.0), way=way)
