@@ -8,6 +8,7 @@ Public names are loaded on first use, so that the command line and the pytest pl
 used.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ _HOMES = {
         "TransportError",
         "ZillizError",
     ),
+    "_frozen": ("frozen_mapping",),  # not public; pickles of a `Cluster.extra` name it
     "_inventory": ("Inventory",),
     "_inventory_watch": ("InventoryWatcher",),
     "_iterators": ("ClusterIterator", "PageIterator"),
@@ -83,6 +85,11 @@ _HOMES = {
     "_watch": ("ClusterWatcher",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+# Modules that pickles of version 0.1.0 name, and that are gone since. The package stands in for each of them: what a
+# pickle wants of one, `__getattr__` finds.
+_GONE_SINCE_0_1_0: tuple[str, ...] = ()
+sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in _GONE_SINCE_0_1_0})
 
 __all__ = [
     "CHINA",
@@ -130,7 +137,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: Any = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
+    if name in __all__:
+        globals()[name] = value
     return value
 
 

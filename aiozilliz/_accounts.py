@@ -1,11 +1,11 @@
 """Accounts of an inventory: what one is, and how the official command-line client's file becomes many."""
 
-from __future__ import annotations
-
+import configparser
 import logging
 import os
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 from attrs import field, frozen
 
@@ -21,11 +21,7 @@ from aiozilliz._credentials import (
     wrap_key,
 )
 from aiozilliz._errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import configparser
-    from collections.abc import Iterable
-    from pathlib import Path
+from aiozilliz._public import public
 
 logger = logging.getLogger("aiozilliz")
 
@@ -47,6 +43,7 @@ def _identity(source: KeySource) -> object:
     return source.fixed or source
 
 
+@public
 @frozen(init=False, repr=False)
 class Account:
     """One API key of an inventory, and the site that it is for.
@@ -71,7 +68,7 @@ class Account:
     _api_key: KeySource = field(eq=_identity)
     base_url: str = field(converter=check_base_url)
 
-    def __init__(self, name: str, api_key: ApiKey | KeySource, *, base_url: str = GLOBAL) -> None:
+    def __init__(self, name: str, api_key: "ApiKey | KeySource", *, base_url: str = GLOBAL) -> None:
         if api_key is None:
             raise TypeError("an account needs an api_key: a str or a callable")
         source = api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
@@ -128,6 +125,7 @@ def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:
     return checked
 
 
+@public
 def load_accounts(*, base_url: str | None = None) -> list[Account]:
     """Read every organisation in the official command-line client's credentials file (zilliz-cli 1.0.2).
 

@@ -18,6 +18,7 @@ from aiozilliz._iterators import ClusterIterator, PageIterator
 from aiozilliz._limiter import RateLimiter
 from aiozilliz._models import Cluster, ClusterPage
 from aiozilliz._pagination import Walk
+from aiozilliz._public import public
 from aiozilliz._reading import SnapshotReader
 from aiozilliz._retry import RetryPolicy
 from aiozilliz._snapshots import Snapshot
@@ -42,6 +43,7 @@ _CLOSED = "the client is closed"
 _WATCH_READING: Final = (100, 4, 5)
 
 
+@public
 class ZillizClient:
     """An asyncio session with the cluster inventory of Zilliz Cloud.
 

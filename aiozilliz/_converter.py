@@ -10,9 +10,11 @@ from typing import Any, cast, get_args, get_origin
 from cattrs import Converter
 
 from aiozilliz._models import Cluster, structure_cluster
+from aiozilliz._public import public
 from aiozilliz._values import format_time, mismatch, parse_time
 
 
+@public
 def make_converter() -> Converter:
     """Make a cattrs converter that knows `Cluster`, checks types and never coerces.
 

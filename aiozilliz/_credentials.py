@@ -15,6 +15,7 @@ from typing import NoReturn, TypeAlias, cast
 
 from aiozilliz._config import GLOBAL, check_base_url, key_error, key_fault
 from aiozilliz._errors import ConfigurationError, printable
+from aiozilliz._public import public
 
 ApiKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
 """An API key, or a plain or async callable that gives one; a callable is asked before each attempt."""
@@ -167,6 +168,7 @@ def cli_folder() -> Path:
         return folder
 
 
+@public
 def cli_base_url() -> str | None:
     """Give the base URL in the official command-line client's `config` file, or None where it names none.
 

@@ -3,7 +3,10 @@
 from enum import StrEnum
 from typing import Final
 
+from aiozilliz._public import public
 
+
+@public
 class Plan(StrEnum):
     """Plans that are known. The set is open: a plan that is not here comes as a plain `str`.
 
@@ -17,6 +20,7 @@ class Plan(StrEnum):
     BUSINESS_CRITICAL = "BusinessCritical"
 
 
+@public
 class CuType(StrEnum):
     """CU types that are known. The set is open, and the text is empty for free and serverless clusters.
 
@@ -29,6 +33,7 @@ class CuType(StrEnum):
     EXTENDED_CAPACITY = "Extended-capacity"
 
 
+@public
 class ClusterStatus(StrEnum):
     """Statuses that are known. The set is open: a status that is not here comes as a plain `str`.
 

@@ -19,12 +19,12 @@ Errors are plain data. None holds a live object of the HTTP library, for those c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from aiozilliz._public import new_object, public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_E = TypeVar("_E", bound="ZillizError")
 
 MAX_TEXT = 500
 """Text of the service is quoted in errors up to this many characters."""
@@ -46,10 +46,10 @@ def _on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _new(cls: type[_E], *args: object) -> _E:
-    return cls.__new__(cls, *args)
+_new = new_object  # pickles of version 0.1.0 name it
 
 
+@public
 class ZillizError(Exception):
     """Base of all errors that this package raises about the service, its answers, or its own set-up.
 
@@ -110,17 +110,29 @@ class ZillizError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with `args`, which leaves out what goes by keyword only.
-        return _new, (type(self), *self._new_args()), {"args": self.args, **vars(self)}
+        return new_object, (type(self), *self._new_args()), {"args": self.args, **vars(self)}
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        """Take what `__reduce__` gave, in this version or another: what is missing gets its default."""
+        held: dict[str, Any] = {"attempts": 0, "elapsed": None}
+        for cls in reversed(type(self).__mro__):
+            if cls.__module__ == ZillizError.__module__:
+                held |= getattr(vars(cls).get("__init__"), "__kwdefaults__", None) or {}
+        held |= state or {}
+        self.args = held.pop("args", self.args)
+        vars(self).update(held)
 
     def _new_args(self) -> tuple[object, ...]:
         """Give what `__new__` needs."""
         return self.args
 
 
+@public
 class ConfigurationError(ZillizError, ValueError):
     """The client was set up in a way that can't work: no key, a malformed key or base URL, an unreadable file."""
 
 
+@public
 class TransportError(ZillizError):
     """No usable answer arrived: the connection was refused, reset, timed out or cut short.
 
@@ -134,6 +146,7 @@ class TransportError(ZillizError):
     lost_connection = False
 
 
+@public
 class ResponseError(ZillizError):
     """An answer arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect.
 
@@ -144,6 +157,7 @@ class ResponseError(ZillizError):
     retry_after: float | None = None
 
 
+@public
 class DecodeError(ResponseError):
     """A record can't be decoded: a known field has a value of the wrong type, or the record has no id.
 
@@ -168,6 +182,7 @@ class DecodeError(ResponseError):
         self.field = field
 
 
+@public
 class IncompleteListingError(ResponseError):
     """The service's answers do not show that the listing is complete.
 
@@ -194,6 +209,7 @@ class IncompleteListingError(ResponseError):
         self.passes = passes
 
 
+@public
 class APIError(ZillizError):
     """The service said no.
 
@@ -230,18 +246,22 @@ class APIError(ZillizError):
         return f"{text} ({', '.join(facts)})."
 
 
+@public
 class AuthenticationError(APIError):
     """The key is refused, or may not do this."""
 
 
+@public
 class RateLimitError(APIError):
     """The service refuses because it was asked too often. `retry_after` is in seconds, or None."""
 
 
+@public
 class ServerError(APIError):
     """The service failed: HTTP status, or `code`, 500 to 599."""
 
 
+@public
 class InventoryError(ZillizError, ExceptionGroup[Exception]):
     """Some accounts of an inventory failed; what could be had of the others was given before.
 
@@ -287,21 +307,3 @@ def _leaves(error: Exception) -> Iterator[int]:
             yield from _leaves(part)
     else:
         yield id(error)
-
-
-# Tracebacks and pickles name the public place, so that this module can be divided later.
-for _error in (
-    ZillizError,
-    ConfigurationError,
-    TransportError,
-    ResponseError,
-    DecodeError,
-    IncompleteListingError,
-    APIError,
-    AuthenticationError,
-    RateLimitError,
-    ServerError,
-    InventoryError,
-):
-    _error.__module__ = "aiozilliz"
-del _error

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any, Final, NoReturn, cast
 
+from aiozilliz._public import public
+
 MAX_DEPTH: Final = 100
 """Lists and objects inside each other, at most. It keeps pickling, comparing and printing far from any stack limit."""
 
@@ -93,6 +95,9 @@ def frozen_mapping(items: Mapping[str, Any]) -> FrozenDict:
     if isinstance(items, FrozenDict):
         return items
     return FrozenDict(items) if items else EMPTY
+
+
+public(frozen_mapping)  # pickles name it
 
 
 def freeze(value: Any, depth: int = 2) -> Any:

@@ -22,6 +22,7 @@ from aiozilliz._inventory_watch import InventoryWatcher
 from aiozilliz._limiter import RateLimiter
 from aiozilliz._models import Cluster, ClusterPage
 from aiozilliz._pagination import Walk
+from aiozilliz._public import public
 from aiozilliz._reading import SnapshotReader
 from aiozilliz._report import InventoryReport
 from aiozilliz._retry import RetryPolicy
@@ -46,6 +47,7 @@ def _default_limiter() -> RateLimiter:
     return RateLimiter()
 
 
+@public
 class Inventory:
     """The clusters of many accounts, read side by side over one pool of connections.
 

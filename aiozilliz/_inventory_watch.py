@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiozilliz._accounts import Account
 from aiozilliz._errors import InventoryError
 from aiozilliz._pager import Pager
+from aiozilliz._public import public
 from aiozilliz._report import InventoryReport
 from aiozilliz._snapshots import ClusterEvent, Snapshot
 
@@ -23,6 +24,7 @@ logger = logging.getLogger("aiozilliz")
 _Batch = tuple[list[ClusterEvent], Snapshot | None]
 
 
+@public
 class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
     """An async iterator of pairs of account and event. `Inventory.watch_clusters` makes it.
 

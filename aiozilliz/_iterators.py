@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiozilliz._models import Cluster, ClusterPage
 from aiozilliz._pager import Pager
+from aiozilliz._public import public
 from aiozilliz._walking import GetPage, Recorder, WalkRun
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from aiozilliz._pagination import Walk
 
 
+@public
 class ClusterIterator(Pager[Cluster]):
     """An async iterator of `Cluster`, each `cluster_id` exactly once, in the service's order.
 
@@ -95,6 +97,7 @@ class ClusterIterator(Pager[Cluster]):
         await self._run.stop()
 
 
+@public
 class PageIterator(Pager[ClusterPage]):
     """An async iterator of `ClusterPage`, as the service gives them: nothing is left out, joined or read again.
 

@@ -21,6 +21,7 @@ from aiozilliz._enums import (
 from aiozilliz._errors import DecodeError, printable
 from aiozilliz._frozen import EMPTY, FrozenDict, freeze, frozen_mapping, seal, thaw
 from aiozilliz._json import dump, parse
+from aiozilliz._public import new_object, public, record
 from aiozilliz._values import WrongValue, format_time, integer, mismatch, parse_time, text
 
 WIRE_NAMES: Final[Mapping[str, str]] = FrozenDict(
@@ -52,6 +53,7 @@ def _to_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
+@record
 @frozen(repr=False, weakref_slot=False)
 class Cluster:
     """One cluster, as the service lists it. Compared and hashed by value; `extra` counts in `==` only.
@@ -141,7 +143,15 @@ class Cluster:
         record.update(thaw(self.extra))
         return record
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The wire form outlives a change of the attributes: a field that the reading version does not know goes to
+        # `extra`, and one that it knows comes out of it. A class made from this one has fields of its own.
+        if type(self) is Cluster:
+            return Cluster.from_dict, (self.to_dict(),)
+        return new_object, (type(self),), self.__getstate__()
+
     @staticmethod
+    @public
     def from_dict(record: Mapping[str, Any]) -> "Cluster":
         """Read a record by wire names, as `to_dict` gives it or as the service sends it.
 
@@ -161,6 +171,7 @@ def _to_tuple(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
     return tuple(clusters)
 
 
+@record
 @frozen(repr=False)
 class ClusterPage:
     """One page of the listing.

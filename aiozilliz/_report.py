@@ -9,6 +9,7 @@ from attrs import field, frozen
 from aiozilliz._errors import ZillizError
 from aiozilliz._json import dump, load
 from aiozilliz._models import Cluster, repr_line
+from aiozilliz._public import record
 from aiozilliz._snapshots import FORMAT_VERSION, Changes, Snapshot, read_head, to_utc
 from aiozilliz._values import describe, format_time
 
@@ -19,6 +20,7 @@ def _changes(changes: Mapping[str, Changes]) -> dict[str, Changes]:
     return dict(changes)
 
 
+@record
 @frozen(repr=False)
 class InventoryChanges(Mapping[str, Changes]):
     """What differs between two reports: account name to its `Changes`, for the accounts that both have.
@@ -72,6 +74,7 @@ def _told(error: Exception) -> str:
     return error.message if type(error) is ZillizError else f"{type(error).__name__}: {error}"
 
 
+@record
 @frozen(repr=False)
 class InventoryReport:
     """The listings of many accounts, and the errors of those that could not be read.

@@ -11,6 +11,7 @@ from attrs import Attribute, field, frozen
 
 from aiozilliz._config import check_count, check_seconds
 from aiozilliz._errors import APIError, ResponseError, TransportError, ZillizError
+from aiozilliz._public import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ def _not_negative(_: object, attribute: Attribute[float], value: object) -> None
     check_seconds(attribute.name, value, positive=False)
 
 
+@record
 @frozen
 class RetryPolicy:
     """How often one page is asked for, and how long that may take.

@@ -26,6 +26,7 @@ from aiozilliz._accounts import Account
 from aiozilliz._errors import InventoryError
 from aiozilliz._models import Cluster
 from aiozilliz._pager import Pager
+from aiozilliz._public import public, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from aiozilliz._walking import Recorder, WalkRun
 
 
+@record
 @frozen
 class InventoryProgress:
     """How far a reading of many accounts has come.
@@ -184,6 +186,7 @@ class Outcome:
         return InventoryError(f"{len(failures)} of {len(self.accounts)} accounts failed", failures)
 
 
+@public
 class InventoryIterator(Pager[tuple[Account, Cluster]]):
     """An async iterator of pairs of account and cluster. `Inventory.iter_clusters` makes it, and it is used once.
 

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from aiozilliz._errors import DecodeError
 from aiozilliz._json import dump, load
 from aiozilliz._models import WIRE_NAMES, Cluster, repr_line, structure_clusters
+from aiozilliz._public import public, record
 from aiozilliz._values import describe, format_time, parse_time
 
 FORMAT_VERSION: Final = 1
@@ -18,6 +19,7 @@ FORMAT_VERSION: Final = 1
 ATTRIBUTES: Final = (*WIRE_NAMES, "extra")
 
 
+@record
 @frozen(repr=False)
 class Modification:
     """One cluster that is in both of two listings, but not the same.
@@ -39,6 +41,7 @@ class Modification:
         )
 
 
+@record
 @frozen(repr=False)
 class Changes:
     """What differs between two listings; falsy where nothing does.
@@ -60,6 +63,7 @@ class Changes:
         return f"Changes({len(self.added)} added, {len(self.removed)} removed, {len(self.modified)} modified)"
 
 
+@public
 class EventKind(StrEnum):
     """What a `ClusterEvent` tells."""
 
@@ -68,6 +72,7 @@ class EventKind(StrEnum):
     MODIFIED = "modified"
 
 
+@record
 @frozen(repr=False)
 class ClusterEvent:
     """One change that a watch has seen.
@@ -109,6 +114,7 @@ def _to_tuple(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
     return tuple(clusters)
 
 
+@record
 @frozen(repr=False)
 class Snapshot:
     """A whole listing.
@@ -161,15 +167,6 @@ class Snapshot:
     def get(self, cluster_id: str) -> Cluster | None:
         """Give the cluster of this id, or None where it is not in the listing."""
         return self._by_id().get(cluster_id)
-
-    def __getstate__(self) -> tuple[object, ...]:
-        return (self.clusters, self.taken_at, self.requests, self.consistent)
-
-    def __setstate__(self, state: tuple[object, ...]) -> None:
-        for name, value in zip(
-            ("clusters", "taken_at", "requests", "consistent", "_index"), (*state, None), strict=True
-        ):
-            object.__setattr__(self, name, value)
 
     def _by_id(self) -> dict[str, Cluster]:
         index = self._index

@@ -9,6 +9,7 @@ from typing import Protocol
 from aiozilliz._errors import AuthenticationError, ConfigurationError, ZillizError
 from aiozilliz._interrupt import Interrupt
 from aiozilliz._pager import Pager
+from aiozilliz._public import public
 from aiozilliz._snapshots import ClusterEvent, Snapshot
 from aiozilliz._tracker import Tracker
 
@@ -28,6 +29,7 @@ class Sleep(Protocol):
     async def __call__(self, seconds: float, interrupt: Interrupt, /) -> None: ...
 
 
+@public
 class ClusterWatcher(Pager[ClusterEvent]):
     """An async iterator of `ClusterEvent` that goes on until it is closed, or the key is refused.
 

@@ -50,7 +50,8 @@ BELOW: dict[str, set[str]] = {
     "_passes": set(),
     "_turns": set(),
     "_failures": set(),
-    "_errors": set(),
+    "_errors": {"_public"},
+    "_public": set(),
 }
 
 # They decide and compute; time, chance and what was read come in as arguments.
@@ -59,6 +60,7 @@ PURE = {
     "_converter",
     "_enums",
     "_errors",
+    "_public",
     "_frozen",
     "_json",
     "_models",
@@ -149,7 +151,7 @@ def test_the_places_form_no_circle() -> None:
 
 @pytest.mark.parametrize("name", sorted(BELOW.keys() & MODULES.keys()))
 def test_a_module_imports_only_what_lies_below(name: str) -> None:
-    assert ours(name) <= lies_below(name) | {"_errors", "__version__"}
+    assert ours(name) <= lies_below(name) | {"_errors", "_public", "__version__"}
 
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if name.startswith(("cli.", "testing."))))

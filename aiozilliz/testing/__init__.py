@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["FakeZillizCloud", "Fault", "RecordedRequest"]
 
-_MODULES = {"FakeZillizCloud": "_cloud", "Fault": "_faults", "RecordedRequest": "_log"}
+_MODULES = {
+    "FakeZillizCloud": "_cloud",
+    "Fault": "_faults",
+    "RecordedRequest": "_log",
+    # Not public; pickles of the two above name them.
+    "Answer": "_http",
+    "Headers": "_http",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    globals()[name] = value
+    if name in __all__:
+        globals()[name] = value
     return value
 
 

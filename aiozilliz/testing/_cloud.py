@@ -69,6 +69,8 @@ class FakeZillizCloud:
         ValueError: An argument is out of range, or two records have one id.
     """
 
+    __module__ = "aiozilliz.testing"
+
     def __init__(
         self,
         clusters: int | Iterable[Mapping[str, Any] | SupportsToDict] = 250,

@@ -1,18 +1,14 @@
 """What can go wrong with an answer, as values that a test scripts."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import define, frozen
 
 from ._http import Answer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FaultKind: TypeAlias = Literal["answer", "reset", "cut", "malformed", "delay", "repeat_page"]
 
@@ -56,6 +52,8 @@ class Fault:
         text: How the fault was made, for messages.
     """
 
+    __module__ = "aiozilliz.testing"
+
     kind: FaultKind
     answer: Answer | None = None
     seconds: float = 0.0
@@ -72,7 +70,7 @@ class Fault:
         retry_after: int | str | None = None,
         body: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Fault:
+    ) -> "Fault":
         """Answer with an HTTP status.
 
         Args:
@@ -102,7 +100,7 @@ class Fault:
         return cls("answer", answer, text=f"status({status}{told})")
 
     @classmethod
-    def code(cls, code: int, message: str = "", *, status: int = 200) -> Fault:
+    def code(cls, code: int, message: str = "", *, status: int = 200) -> "Fault":
         """Answer with an error of the service: a body with a `code` that is not 0.
 
         Args:
@@ -122,7 +120,7 @@ class Fault:
         return cls("answer", answer, text=f"code({code}, {message!r}, status={status})")
 
     @classmethod
-    def html(cls, *, status: int = 200) -> Fault:
+    def html(cls, *, status: int = 200) -> "Fault":
         """Answer with an HTML page, as load balancers do.
 
         Args:
@@ -139,22 +137,22 @@ class Fault:
         )
 
     @classmethod
-    def reset(cls) -> Fault:
+    def reset(cls) -> "Fault":
         """Reset the connection without an answer (TCP RST)."""
         return cls("reset")
 
     @classmethod
-    def cut(cls) -> Fault:
+    def cut(cls) -> "Fault":
         """Send the head and half of the body, and close: `Content-Length` promises more than comes."""
         return cls("cut")
 
     @classmethod
-    def malformed(cls) -> Fault:
+    def malformed(cls) -> "Fault":
         """Send half of the JSON text as if it were all: the HTTP answer is whole, its body is not JSON."""
         return cls("malformed")
 
     @classmethod
-    def delay(cls, seconds: float) -> Fault:
+    def delay(cls, seconds: float) -> "Fault":
         """Hold the right answer back. The page is cut when it is sent, not when it was asked for.
 
         Args:
@@ -168,7 +166,7 @@ class Fault:
         return cls("delay", seconds=float(seconds), text=f"delay({seconds})")
 
     @classmethod
-    def repeat_page(cls) -> Fault:
+    def repeat_page(cls) -> "Fault":
         """Send the page that was sent last once more, to its last byte, as a bad cache does.
 
         Where none was sent yet, the request gets the page that it asked for.

@@ -25,6 +25,8 @@ _JSON = ("Content-Type", "application/json")
 class Headers(Mapping[str, str]):
     """Read-only headers, whose names are looked up in any case. A repeated header's values are joined by commas."""
 
+    __module__ = "aiozilliz.testing"
+
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._values: dict[str, str] = {}
         for name, value in pairs:
@@ -58,6 +60,8 @@ class Request:
 @frozen
 class Answer:
     """An answer before it is written. Length, date and connection headers are added then."""
+
+    __module__ = "aiozilliz.testing"
 
     status: int
     body: bytes = b""

@@ -1,19 +1,14 @@
 """The log of the requests that reached the fake."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve, field, frozen
 
+from ._faults import Fault
+from ._http import Request
 from ._service import bearer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ._faults import Fault
-    from ._http import Request
 
 
 @frozen
@@ -34,6 +29,8 @@ class RecordedRequest:
         fault: The scripted fault that the request took, or None.
         status: The HTTP status answered; None where nothing was answered, or not yet.
     """
+
+    __module__ = "aiozilliz.testing"
 
     method: str
     path: str
