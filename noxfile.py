@@ -124,7 +124,13 @@ def release(session: nox.Session) -> None:
         session.run("twine", "check", "--strict", str(sdist), str(built))
         with tarfile.open(sdist) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
-        for name in ("tests/conftest.py", "tests/api.txt", "benchmarks/soak.py", "noxfile.py", "README.md"):
+        for name in (
+            "tests/conftest.py",
+            "tests/project/api.txt",
+            "benchmarks/soak.py",
+            "noxfile.py",
+            "README.md",
+        ):
             if name not in names:
                 session.error(f"{sdist.name} has no {name}")
         readme = Path("README.md").read_text(encoding="utf-8")

@@ -13,12 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiozilliz._accounts import Account as Account, load_accounts as load_accounts
     from aiozilliz._client import ZillizClient as ZillizClient
-    from aiozilliz._config import CHINA as CHINA, GLOBAL as GLOBAL
-    from aiozilliz._converter import make_converter as make_converter
-    from aiozilliz._credentials import cli_base_url as cli_base_url
-    from aiozilliz._enums import ClusterStatus as ClusterStatus, CuType as CuType, Plan as Plan
     from aiozilliz._errors import (
         APIError as APIError,
         AuthenticationError as AuthenticationError,
@@ -32,34 +27,45 @@ if TYPE_CHECKING:
         TransportError as TransportError,
         ZillizError as ZillizError,
     )
-    from aiozilliz._inventory import Inventory as Inventory
-    from aiozilliz._inventory_watch import InventoryWatcher as InventoryWatcher
-    from aiozilliz._iterators import ClusterIterator as ClusterIterator, PageIterator as PageIterator
-    from aiozilliz._models import Cluster as Cluster, ClusterPage as ClusterPage
-    from aiozilliz._report import InventoryChanges as InventoryChanges, InventoryReport as InventoryReport
-    from aiozilliz._retry import RetryPolicy as RetryPolicy
-    from aiozilliz._scheduling import (
+    from aiozilliz._http.retry import RetryPolicy as RetryPolicy
+    from aiozilliz._inventory.accounts import Account as Account, load_accounts as load_accounts
+    from aiozilliz._inventory.inventory import Inventory as Inventory
+    from aiozilliz._inventory.scheduler import (
         InventoryIterator as InventoryIterator,
         InventoryProgress as InventoryProgress,
     )
-    from aiozilliz._snapshots import (
+    from aiozilliz._inventory.watcher import InventoryWatcher as InventoryWatcher
+    from aiozilliz._iteration.iterators import (
+        ClusterIterator as ClusterIterator,
+        PageIterator as PageIterator,
+    )
+    from aiozilliz._iteration.watcher import ClusterWatcher as ClusterWatcher
+    from aiozilliz._records.cluster import Cluster as Cluster, ClusterPage as ClusterPage
+    from aiozilliz._records.converter import make_converter as make_converter
+    from aiozilliz._records.enums import ClusterStatus as ClusterStatus, CuType as CuType, Plan as Plan
+    from aiozilliz._records.report import (
+        InventoryChanges as InventoryChanges,
+        InventoryReport as InventoryReport,
+    )
+    from aiozilliz._records.snapshot import (
         Changes as Changes,
         ClusterEvent as ClusterEvent,
         EventKind as EventKind,
         Modification as Modification,
         Snapshot as Snapshot,
     )
-    from aiozilliz._watch import ClusterWatcher as ClusterWatcher
+    from aiozilliz._settings.checks import CHINA as CHINA, GLOBAL as GLOBAL
+    from aiozilliz._settings.credentials import cli_base_url as cli_base_url
 
 __version__: str = "0.1.0"
 
 _HOMES = {
-    "_accounts": ("Account", "load_accounts"),
+    "_inventory.accounts": ("Account", "load_accounts"),
     "_client": ("ZillizClient",),
-    "_config": ("CHINA", "GLOBAL"),
-    "_converter": ("make_converter",),
-    "_credentials": ("cli_base_url",),
-    "_enums": ("ClusterStatus", "CuType", "Plan"),
+    "_settings.checks": ("CHINA", "GLOBAL"),
+    "_records.converter": ("make_converter",),
+    "_settings.credentials": ("cli_base_url",),
+    "_records.enums": ("ClusterStatus", "CuType", "Plan"),
     "_errors": (
         "APIError",
         "AuthenticationError",
@@ -73,22 +79,30 @@ _HOMES = {
         "TransportError",
         "ZillizError",
     ),
-    "_frozen": ("frozen_mapping",),  # not public; pickles of a `Cluster.extra` name it
-    "_inventory": ("Inventory",),
-    "_inventory_watch": ("InventoryWatcher",),
-    "_iterators": ("ClusterIterator", "PageIterator"),
-    "_models": ("Cluster", "ClusterPage"),
-    "_report": ("InventoryChanges", "InventoryReport"),
-    "_retry": ("RetryPolicy",),
-    "_scheduling": ("InventoryIterator", "InventoryProgress"),
-    "_snapshots": ("Changes", "ClusterEvent", "EventKind", "Modification", "Snapshot"),
-    "_watch": ("ClusterWatcher",),
+    "_records.frozen": ("frozen_mapping",),  # not public; pickles of a `Cluster.extra` name it
+    "_inventory.inventory": ("Inventory",),
+    "_inventory.watcher": ("InventoryWatcher",),
+    "_iteration.iterators": ("ClusterIterator", "PageIterator"),
+    "_records.cluster": ("Cluster", "ClusterPage"),
+    "_records.report": ("InventoryChanges", "InventoryReport"),
+    "_http.retry": ("RetryPolicy",),
+    "_inventory.scheduler": ("InventoryIterator", "InventoryProgress"),
+    "_records.snapshot": ("Changes", "ClusterEvent", "EventKind", "Modification", "Snapshot"),
+    "_iteration.watcher": ("ClusterWatcher",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 # Modules that pickles of version 0.1.0 name, and that are gone since. The package stands in for each of them: what a
 # pickle wants of one, `__getattr__` finds.
-_GONE_SINCE_0_1_0: tuple[str, ...] = ()
+_GONE_SINCE_0_1_0: tuple[str, ...] = (
+    "_enums",
+    "_frozen",
+    "_models",
+    "_report",
+    "_retry",
+    "_scheduling",
+    "_snapshots",
+)
 sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in _GONE_SINCE_0_1_0})
 
 __all__ = [

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
-from aiozilliz._attempts import Access
-from aiozilliz._config import GLOBAL, check_base_url, check_count, check_flag, check_seconds
-from aiozilliz._credentials import ApiKey, find_key
-from aiozilliz._fetch import PageFetcher
-from aiozilliz._interrupt import Interrupt, sleep
-from aiozilliz._iterators import ClusterIterator, PageIterator
-from aiozilliz._limiter import RateLimiter
-from aiozilliz._models import Cluster, ClusterPage
-from aiozilliz._pagination import Walk
+from aiozilliz._aio.cancel_scope import Interrupt, sleep
+from aiozilliz._aio.limiter import RateLimiter
+from aiozilliz._http.fetch import PageFetcher
+from aiozilliz._http.request import Access
+from aiozilliz._http.retry import RetryPolicy
+from aiozilliz._http.transport import Transport
+from aiozilliz._http.wire import PATH
+from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
+from aiozilliz._iteration.snapshots import SnapshotReader
+from aiozilliz._iteration.watcher import ClusterWatcher
+from aiozilliz._pagination.planner import Walk
 from aiozilliz._public import public
-from aiozilliz._reading import SnapshotReader
-from aiozilliz._retry import RetryPolicy
-from aiozilliz._snapshots import Snapshot
-from aiozilliz._transport import Transport
-from aiozilliz._watch import ClusterWatcher
-from aiozilliz._wire import PATH
+from aiozilliz._records.cluster import Cluster, ClusterPage
+from aiozilliz._records.snapshot import Snapshot
+from aiozilliz._settings.checks import GLOBAL, check_base_url, check_count, check_flag, check_seconds
+from aiozilliz._settings.credentials import ApiKey, find_key
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

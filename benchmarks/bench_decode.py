@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from aiozilliz._wire import read_answer
+from aiozilliz._http.wire import read_answer
 from benchmarks.peers import decode_by_hand
 from benchmarks.records import make_body, make_odd_record, make_record
 from benchmarks.report import Row, make_row

@@ -32,9 +32,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     try:
         # Here, so that a missing extra can be told in words.
-        from aiozilliz.cli._commands import group  # noqa: PLC0415
-        from aiozilliz.cli._run import run  # noqa: PLC0415
-        from aiozilliz.cli._signals import owned_process  # noqa: PLC0415
+        from aiozilliz.cli.app import group  # noqa: PLC0415
+        from aiozilliz.cli.process import run  # noqa: PLC0415
+        from aiozilliz.cli.signals import owned_process  # noqa: PLC0415
 
         if args is not None:
             return run(group, args)

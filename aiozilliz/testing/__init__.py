@@ -12,24 +12,28 @@ plugin. The names are loaded on first use, so that the plugin costs nothing in t
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._cloud import FakeZillizCloud
-    from ._faults import Fault
-    from ._log import RecordedRequest
+    from .cloud import FakeZillizCloud
+    from .faults import Fault
+    from .log import RecordedRequest
 
 __all__ = ["FakeZillizCloud", "Fault", "RecordedRequest"]
 
 _MODULES = {
-    "FakeZillizCloud": "_cloud",
-    "Fault": "_faults",
-    "RecordedRequest": "_log",
+    "FakeZillizCloud": "cloud",
+    "Fault": "faults",
+    "RecordedRequest": "log",
     # Not public; pickles of the two above name them.
-    "Answer": "_http",
-    "Headers": "_http",
+    "Answer": "http",
+    "Headers": "http",
 }
+
+# Pickles of version 0.1.0 name modules that are gone since; the package stands in for each of them.
+sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in ("_faults", "_http", "_log")})
 
 
 def __getattr__(name: str) -> Any:

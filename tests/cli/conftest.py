@@ -7,7 +7,7 @@ import pytest
 from aiozilliz.cli import main
 
 if TYPE_CHECKING:
-    from tests.cli.running import Capture, Run
+    from tests.support.running import Capture, Run
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ import yaml
 
 import aiozilliz
 from aiozilliz.cli import main
-from aiozilliz.cli._accounts import AT_ONCE, Checked, _ask_all
-from aiozilliz.cli._progress import Progress
+from aiozilliz.cli.commands.accounts import AT_ONCE, Checked, _ask_all
+from aiozilliz.cli.output.progress import Progress
 from aiozilliz.testing import Fault
-from tests.cli.running import open_terminal
+from tests.support.running import open_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
     Write = Callable[[str], None]
 

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 import aiozilliz
-from aiozilliz.cli._advice import for_options
+from aiozilliz.cli.output.advice import for_options
 from aiozilliz.testing import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import Run
+    from tests.support.running import Run
 
 FOLDER = Path(str(aiozilliz.__file__)).parent
-SOURCES = sorted(FOLDER.glob("*.py"))
+SOURCES = sorted(
+    path for path in FOLDER.rglob("*.py") if path.relative_to(FOLDER).parts[0] not in {"cli", "testing"}
+)
 ADVICE_NAME = re.compile(r"(_ADVICE|_HOW_TO.*|_CHECK_.*|_READ_AGAIN|_NO_COUNT)$")
 PYTHON = re.compile(
     r"""

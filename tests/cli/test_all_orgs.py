@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
 KEYS = {
     "Acme": "k3y0fAcme000000000001234",

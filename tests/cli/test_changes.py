@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from aiozilliz import Cluster, EventKind, Snapshot
-from aiozilliz.cli._changes import (
+from aiozilliz.cli.output.changes import (
     ABSENT,
     change_event_line,
     change_fields_rows,
@@ -18,7 +18,7 @@ from aiozilliz.cli._changes import (
     changed_fields,
     wire_name,
 )
-from tests import strategies
+from tests.support import strategies
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 OLD = Cluster.from_dict(

@@ -11,15 +11,15 @@ import yaml
 from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster
-from aiozilliz.cli._columns import FIELDS, KNOWN, column_of, find_field, record_layout, record_row
-from aiozilliz.cli._selection import parse_columns
-from tests import strategies
+from aiozilliz.cli.input.filters import parse_columns
+from aiozilliz.cli.output.columns import FIELDS, KNOWN, column_of, find_field, record_layout, record_row
+from tests.support import strategies
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
 RECORD = {
     "clusterId": "in01-a",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import aiozilliz
-from tests.cli.running import Terminal
+from tests.support.running import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import Run
+    from tests.support.running import Run
 
 
 def test_the_key_comes_from_a_file(tmp_path: Path, fake_zilliz_cloud: FakeZillizCloud, run: Run) -> None:

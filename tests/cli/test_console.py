@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pytest
 from hypothesis import given, strategies as st
 
-from aiozilliz.cli import _console
-from tests.cli.running import LONG, POSIX_ONLY, environment, open_terminal
-from tests.strategies import json_values
+from aiozilliz.cli.output import console as console_module
+from tests.support.running import LONG, POSIX_ONLY, environment, open_terminal
+from tests.support.strategies import json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from tests.cli.running import Capture
+    from tests.support.running import Capture
 
 FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 
@@ -37,17 +37,17 @@ class Broken(io.StringIO):
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_printable_text_is_printable_and_on_one_line(text: str) -> None:
-    assert _console.printable(text).isprintable()
+    assert console_module.printable(text).isprintable()
 
 
 def test_printable_text_shows_what_was_there() -> None:
-    assert _console.printable("späte 夜 \U0001f600") == "späte 夜 \U0001f600"
-    assert _console.printable("\x1b[2J\n\ud83d\u202e\u200d") == r"\x1b[2J\n\ud83d\u202e\u200d"
+    assert console_module.printable("späte 夜 \U0001f600") == "späte 夜 \U0001f600"
+    assert console_module.printable("\x1b[2J\n\ud83d\u202e\u200d") == r"\x1b[2J\n\ud83d\u202e\u200d"
 
 
 @given(json_values, st.booleans())
 def test_json_text_is_printable_and_says_the_same(value: Any, ascii_only: bool) -> None:
-    written = _console.json_text(value, ascii_only=ascii_only)
+    written = console_module.json_text(value, ascii_only=ascii_only)
 
     assert json.loads(written) == json.loads(json.dumps(value))  # two surrogates may have met
     assert written.isprintable()
@@ -67,14 +67,14 @@ def test_json_text_is_printable_and_says_the_same(value: Any, ascii_only: bool) 
     ],
 )
 def test_json_text_of_what_the_fast_writer_refuses(value: Any, text: str | None) -> None:
-    written = _console.json_text(value)
+    written = console_module.json_text(value)
 
     assert written == text or text is None
     json.loads(written, parse_constant=pytest.fail)
 
 
 def test_what_is_not_finite_is_null_also_beside_large_integers() -> None:
-    assert _console.json_text([2**70, math.nan, (math.inf, {"a": -math.inf})]) == (
+    assert console_module.json_text([2**70, math.nan, (math.inf, {"a": -math.inf})]) == (
         '[1180591620717411303424,null,[null,{"a":null}]]'
     )
 
@@ -86,13 +86,13 @@ def test_a_missing_standard_output_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdout", None)
 
     with pytest.raises(OSError, match="standard output is closed"):
-        _console.emit("x")
-    assert not _console.stdout_is_terminal()
-    _console.discard_stdout()
+        console_module.emit("x")
+    assert not console_module.stdout_is_terminal()
+    console_module.discard_stdout()
 
 
 def test_emitted_text_is_there_at_once() -> None:
-    program = "import os; from aiozilliz.cli._console import emit; emit('a line'); os._exit(0)"  # nothing is flushed
+    program = "import os; from aiozilliz.cli.output.console import emit; emit('a line'); os._exit(0)"  # nothing is flushed
     done = subprocess.run(
         [sys.executable, "-c", program],
         check=False,
@@ -108,8 +108,8 @@ def test_emitted_text_is_there_at_once() -> None:
 @POSIX_ONLY
 def test_after_a_discard_neither_writes_nor_the_end_fail() -> None:
     program = (
-        "import sys; from aiozilliz.cli import _console;"
-        "sys.stdout.write('kept back'); _console.discard_stdout(); _console.emit('x' * 100_000); sys.exit(7)"
+        "import sys; from aiozilliz.cli.output import console as console_module;"
+        "sys.stdout.write('kept back'); console_module.discard_stdout(); console_module.emit('x' * 100_000); sys.exit(7)"
     )
     reader, writer = os.pipe()
     os.close(reader)
@@ -148,7 +148,7 @@ def test_gathered_texts_are_out_before_the_loop_waits(
     stream: Counted, gather: bool, flushes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def write() -> None:
-        out = _console.Stdout(gather=gather)
+        out = console_module.Stdout(gather=gather)
         for text in texts[:30]:
             out.write(text)
         await asyncio.sleep(0)
@@ -171,7 +171,7 @@ def test_gathered_texts_are_written_without_a_loop_where_there_are_many(
 ) -> None:
     stream = Counted()
     monkeypatch.setattr(sys, "stdout", stream)
-    out = _console.Stdout(gather=True)
+    out = console_module.Stdout(gather=True)
 
     for _ in range(1050):
         out.write("x")
@@ -184,8 +184,8 @@ def test_gathered_texts_are_written_without_a_loop_where_there_are_many(
 def test_a_write_that_failed_while_the_loop_waited_is_told_by_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def write() -> _console.Stdout:
-        out = _console.Stdout(gather=True)
+    async def write() -> console_module.Stdout:
+        out = console_module.Stdout(gather=True)
         out.write("lost")
         await asyncio.sleep(0)
         with pytest.raises(OSError, match="No space"):
@@ -218,7 +218,7 @@ def pipe_or_socket(kind: str) -> Generator[tuple[TextIO, Callable[[], None]], No
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_a_reader_that_has_gone_ends_a_wait(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
-        async with _console.while_stdout_is_read():
+        async with console_module.while_stdout_is_read():
             await asyncio.sleep(0)
             close()
             await asyncio.sleep(LONG)
@@ -233,13 +233,13 @@ def test_a_reader_that_has_gone_ends_a_wait(kind: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_what_ends_before_its_reader_is_left_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def end() -> None:
-        async with _console.while_stdout_is_read():
+        async with console_module.while_stdout_is_read():
             await asyncio.sleep(0)
         with pytest.raises(TimeoutError, match="another"):
-            async with _console.while_stdout_is_read():
+            async with console_module.while_stdout_is_read():
                 raise TimeoutError("another")
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0), _console.while_stdout_is_read():
+            async with asyncio.timeout(0), console_module.while_stdout_is_read():
                 await asyncio.sleep(LONG)
 
     with pipe_or_socket(kind) as (stream, _close):
@@ -252,7 +252,7 @@ def test_what_ends_before_its_reader_is_left_alone(kind: str, monkeypatch: pytes
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
 def test_of_no_pipe_nothing_is_known(stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
-        async with _console.while_stdout_is_read():
+        async with console_module.while_stdout_is_read():
             await asyncio.sleep(0)
 
     monkeypatch.setattr(sys, "stdout", stream)
@@ -261,8 +261,8 @@ def test_of_no_pipe_nothing_is_known(stream: io.StringIO | None, monkeypatch: py
 
 def test_a_regular_file_needs_no_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait() -> None:
-        async with _console.while_stdout_is_read():
-            _console.emit("x")
+        async with console_module.while_stdout_is_read():
+            console_module.emit("x")
             await asyncio.sleep(0)
 
     with (tmp_path / "out").open("w", encoding="utf-8") as stream:
@@ -281,15 +281,15 @@ def test_only_utf_8_takes_all_of_unicode(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
 
-    assert _console.stdout_takes_unicode() is expected
+    assert console_module.stdout_takes_unicode() is expected
 
 
 def test_utf_8_can_be_had_whatever_the_locale_says(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1", newline="\r\n"))
 
-    _console.write_exact_utf8()
-    _console.emit("夜\n\ud83d\r")
+    console_module.write_exact_utf8()
+    console_module.emit("夜\n\ud83d\r")
 
     assert raw.getvalue() == "夜\n?\r".encode()
 
@@ -298,8 +298,8 @@ def test_a_stream_without_an_encoding_needs_no_change(monkeypatch: pytest.Monkey
     stream = io.StringIO(newline="")
     monkeypatch.setattr(sys, "stdout", stream)
 
-    _console.write_exact_utf8()
-    _console.emit("夜\n")
+    console_module.write_exact_utf8()
+    console_module.emit("夜\n")
 
     assert stream.getvalue() == "夜\n"
 
@@ -308,9 +308,9 @@ def test_what_follows_a_discard_goes_nowhere(monkeypatch: pytest.MonkeyPatch, tm
     file = tmp_path / "out"
     with file.open("w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        _console.emit("first")
-        _console.discard_stdout()
-        _console.emit("second")
+        console_module.emit("first")
+        console_module.discard_stdout()
+        console_module.emit("second")
 
     assert file.read_text("utf-8") == "first"
 
@@ -320,7 +320,7 @@ def test_a_closed_stream_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     closed.close()
     monkeypatch.setattr(sys, "stdout", closed)
 
-    assert not _console.stdout_is_terminal()
+    assert not console_module.stdout_is_terminal()
 
 
 @pytest.mark.parametrize(
@@ -342,9 +342,9 @@ def test_colour_is_for_terminals_that_have_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert _console.stdout_has_colour() is expected
+    assert console_module.stdout_has_colour() is expected
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert not _console.stdout_has_colour()
+    assert not console_module.stdout_has_colour()
 
 
 def test_the_older_console_of_windows_has_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,24 +353,24 @@ def test_the_older_console_of_windows_has_no_colour(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("WT_SESSION", raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
 
-    assert not _console.stdout_has_colour()
+    assert not console_module.stdout_has_colour()
     monkeypatch.setenv("WT_SESSION", "a")
-    assert _console.stdout_has_colour()
+    assert console_module.stdout_has_colour()
 
 
 @pytest.mark.parametrize(("columns", "width"), [("40", 40), ("1", 1)])
 def test_the_width_is_what_columns_says(columns: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
 
-    assert _console.stdout_width() == width
+    assert console_module.stdout_width() == width
 
 
 # Standard error
 
 
 def test_a_complaint_is_one_printable_line(capsys: Capture) -> None:
-    _console.complain("no\nsuch \x1b[2J page")
-    _console.say("No clusters.")
+    console_module.complain("no\nsuch \x1b[2J page")
+    console_module.say("No clusters.")
 
     assert capsys.readouterr().err == "aiozilliz: no\\nsuch \\x1b[2J page\nNo clusters.\n"
 
@@ -381,9 +381,9 @@ def test_a_missing_or_broken_standard_error_stops_nothing(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stderr)
 
-    _console.complain("lost")
+    console_module.complain("lost")
 
-    assert not _console.stderr_is_terminal()
+    assert not console_module.stderr_is_terminal()
 
 
 def test_a_closed_standard_error_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,14 +391,14 @@ def test_a_closed_standard_error_stops_nothing(monkeypatch: pytest.MonkeyPatch) 
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
 
-    _console.complain("lost")
+    console_module.complain("lost")
 
 
 @FULL
 def test_the_exit_status_survives_a_full_standard_error() -> None:
     program = (
-        "import sys; from aiozilliz.cli import _console;"
-        "_console.complain('lost'); sys.stderr.write('lost too\\n'); sys.exit(3)"
+        "import sys; from aiozilliz.cli.output import console as console_module;"
+        "console_module.complain('lost'); sys.stderr.write('lost too\\n'); sys.exit(3)"
     )
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

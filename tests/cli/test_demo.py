@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 import aiozilliz
-from aiozilliz.cli import _demo
-from aiozilliz.cli._demo import CHANGE_SECONDS, ORGANISATIONS, change, demo_accounts, demo_session
+from aiozilliz.cli.input import demo as demo_module
+from aiozilliz.cli.input.demo import CHANGE_SECONDS, ORGANISATIONS, change, demo_accounts, demo_session
 from aiozilliz.testing import FakeZillizCloud
-from tests.cli.running import LONG
+from tests.support.running import LONG
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.running import Run
+    from tests.support.running import Run
 
 
 def test_the_demo_is_the_same_each_time(run: Run) -> None:
@@ -112,8 +112,8 @@ async def test_it_keeps_changing_only_where_it_is_asked_to(monkeypatch: pytest.M
         if number == 3:
             changed.set()
 
-    monkeypatch.setattr(_demo, "CHANGE_SECONDS", 0.0)
-    monkeypatch.setattr(_demo, "change", note)
+    monkeypatch.setattr(demo_module, "CHANGE_SECONDS", 0.0)
+    monkeypatch.setattr(demo_module, "change", note)
     async with demo_accounts(many=True), asyncio.timeout(LONG):
         for _ in range(10):
             await asyncio.sleep(0)

@@ -15,13 +15,13 @@ import yaml
 from aiozilliz import Cluster, InventoryReport, Snapshot, TransportError
 from aiozilliz.cli import main
 from aiozilliz.testing import Fault
-from tests.cli.running import Terminal, environment, open_terminal, process
+from tests.support.running import Terminal, environment, open_terminal, process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TUESDAY = datetime(2026, 1, 6, 12, tzinfo=UTC)

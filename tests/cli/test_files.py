@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiozilliz import Cluster, InventoryReport, Snapshot, TransportError
-from aiozilliz.cli import _files
-from aiozilliz.cli._files import FileError, check_target, parts, read_document, write_whole
-from tests.cli.running import POSIX_ONLY, environment
+from aiozilliz.cli.state import files as files_module
+from aiozilliz.cli.state.files import FileError, check_target, parts, read_document, write_whole
+from tests.support.running import POSIX_ONLY, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,7 +237,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
 def test_the_name_of_standard_output_adds_to_the_file_that_the_shell_opened(name: str, file: Path) -> None:
     file.write_text("before\n")
-    program = f"from aiozilliz.cli._files import write_whole; write_whole({name!r}, 'text')"
+    program = f"from aiozilliz.cli.state.files import write_whole; write_whole({name!r}, 'text')"
 
     with file.open("ab") as output:
         subprocess.run([sys.executable, "-c", program], stdout=output, env=environment(), check=True)
@@ -288,5 +288,5 @@ def test_a_refused_file_is_wrong_usage() -> None:
 def test_decoding_takes_what_the_library_wrote_byte_by_byte() -> None:
     text = SNAPSHOT.to_json().encode()
 
-    assert _files.decode_document(text, "x") == Snapshot.from_json(text)
+    assert files_module.decode_document(text, "x") == Snapshot.from_json(text)
     assert json.loads(text)["consistent"] is True

@@ -11,15 +11,15 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from aiozilliz.cli._formats import Format, Layout, Writer, make_writer, write_value
-from aiozilliz.cli._table import Column
-from tests.cli.running import open_terminal
-from tests.strategies import json_values, texts
+from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
+from aiozilliz.cli.output.table import Column
+from tests.support.running import open_terminal
+from tests.support.strategies import json_values, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tests.cli.running import Capture
+    from tests.support.running import Capture
 
     Rows = Sequence[Mapping[str, Any]]
 
@@ -163,10 +163,10 @@ def test_odd_values_are_read_back_exactly(form: Format) -> None:
 def test_yaml_without_the_c_library_is_the_same_to_a_reader(
     encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aiozilliz.cli import _formats
+    from aiozilliz.cli.output import formats as formats_module
 
     monkeypatch.delattr(yaml, "CSafeDumper", raising=False)
-    monkeypatch.setattr(_formats, "_yaml_dump", _formats._yaml_dump.__wrapped__)
+    monkeypatch.setattr(formats_module, "_yaml_dump", formats_module._yaml_dump.__wrapped__)
 
     text = written(Format.YAML, [ODD, ROW], encoding=encoding).decode()
 

@@ -17,10 +17,10 @@ from attrs import define, evolve, field
 from hypothesis import given, settings, strategies as st
 
 from aiozilliz import Cluster, ClusterEvent, InventoryReport, Snapshot
-from aiozilliz.cli._files import FileError
-from aiozilliz.cli._journal import Journal
-from tests import strategies
-from tests.cli.running import POSIX_ONLY, environment
+from aiozilliz.cli.state.files import FileError
+from aiozilliz.cli.state.store import Journal
+from tests.support import strategies
+from tests.support.running import POSIX_ONLY, environment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -550,7 +550,7 @@ def test_killed_again_and_again_it_goes_on(readings: list[Snapshot], kills: list
 _ENDLESS = """
 import itertools, sys
 from aiozilliz import Cluster, ClusterEvent
-from aiozilliz.cli._journal import Journal
+from aiozilliz.cli.state.store import Journal
 
 with Journal.open(sys.argv[1]) as journal:
     for number in itertools.count():

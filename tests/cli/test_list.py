@@ -11,10 +11,10 @@ from rich.cells import cell_len
 
 from aiozilliz.cli import main
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.cli.running import LONG, POSIX_ONLY, ended, environment, open_terminal, process
+from tests.support.running import LONG, POSIX_ONLY, ended, environment, open_terminal, process
 
 if TYPE_CHECKING:
-    from tests.cli.running import Capture, MakeCloud, Run
+    from tests.support.running import Capture, MakeCloud, Run
 
 
 def test_the_demo_needs_no_key_and_lists_250_clusters(run: Run) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import aiozilliz
-from tests.cli.running import LONG, environment, process
+from tests.support.running import LONG, environment, process
 
 if TYPE_CHECKING:
-    from tests.cli.running import Run
+    from tests.support.running import Run
 
 
 def test_help_shows_examples_and_the_exit_status(run: Run) -> None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aiozilliz.cli._columns import FIELDS
-from aiozilliz.cli._summary import DIMENSIONS
-from tests.cli.running import LONG, POSIX_ONLY, environment
+from aiozilliz.cli.commands.summary import DIMENSIONS
+from aiozilliz.cli.output.columns import FIELDS
+from tests.support.running import LONG, POSIX_ONLY, environment
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from tests.cli.running import Run
+    from tests.support.running import Run
 
 
 # Completion

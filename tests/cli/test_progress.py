@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aiozilliz.cli._progress import Facts, show_progress
+from aiozilliz.cli.output.progress import Facts, show_progress
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.cli.running import LONG, POSIX_ONLY, environment, process
+from tests.support.running import LONG, POSIX_ONLY, environment, process
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tests.cli.running import MakeCloud
+    from tests.support.running import MakeCloud
 
 # It shows all that may be drawn until its standard input ends, then tells whether rich was loaded.
 SHOWING = """
 import sys
-from aiozilliz.cli._progress import show_progress
+from aiozilliz.cli.output.progress import show_progress
 with show_progress(sys.argv[1:] == ["enabled"]) as progress:
     progress.update(accounts=(3, 12), pages=41, clusters=4100, count=12300, failed=1)
     sys.stdin.read()

@@ -14,10 +14,10 @@ import pytest
 
 import aiozilliz
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.cli.running import LONG, POSIX_ONLY, ended, environment, process
+from tests.support.running import LONG, POSIX_ONLY, ended, environment, process
 
 if TYPE_CHECKING:
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
 
 def test_a_refused_key_is_status_3_in_one_line(key: str, make_fake_zilliz_cloud: MakeCloud, run: Run) -> None:

@@ -11,16 +11,16 @@ import yaml
 from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster
-from aiozilliz.cli._columns import FIELDS, record_row
-from aiozilliz.cli._selection import Selection, _Sorted as Sorted, parse_query, parse_sort
+from aiozilliz.cli.input.filters import Selection, _Sorted as Sorted, parse_query, parse_sort
+from aiozilliz.cli.output.columns import FIELDS, record_row
 from aiozilliz.testing import Fault
-from tests import strategies
+from tests.support import strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
 KINDS = {"plan": "plan", "region": "region_id", "status": "status", "project": "project_id"}
 WORDS = st.sampled_from(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aiozilliz.testing import Fault
-from tests.cli.running import LONG, POSIX_ONLY, ended, environment, process
+from tests.support.running import LONG, POSIX_ONLY, ended, environment, process
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tests.cli.running import MakeCloud
+    from tests.support.running import MakeCloud
 
 pytestmark = POSIX_ONLY
 

@@ -9,14 +9,14 @@ import pytest
 from aiozilliz import InventoryReport, Snapshot
 from aiozilliz.cli import main
 from aiozilliz.testing import Fault
-from tests.cli.running import POSIX_ONLY, Terminal, open_terminal, process
+from tests.support.running import POSIX_ONLY, Terminal, open_terminal, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import Capture, MakeCloud, Run
+    from tests.support.running import Capture, MakeCloud, Run
 
     Organisations = Callable[..., None]
 

@@ -14,14 +14,14 @@ from rich.cells import cell_len
 
 import aiozilliz
 from aiozilliz.cli import main
-from aiozilliz.cli._summary import DIMENSIONS, Summary, parse_by, share
+from aiozilliz.cli.commands.summary import DIMENSIONS, Summary, parse_by, share
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.cli.running import open_terminal
+from tests.support.running import open_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.cli.running import Capture, MakeCloud, Run
+    from tests.support.running import Capture, MakeCloud, Run
 
 REFUSAL = Fault.code(80001, "no such key")
 NUMBERS = ("clusters", "cuSize")

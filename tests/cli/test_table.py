@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
 
-from aiozilliz.cli import _table
-from aiozilliz.cli._table import GAP, Column, TableWriter
-from tests.cli.running import LONG, Terminal, environment, open_terminal
-from tests.strategies import texts
+from aiozilliz.cli.output import table as table_module
+from aiozilliz.cli.output.table import GAP, Column, TableWriter
+from tests.support.running import LONG, Terminal, environment, open_terminal
+from tests.support.strategies import texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.cli.running import Capture
+    from tests.support.running import Capture
 
 COLUMNS = (
     Column("id", "ID", "id"),
@@ -269,7 +269,7 @@ def test_a_very_narrow_terminal_still_shows_the_first_column(width: int) -> None
     st.integers(1, 120),
 )
 def test_no_line_is_wider_than_the_terminal_but_for_ids(rows: list[dict[str, Any]], width: int) -> None:
-    ids = {_table.cell_text(row.get("id")) for row in rows}
+    ids = {table_module.cell_text(row.get("id")) for row in rows}
 
     lines, _ = on_terminal(width, rows)
 
@@ -291,7 +291,7 @@ def test_columns_are_shown_whole_or_not_at_all_but_for_those_that_are_cut(
 ) -> None:
     kinds, natural = [kind for kind, _ in columns], [width for _, width in columns]
 
-    widths = _table.layout(kinds, natural, room)
+    widths = table_module.layout(kinds, natural, room)
 
     assert sum(widths) + GAP * (len(widths) - 1) <= room
     first = 3 + (kinds.index("id") if "id" in kinds else 0)
@@ -301,7 +301,7 @@ def test_columns_are_shown_whole_or_not_at_all_but_for_those_that_are_cut(
         assert least <= width <= natural[index]
     if sum(natural) + GAP * (len(natural) - 1) <= room:
         assert widths == natural
-    assert _table.layout(kinds, natural, None) == natural
+    assert table_module.layout(kinds, natural, None) == natural
 
 
 # Where the columns stand
@@ -392,7 +392,7 @@ def test_a_missing_rich_is_told_before_anything_is_read(monkeypatch: pytest.Monk
 
 def test_a_table_needs_the_light_parts_of_rich_only() -> None:
     program = (
-        "import os, sys; from aiozilliz.cli._table import Column, TableWriter;"
+        "import os, sys; from aiozilliz.cli.output.table import Column, TableWriter;"
         "assert not {'rich', 'yaml', 'jmespath', 'aiohttp'} & sys.modules.keys(), 'at import';"
         "sys.stdout.isatty = lambda: True; os.environ['TERM'] = 'xterm'; os.environ.pop('NO_COLOR', 0);"
         "writer = TableWriter((Column('a', 'A', 'cut', {'x': 'green'}),)); writer.write({'a': 'x'});"

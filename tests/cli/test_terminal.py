@@ -16,13 +16,13 @@ from rich.cells import cell_len
 
 from aiozilliz.cli import main
 from aiozilliz.testing import Fault
-from tests.cli.running import LONG, POSIX_ONLY, environment
+from tests.support.running import LONG, POSIX_ONLY, environment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import Capture, MakeCloud, Run
+    from tests.support.running import Capture, MakeCloud, Run
 
 pytestmark = POSIX_ONLY
 

@@ -20,14 +20,14 @@ import yaml
 
 from aiozilliz import InventoryReport, Snapshot
 from aiozilliz.testing import Fault
-from tests.cli.running import LONG, POSIX_ONLY, ended, process
+from tests.support.running import LONG, POSIX_ONLY, ended, process
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Generator, Iterable
 
     from aiozilliz.testing import FakeZillizCloud
-    from tests.cli.running import MakeCloud, Run
+    from tests.support.running import MakeCloud, Run
 
     Step = Callable[[], object]
 

@@ -18,11 +18,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from aiozilliz import ZillizError
 from aiozilliz.testing import FakeZillizCloud, Fault
 from tests.embedding.examples import example
-from tests.promises.failures import FAILURES, MAX_BYTES, TRANSPORT, Failure
-from tests.promises.listing_server import quick_client
-from tests.secrecy.detector import KEY, assert_silent, has_key
 from tests.secrecy.test_failures import FAULTS
-from tests.wire_server import WireServer
+from tests.support.detector import KEY, assert_silent, has_key
+from tests.support.failures import FAILURES, MAX_BYTES, TRANSPORT, Failure
+from tests.support.listing_server import quick_client
+from tests.support.wire_server import WireServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator

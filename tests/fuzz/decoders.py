@@ -27,11 +27,11 @@ from aiozilliz import (
     cli_base_url,
     load_accounts,
 )
-from aiozilliz._credentials import find_key
-from aiozilliz._wire import parse_retry_after, read_answer
-from aiozilliz.cli._files import FileError, decode_document
-from aiozilliz.cli._journal import Journal
-from aiozilliz.testing._http import MAX_HEAD, BadRequestError, read_request
+from aiozilliz._http.wire import parse_retry_after, read_answer
+from aiozilliz._settings.credentials import find_key
+from aiozilliz.cli.state.files import FileError, decode_document
+from aiozilliz.cli.state.store import Journal
+from aiozilliz.testing.http import MAX_HEAD, BadRequestError, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

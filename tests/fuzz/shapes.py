@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from hypothesis import strategies as st
 
 from aiozilliz import InventoryReport, Snapshot, ZillizError
-from tests import strategies
 from tests.fuzz.decoders import NOW
+from tests.support import strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from aiozilliz import Cluster, DecodeError, ZillizError
-from aiozilliz.cli._files import FileError
+from aiozilliz.cli.state.files import FileError
 from tests.fuzz.decoders import BY_NAME, DECODERS, check_text, read_body, read_journal
 from tests.fuzz.shapes import INPUTS, SLOW, events
-from tests.strategies import bodies
+from tests.support.strategies import bodies
 
 if TYPE_CHECKING:
     from typing import Any

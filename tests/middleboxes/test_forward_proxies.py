@@ -14,8 +14,8 @@ import pytest
 
 from aiozilliz import RetryPolicy, TransportError
 from tests.middleboxes.relay import ConnectProxy
-from tests.promises.listing_server import Listing, names, quick_client, read
-from tests.wire_server import Exchange, WireServer, response
+from tests.support.listing_server import Listing, names, quick_client, read
+from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

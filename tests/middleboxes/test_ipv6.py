@@ -11,8 +11,8 @@ import pytest
 from aiozilliz import TransportError
 from aiozilliz.testing import FakeZillizCloud
 from tests.middleboxes.relay import ConnectProxy, Relay
-from tests.promises.listing_server import quick_client, read
-from tests.wire_server import WireServer
+from tests.support.listing_server import quick_client, read
+from tests.support.wire_server import WireServer
 
 if TYPE_CHECKING:
     from tests.middleboxes.certificates import Authority

@@ -8,8 +8,8 @@ import pytest
 
 from aiozilliz import APIError, RateLimitError, ResponseError, RetryPolicy, ServerError, TransportError
 from aiozilliz.testing import FakeZillizCloud
-from tests.promises.listing_server import QUICK, quick_client, read
-from tests.wire_server import OK, Exchange, WireServer
+from tests.support.listing_server import QUICK, quick_client, read
+from tests.support.wire_server import OK, Exchange, WireServer
 
 if TYPE_CHECKING:
     from aiozilliz import ZillizError

@@ -12,8 +12,8 @@ import pytest
 
 from aiozilliz import ResponseError, RetryPolicy, TransportError
 from aiozilliz.testing import FakeZillizCloud
-from tests.promises.listing_server import Listing, names, quick_client, read
-from tests.wire_server import OK, Exchange, WireServer, answering, listing, response
+from tests.support.listing_server import Listing, names, quick_client, read
+from tests.support.wire_server import OK, Exchange, WireServer, answering, listing, response
 
 if TYPE_CHECKING:
     from aiozilliz import ZillizClient

@@ -16,8 +16,8 @@ from aiozilliz import APIError, RetryPolicy, TransportError, ZillizError
 from aiozilliz.testing import FakeZillizCloud
 from tests.middleboxes.certificates import Authority
 from tests.middleboxes.relay import Relay
-from tests.promises.listing_server import quick_client, read
-from tests.wire_server import WireServer
+from tests.support.listing_server import quick_client, read
+from tests.support.wire_server import WireServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

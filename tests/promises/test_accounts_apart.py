@@ -30,8 +30,8 @@ from aiozilliz import (
     TransportError,
     ZillizError,
 )
-from tests.promises.listing_server import PATIENCE, QUICK, Listing, page_of
-from tests.wire_server import Exchange, WireServer, response
+from tests.support.listing_server import PATIENCE, QUICK, Listing, page_of
+from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable

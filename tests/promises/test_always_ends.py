@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiozilliz import APIError
-from tests.promises.listing_server import (
+from tests.support.listing_server import (
     NOT_FOUND,
     OUT_OF_RANGE,
     Listing,

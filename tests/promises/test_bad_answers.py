@@ -9,9 +9,9 @@ import pickle
 import pytest
 
 from aiozilliz import RetryPolicy, TransportError, ZillizClient, ZillizError
-from tests.promises.failures import FAILURES, MAX_BYTES, RECORDS, Failure, reset, says
-from tests.promises.listing_server import QUICK, Listing, names, quick_client, read, read_into
-from tests.wire_server import OK, Exchange, WireServer, response
+from tests.support.failures import FAILURES, MAX_BYTES, RECORDS, Failure, reset, says
+from tests.support.listing_server import QUICK, Listing, names, quick_client, read, read_into
+from tests.support.wire_server import OK, Exchange, WireServer, response
 
 by_failure = pytest.mark.parametrize("failure", FAILURES, ids=str)
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.promises.listing_server import Listing, ListingServer, names, nothing_left, read
 from tests.promises.waiting import CLUSTERS, LONG, PAGE_SIZE, concurrent, every_place, step, waiting
+from tests.support.listing_server import Listing, ListingServer, names, nothing_left, read
 
 
 @every_place

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.promises.listing_server import Listing, ListingServer, names, nothing_left, page_of, read, take
-from tests.wire_server import response
+from tests.support.listing_server import Listing, ListingServer, names, nothing_left, page_of, read, take
+from tests.support.wire_server import response
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aiozilliz import RetryPolicy, ZillizClient, ZillizError
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.promises.listing_server import quick_client
+from tests.support.listing_server import quick_client
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

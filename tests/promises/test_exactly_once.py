@@ -9,7 +9,7 @@ import pytest
 
 from aiozilliz import IncompleteListingError
 from aiozilliz.testing import FakeZillizCloud
-from tests.promises.listing_server import Listing, ListingServer, names, page_of, quick_client, read
+from tests.support.listing_server import Listing, ListingServer, names, page_of, quick_client, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

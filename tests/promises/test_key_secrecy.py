@@ -11,9 +11,7 @@ import aiohttp
 import pytest
 
 from aiozilliz import ConfigurationError, RetryPolicy, ZillizClient, ZillizError
-from tests.promises.failures import FAILURES, MAX_BYTES, Failure, answer, reset
-from tests.promises.listing_server import QUICK, Listing, names, quick_client, read
-from tests.secrecy.detector import (
+from tests.support.detector import (
     KEY,
     assert_silent,
     has_key,
@@ -25,7 +23,9 @@ from tests.secrecy.detector import (
     tracebacks,
     traces,
 )
-from tests.wire_server import Exchange, WireServer, response
+from tests.support.failures import FAILURES, MAX_BYTES, Failure, answer, reset
+from tests.support.listing_server import QUICK, Listing, names, quick_client, read
+from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

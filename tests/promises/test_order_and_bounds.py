@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiozilliz import ServerError
-from tests.promises.listing_server import (
+from tests.support.listing_server import (
     Listing,
     ListingServer,
     names,
@@ -18,7 +18,7 @@ from tests.promises.listing_server import (
     read_into,
     take,
 )
-from tests.wire_server import response
+from tests.support.wire_server import response
 
 FAILED = response({"code": 500, "message": "out of order"}, status=500)
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.promises.listing_server import Listing, ListingServer, array_of, names, page_of, read
+from tests.support.listing_server import Listing, ListingServer, array_of, names, page_of, read
 
 concurrent = pytest.mark.parametrize("concurrency", [1, 2, 8])
 

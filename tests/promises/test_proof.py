@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.promises.listing_server import Listing, ListingServer, names, read
+from tests.support.listing_server import Listing, ListingServer, names, read
 
 
 @pytest.mark.parametrize("pages", range(1, 7))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiozilliz import APIError, AuthenticationError, ServerError, Snapshot, TransportError, ZillizError
-from tests.promises.listing_server import Count, Listing, ListingServer, names, nothing_left, quick_client
 from tests.promises.waiting import every_place, waiting
-from tests.wire_server import Exchange, WireServer, response
+from tests.support.listing_server import Count, Listing, ListingServer, names, nothing_left, quick_client
+from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,9 +22,9 @@ from aiozilliz import (
     ZillizClient,
 )
 from aiozilliz.testing import FakeZillizCloud
-from tests.promises.failures import FAILURES, MAX_BYTES, RECORDS, TRANSPORT, Failure
-from tests.promises.listing_server import PATIENCE, QUICK, quick_client
-from tests.wire_server import Exchange, WireServer, response
+from tests.support.failures import FAILURES, MAX_BYTES, RECORDS, TRANSPORT, Failure
+from tests.support.listing_server import PATIENCE, QUICK, quick_client
+from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,8 +10,8 @@ import pytest
 from attrs import frozen
 
 from aiozilliz import Cluster, RetryPolicy, ZillizClient
-from tests.promises.listing_server import Listing, ListingServer, names, nothing_left, quick_client
-from tests.wire_server import response
+from tests.support.listing_server import Listing, ListingServer, names, nothing_left, quick_client
+from tests.support.wire_server import response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.secrecy.detector import log_everything
+from tests.support.detector import log_everything
 
 
 @pytest.fixture

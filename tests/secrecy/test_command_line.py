@@ -15,9 +15,9 @@ import pytest
 from aiozilliz import InventoryReport, Snapshot
 from aiozilliz.cli import main
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.cli.running import LONG, environment
-from tests.secrecy.detector import KEY, has_key, told_by_files, told_by_logs, told_by_warnings
 from tests.secrecy.test_failures import FAULTS
+from tests.support.detector import KEY, has_key, told_by_files, told_by_logs, told_by_warnings
+from tests.support.running import LONG, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

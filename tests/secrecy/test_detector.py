@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiozilliz import APIError, InventoryError
-from tests.secrecy.detector import (
+from tests.support.detector import (
     KEY,
     assert_silent,
     has_key,

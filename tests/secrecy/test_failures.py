@@ -32,8 +32,7 @@ from aiozilliz import (
     ZillizError,
 )
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.promises.listing_server import QUICK
-from tests.secrecy.detector import (
+from tests.support.detector import (
     KEY,
     assert_silent,
     has_key,
@@ -41,7 +40,8 @@ from tests.secrecy.detector import (
     told_by_warnings,
     without_tests,
 )
-from tests.wire_server import WireServer
+from tests.support.listing_server import QUICK
+from tests.support.wire_server import WireServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,8 +11,8 @@ import pytest
 
 from aiozilliz import Account, ConfigurationError, Inventory, ZillizClient, load_accounts
 from aiozilliz.testing import FakeZillizCloud
-from tests.promises.listing_server import QUICK
-from tests.secrecy.detector import KEY, assert_silent, has_key, shown
+from tests.support.detector import KEY, assert_silent, has_key, shown
+from tests.support.listing_server import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

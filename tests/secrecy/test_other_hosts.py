@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 
 from aiozilliz import Account, ConfigurationError, Inventory, ResponseError, TransportError
-from tests.promises.listing_server import QUICK, Listing, names, quick_client, read
-from tests.secrecy.detector import KEY, assert_silent, has_key
-from tests.wire_server import OK, Exchange, WireServer, answering, response
+from tests.support.detector import KEY, assert_silent, has_key
+from tests.support.listing_server import QUICK, Listing, names, quick_client, read
+from tests.support.wire_server import OK, Exchange, WireServer, answering, response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

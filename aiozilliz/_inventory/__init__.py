@@ -1,0 +1,1 @@
+"""Many accounts, read side by side over one pool of connections."""

@@ -1,0 +1,160 @@
+"""`InventoryWatcher`: the watches of many accounts as one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from aiozilliz._errors import InventoryError
+from aiozilliz._inventory.accounts import Account
+from aiozilliz._iteration.base import Pager
+from aiozilliz._public import public
+from aiozilliz._records.report import InventoryReport
+from aiozilliz._records.snapshot import ClusterEvent, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from aiozilliz._iteration.watcher import ClusterWatcher
+
+logger = logging.getLogger("aiozilliz")
+
+_Batch = tuple[list[ClusterEvent], Snapshot | None]
+
+
+@public
+class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
+    """An async iterator of pairs of account and event. `Inventory.watch_clusters` makes it.
+
+    Each account is watched as by a `ClusterWatcher`: one account's outage holds nobody back. A refused key ends that
+    account's watch and is told to the log; when no account is left, an `InventoryError` names what ended each.
+
+    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat.
+    """
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        make_watcher: Callable[[Account, Snapshot | None, float], ClusterWatcher],
+        check_open: Callable[[], None],
+        since: InventoryReport | None,
+        tasks: set[asyncio.Task[Any]],
+    ) -> None:
+        super().__init__()
+        known: Mapping[str, Snapshot] = since.snapshots if since is not None else {}
+        self._accounts = accounts
+        self._check_open = check_open
+        self._watchers = {
+            account.name: make_watcher(account, known.get(account.name), place / len(accounts))
+            for place, account in enumerate(accounts)
+        }
+        self._since = since
+        self._told = {account.name: known[account.name] for account in accounts if account.name in known}
+        self._tasks: dict[asyncio.Task[_Batch], Account] = {}
+        self._all_tasks = tasks  # the inventory's, which ends them when it is closed
+        self._done: asyncio.Queue[asyncio.Task[_Batch]] = asyncio.Queue()
+        self._idle: deque[Account] = deque(accounts)  # whose next events nobody waits for
+        self._failures: dict[str, Exception] = {}
+
+    def __repr__(self) -> str:
+        return f"<InventoryWatcher of {len(self._watchers)} accounts>"
+
+    def __del__(self) -> None:
+        for task in getattr(self, "_tasks", ()):
+            if not task.done() and not task.get_loop().is_closed():
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+    @property
+    def report(self) -> InventoryReport | None:
+        """The last listing of each account whose events have all been yielded; None where there is none yet.
+
+        An account whose watch has ended stays in it with what was known of it last.
+        """
+        told = dict(self._told)
+        for task, account in self._tasks.items():
+            # One that still waits has nothing in hand, so what it knows has been yielded: quiet readings, too.
+            snapshot = self._watchers[account.name].snapshot
+            if not task.done() and snapshot is not None:
+                told[account.name] = snapshot
+        if not told:
+            return self._since
+        return InventoryReport(
+            {account.name: told[account.name] for account in self._accounts if account.name in told},
+            {},
+            max(snapshot.taken_at for snapshot in told.values()),
+        )
+
+    async def _advance(self) -> tuple[Account, ClusterEvent]:
+        while True:
+            self._check_open()
+            while self._idle:
+                self._start(self._idle.popleft())
+            if not self._tasks:
+                raise self._nobody_left()
+            task = await self._done.get()
+            account = self._tasks.pop(task)
+            if self._end is not None:  # closed by another task
+                raise self._end
+            self._check_open()
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                self._idle.append(account)
+                self._ready = self._hand_out(account, *task.result())
+                return next(self._ready)
+            self._ended(account, error)
+
+    def _start(self, account: Account) -> None:
+        task = asyncio.create_task(
+            _next_events(self._watchers[account.name]), name=f"aiozilliz watch of {account.name}"
+        )
+        self._tasks[task] = account
+        self._all_tasks.add(task)
+        task.add_done_callback(self._all_tasks.discard)
+        task.add_done_callback(_retrieve)
+        task.add_done_callback(self._done.put_nowait)
+
+    def _ended(self, account: Account, error: BaseException) -> None:
+        snapshot = self._watchers.pop(account.name).snapshot
+        if snapshot is not None:
+            self._told[account.name] = snapshot
+        if not isinstance(error, Exception):
+            error = RuntimeError(f"it was ended by {type(error).__name__}")
+        self._failures[account.name] = error
+        logger.error("the watch of account %r has ended: %s", account.name, error)
+
+    def _nobody_left(self) -> Exception:
+        if not self._accounts:
+            return StopAsyncIteration()
+        names = (account.name for account in self._accounts)
+        return InventoryError("No account is left to watch", {name: self._failures[name] for name in names})
+
+    def _hand_out(
+        self, account: Account, events: list[ClusterEvent], snapshot: Snapshot | None
+    ) -> Iterator[tuple[Account, ClusterEvent]]:
+        for event in events[:-1]:
+            yield account, event
+        if snapshot is not None:
+            self._told[account.name] = snapshot
+        yield account, events[-1]
+
+    async def _stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def _next_events(watcher: ClusterWatcher) -> _Batch:
+    """Wait for the next reading that brings events, and give them all, and what is known after them."""
+    events = [await anext(watcher)]
+    events += watcher._take_ready()  # noqa: SLF001  # it is no user's: it takes events past `snapshot`
+    return events, watcher.snapshot
+
+
+def _retrieve(task: asyncio.Task[_Batch]) -> None:
+    # A watcher left behind never asks; asyncio would complain of an exception that nobody took.
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,102 @@
+"""What every async iterator of this package has in common.
+
+They are classes and not async generators. A generator that has raised is finished and would let a truncated list pass
+for a whole one; it can't be closed while another task waits in it; and what it holds open across a `yield` is closed
+late or never. Here nothing is open while control is with the consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from aiozilliz._aio.cancel_scope import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+_T = TypeVar("_T")
+
+_BUSY = (
+    "another task is waiting in __anext__ of this iterator; let one task read it and hand the records on, "
+    "or call the method that made it once for each task"
+)
+_CLOSED = "the iterator was closed before it had come to its end"
+
+
+class Pager(ABC, Generic[_T]):
+    """What all iterators have in common: one reader at a time, closing at any moment, and errors that stay.
+
+    A subclass gives the next item in `_advance`. What it has in hand it puts into `_ready`, which is handed out without
+    waiting.
+    """
+
+    def __init__(self) -> None:
+        self._ready: Iterator[_T] = iter(())
+        self._interrupt = Interrupt()
+        self._reader: asyncio.Task[object] | None = None
+        self._leaving: list[asyncio.Future[None]] = []
+        self._end: Exception | None = None
+
+    @abstractmethod
+    async def _advance(self) -> _T:
+        """Give the next item; at the end raise StopAsyncIteration."""
+
+    async def _stop(self) -> None:
+        """End what runs in the background."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _T:
+        if self._reader is not None:
+            raise RuntimeError(_BUSY)
+        for item in self._ready:
+            return item
+        if self._end is not None:
+            raise self._end.with_traceback(None)
+        self._reader = asyncio.current_task()
+        try:
+            return await self._advance()
+        except StopAsyncIteration:
+            self._end = StopAsyncIteration()  # the one raised refers to this frame, and so to the iterator
+            raise
+        except Exception as error:
+            if self._end is None:
+                self._end = error
+            raise
+        finally:
+            self._reader = None
+            for future in self._leaving:
+                if not future.done():
+                    future.set_result(None)
+            self._leaving.clear()
+
+    async def aclose(self) -> None:
+        """End it now: no request, task or connection of it is left when this returns.
+
+        It may be called at any moment, from any task, and twice. A task that waits in `__anext__` gets a
+        `RuntimeError`, as does every later call of `__anext__`; where the iterator had ended by itself, nothing
+        changes.
+        """
+        if self._end is None:
+            self._end = RuntimeError(_CLOSED)
+        self._ready = iter(())
+        self._interrupt.fire(_CLOSED)
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            left = asyncio.get_running_loop().create_future()
+            self._leaving.append(left)
+            await self._stop()
+            await left
+        else:
+            await self._stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,1 @@
+"""Which page is next, what is new, and whether it is complete. Pure."""

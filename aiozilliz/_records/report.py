@@ -1,0 +1,171 @@
+"""What an inventory of many accounts found: `InventoryReport`, what differs between two, and the JSON text."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, Self, cast
+
+from attrs import field, frozen
+
+from aiozilliz._errors import ZillizError
+from aiozilliz._public import record
+from aiozilliz._records.cluster import Cluster, repr_line
+from aiozilliz._records.json import dump, load
+from aiozilliz._records.snapshot import FORMAT_VERSION, Changes, Snapshot, read_head, to_utc
+from aiozilliz._records.values import describe, format_time
+
+_WHERE: Final = "the inventory report"
+
+
+def _changes(changes: Mapping[str, Changes]) -> dict[str, Changes]:
+    return dict(changes)
+
+
+@record
+@frozen(repr=False)
+class InventoryChanges(Mapping[str, Changes]):
+    """What differs between two reports: account name to its `Changes`, for the accounts that both have.
+
+    An account that failed has no listing, so its clusters are never called removed: it is named in `only_in_older` or
+    `only_in_newer` instead. Falsy where no account has changes.
+
+    Attributes:
+        only_in_older: Names of accounts that only the older report has a snapshot of.
+        only_in_newer: Names of accounts that only the newer report has a snapshot of.
+    """
+
+    _changes: Mapping[str, Changes] = field(converter=_changes, hash=False)
+    only_in_older: tuple[str, ...] = ()
+    only_in_newer: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Changes:
+        return self._changes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._changes)
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def __bool__(self) -> bool:
+        return any(self._changes.values())
+
+    def __repr__(self) -> str:
+        changed = sum(map(bool, self._changes.values()))
+        return (
+            f"InventoryChanges({changed} of {len(self)} accounts changed, {len(self.only_in_older)} only in the older, "
+            f"{len(self.only_in_newer)} only in the newer)"
+        )
+
+
+def _snapshots(snapshots: Mapping[str, Snapshot]) -> dict[str, Snapshot]:
+    return dict(snapshots)
+
+
+def _failures(failures: Mapping[str, Exception]) -> dict[str, Exception]:
+    return dict(failures)
+
+
+def _texts(failures: Mapping[str, Exception]) -> dict[str, str]:
+    return {name: _told(error) for name, error in failures.items()}
+
+
+def _told(error: Exception) -> str:
+    # One that was read back is a plain ZillizError, whose message has the class of the original in it already.
+    return error.message if type(error) is ZillizError else f"{type(error).__name__}: {error}"
+
+
+@record
+@frozen(repr=False)
+class InventoryReport:
+    """The listings of many accounts, and the errors of those that could not be read.
+
+    Attributes:
+        snapshots: Account name to its snapshot, in the order of the accounts.
+        failures: Account name to its error, likewise.
+        taken_at: When the reading began, aware and in UTC.
+
+    Raises:
+        ValueError: `taken_at` has no time zone.
+    """
+
+    snapshots: Mapping[str, Snapshot] = field(converter=_snapshots, hash=False)
+    failures: Mapping[str, Exception] = field(converter=_failures, eq=_texts, hash=False)
+    taken_at: datetime = field(converter=to_utc)
+
+    def __repr__(self) -> str:
+        return repr_line(
+            "InventoryReport",
+            {"taken_at": self.taken_at},
+            f"{sum(map(len, self.snapshots.values()))} clusters",
+            f"{len(self.snapshots)} accounts",
+            f"{len(self.failures)} failed",
+        )
+
+    @property
+    def clusters(self) -> tuple[tuple[str, Cluster], ...]:
+        """All clusters, each with the name of its account."""
+        return tuple((name, cluster) for name, snapshot in self.snapshots.items() for cluster in snapshot)
+
+    def diff(self, older: "InventoryReport") -> InventoryChanges:
+        """Give what has changed since an older report, account by account.
+
+        Raises:
+            TypeError: `older` is no report.
+        """
+        if not isinstance(older, InventoryReport):
+            raise TypeError(f"older must be an InventoryReport, not {type(older).__name__}")
+        return InventoryChanges(
+            {
+                name: snapshot.diff(older.snapshots[name])
+                for name, snapshot in self.snapshots.items()
+                if name in older.snapshots
+            },
+            only_in_older=tuple(name for name in older.snapshots if name not in self.snapshots),
+            only_in_newer=tuple(name for name in self.snapshots if name not in older.snapshots),
+        )
+
+    def to_json(self) -> str:
+        """Give the report as JSON text, one field a line, that `from_json` takes back.
+
+        Of an error its class and text are kept.
+        """
+        report = {
+            "version": FORMAT_VERSION,
+            "taken_at": format_time(self.taken_at),
+            "failures": _texts(self.failures),
+            "snapshots": {name: snapshot.to_jsonable() for name, snapshot in self.snapshots.items()},
+        }
+        return dump(report) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote. A failure is a `ZillizError` whose text holds class and text of the original.
+
+        Raises:
+            TypeError: `text` is neither text nor bytes.
+            ValueError: It can't be read; the text says why.
+        """
+        if not isinstance(text, (str, bytes, bytearray)):
+            raise TypeError(f"an inventory report is read from str or bytes, not {type(text).__name__}")
+        fields, moment = read_head(load(text, _WHERE), _WHERE)
+        snapshots, failures = _named(fields, "snapshots"), _named(fields, "failures")
+        for name, told in failures.items():
+            if not isinstance(told, str):
+                raise ValueError(
+                    f"{_WHERE} can't be read: the failure of {name!r} is {describe(told)}, not a text"
+                )
+        return cls(
+            {
+                name: Snapshot.from_jsonable(raw, f"the snapshot of {name!r}")
+                for name, raw in snapshots.items()
+            },
+            {name: ZillizError(told) for name, told in failures.items()},
+            moment,
+        )
+
+
+def _named(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    value = fields.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"{_WHERE} can't be read: {name} is {describe(value)}, not an object")
+    return cast("dict[str, Any]", value)

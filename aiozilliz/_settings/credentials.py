@@ -1,0 +1,232 @@
+"""Where API keys come from: an argument, a callable, the environment, the official command-line client's files.
+
+A key is wrapped into a `Secret` as soon as it is known and is unwrapped only where a request's header is written.
+"""
+
+from __future__ import annotations
+
+import configparser
+import inspect
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NoReturn, TypeAlias, cast
+
+from aiozilliz._errors import ConfigurationError, printable
+from aiozilliz._public import public
+from aiozilliz._settings.checks import GLOBAL, check_base_url, key_error, key_fault
+
+ApiKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
+"""An API key, or a plain or async callable that gives one; a callable is asked before each attempt."""
+
+ENVIRONMENT_KEY = "ZILLIZ_API_KEY"
+_SHORTEST_REDACTED = 6
+_HIDDEN = "<key>"
+_HOW_TO_GIVE_A_KEY = (
+    f"Pass api_key=, set {ENVIRONMENT_KEY}, or log in with the official command-line client (`zilliz login`)."
+)
+
+
+class Secret:
+    """An API key that shows itself to nobody by accident: not in a repr, a local, a pickle or an attribute."""
+
+    __slots__ = ("reveal",)
+
+    reveal: Callable[[], str]
+    """Gives the key in clear. Don't keep the result in a local: frames end up in tracebacks."""
+
+    def __init__(self, value: str) -> None:
+        self.reveal = lambda: value
+
+    def __repr__(self) -> str:
+        return "<Secret>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.reveal() == other.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret can't be pickled or copied")
+
+    def redact(self, text: str) -> str:
+        """Give `text` without the key, should it contain it (a service may echo what it was sent).
+
+        A text that was cut, and so ends in an ellipsis, may end within the key; what it has of it goes as well. Of
+        a key of less than 6 characters, as in tests, only whole words are taken: its letters occur everywhere.
+        """
+        length = len(self.reveal())
+        if length < _SHORTEST_REDACTED:
+            return re.sub(rf"(?<![0-9A-Za-z]){re.escape(self.reveal())}(?![0-9A-Za-z])", _HIDDEN, text)
+        text = text.replace(self.reveal(), _HIDDEN)
+        if "…" in text:  # a text that was cut to a length may end within the key
+            for shown in range(length - 1, _SHORTEST_REDACTED - 1, -1):
+                text = text.replace(f"{self.reveal()[:shown]}…", f"{_HIDDEN}…")
+        return text
+
+
+class KeySource:
+    """A fixed key, or a callable that is asked for one before each attempt."""
+
+    __slots__ = ("_ask", "fixed")
+
+    def __init__(self, fixed: Secret | None, ask: Callable[[], object] | None = None) -> None:
+        self.fixed = fixed
+        self._ask = ask
+
+    def __repr__(self) -> str:
+        fixed = getattr(self, "fixed", None)  # tracebacks with locals show a copy that failed, half made
+        return f"<KeySource {'fixed' if fixed else 'callable'}>"
+
+    async def get(self) -> Secret:
+        """Give the key of the moment.
+
+        Raises:
+            ConfigurationError: The callable gave something that can't be used as a key. What it raises itself is
+                passed on.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        secret, fault = await self._answer()
+        if secret is None:
+            raise key_error(fault, "the api_key callable")
+        return secret
+
+    async def _answer(self) -> tuple[Secret | None, str]:
+        # The clear text lives in this frame only, and no error of ours is raised from it.
+        assert self._ask is not None
+        key = self._ask()
+        if inspect.isawaitable(key):
+            key = await key
+        return wrap_key(key)
+
+
+def wrap_key(key: object) -> tuple[Secret | None, str]:
+    """Give the key, or None and what is wrong with it, so that who complains of it does not know it."""
+    fault = key_fault(key)
+    if fault is not None:
+        return None, fault
+    return Secret(str.__str__(cast("str", key))), ""  # a subclass may mask itself in its own __str__
+
+
+def find_key(api_key: ApiKey | None, *, read_site: bool = True) -> tuple[KeySource, str | None]:
+    """Find the key to use, and the base URL that its source names, if any.
+
+    Args:
+        api_key: A key, a callable, or None for `ZILLIZ_API_KEY` (an empty one counts as unset), then the official
+            command-line client's `credentials` file.
+        read_site: Whether to read that client's `config` file for the base URL, should the key be from its files.
+
+    Raises:
+        TypeError: `api_key` is of another type.
+        ConfigurationError: There is no key, or it can't be used.
+    """
+    if api_key is None:
+        return _find_outside(read_site=read_site)
+    if isinstance(api_key, str):
+        return _fixed(wrap_key(api_key), "the api_key argument"), None
+    if callable(api_key):
+        return KeySource(None, api_key), None
+    raise TypeError(f"api_key must be a str, a callable or None, not {type(api_key).__name__}")
+
+
+def _find_outside(*, read_site: bool) -> tuple[KeySource, str | None]:
+    if os.environ.get(ENVIRONMENT_KEY):
+        source = f"the environment variable {ENVIRONMENT_KEY}"
+        return _fixed(wrap_key(os.environ[ENVIRONMENT_KEY]), source), None
+    path = cli_folder() / "credentials"
+    found = _key_in_file(path)
+    if found is None:
+        lack = f"section [default] of {path} has no api_key" if path.exists() else f"there is no file {path}"
+        raise ConfigurationError(
+            f"No API key: {ENVIRONMENT_KEY} is not set and {lack}", advice=_HOW_TO_GIVE_A_KEY
+        )
+    return _fixed(found, str(path)), cli_base_url() if read_site else None
+
+
+def _key_in_file(path: Path) -> tuple[Secret | None, str] | None:
+    credentials = read_ini(path)
+    key = credentials.get("default", "api_key", fallback="") if credentials is not None else ""
+    return wrap_key(key) if key else None
+
+
+def _fixed(key: tuple[Secret | None, str], source: str) -> KeySource:
+    secret, fault = key
+    if secret is None:
+        raise key_error(fault, source)
+    return KeySource(secret)
+
+
+def cli_folder() -> Path:
+    """Give the folder in which the official command-line client (zilliz-cli 1.0.2) keeps its files."""
+    folder = Path(os.environ.get("ZILLIZ_CONFIG_DIR") or "~/.zilliz")
+    try:
+        return folder.expanduser()
+    except RuntimeError:  # nobody has a home here, as in some containers
+        return folder
+
+
+@public
+def cli_base_url() -> str | None:
+    """Give the base URL in the official command-line client's `config` file, or None where it names none.
+
+    A client that takes its key from that client's files uses it by itself.
+
+    Raises:
+        ConfigurationError: The file can't be read, or its base URL can't be used.
+    """
+    path = cli_folder() / "config"
+    config = read_ini(path)
+    base_url = config.get("default", "base_url", fallback="") if config is not None else ""
+    if not base_url:
+        return None
+    try:
+        return check_base_url(base_url)
+    except ConfigurationError as error:
+        fault = error.message
+    raise ConfigurationError(
+        f"{fault} (base_url in {path})", advice=f"Correct it there; the default is {GLOBAL}."
+    )
+
+
+def read_ini(path: Path) -> configparser.RawConfigParser | None:
+    """Read one of the official command-line client's INI files, or give None where there is none.
+
+    It writes them with `configparser`; `[default]` is an ordinary section there, and a `%` in a value is only a `%`.
+
+    Raises:
+        ConfigurationError: The file is there but can't be read. Its contents are not repeated.
+    """
+    parser, fault = _parse(path)
+    if fault:
+        raise ConfigurationError(
+            f"{printable(str(path))} can't be read: {fault}",
+            advice="Correct it, or log in again with the official command-line client.",
+        )
+    return parser
+
+
+class _Parser(configparser.RawConfigParser):
+    # The pattern of the class above takes quadratic time for blanks in a line that has no delimiter. This one finds the
+    # same; the blanks at the end of an option's name are stripped by the parser.
+    OPTCRE = re.compile(r"(?P<option>[^=:]*)(?P<vi>[=:])\s*(?P<value>.*)$")
+
+
+def _parse(path: Path) -> tuple[configparser.RawConfigParser | None, str]:
+    # A parser is a mapping full of keys, so no error of ours is raised from a frame that has one.
+    # Its own section of defaults gets a name that no file can contain.
+    parser = _Parser(default_section="\n", strict=False)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None, ""
+    except OSError as error:
+        return None, error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        return None, "it is not UTF-8 text"
+    except configparser.Error as error:  # its text quotes the lines
+        bad_lines = [number for number, _ in getattr(error, "errors", ())] or [getattr(error, "lineno", "?")]
+        return None, f"it is not an INI file, see line {bad_lines[0]}"
+    return parser, ""

@@ -1,0 +1,1 @@
+"""What a command is told: options, filters, and where the clusters come from."""

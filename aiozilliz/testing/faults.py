@@ -1,0 +1,219 @@
+"""What can go wrong with an answer, as values that a test scripts."""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Literal, TypeAlias
+
+from attrs import define, frozen
+
+from .http import Answer
+
+FaultKind: TypeAlias = Literal["answer", "reset", "cut", "malformed", "delay", "repeat_page"]
+
+_HTML = (
+    b"<!DOCTYPE html>\n<html><head><title>%(title)s</title></head><body><h1>%(title)s</h1></body></html>\n"
+)
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+def _checked(status: int) -> int:
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise TypeError(f"status must be an int, not {type(status).__name__}.")
+    if not 200 <= status <= 599:  # noqa: PLR2004 - the final statuses of HTTP
+        raise ValueError(f"status must be between 200 and 599, not {status}.")
+    return status
+
+
+def _header(name: str, value: str) -> tuple[str, str]:
+    if not f"{name}{value}".isprintable() or not f"{name}{value}".isascii():
+        raise ValueError(f"The header {name!r} must be printable ASCII.")
+    return name, value
+
+
+@frozen(repr=False)
+class Fault:
+    """One thing that goes wrong with one answer. Faults are made by the class methods, for `cloud.fail_next()`.
+
+    Some replace the answer (`status`, `code`, `html`), whatever was asked and with whatever key. The others spoil the
+    one that the request would have had: a refused request stays refused.
+
+    Attributes:
+        kind: What happens.
+        answer: The answer given instead, or None where the regular one is spoilt.
+        seconds: How long the answer is held back.
+        text: How the fault was made, for messages.
+    """
+
+    __module__ = "aiozilliz.testing"
+
+    kind: FaultKind
+    answer: Answer | None = None
+    seconds: float = 0.0
+    text: str = ""
+
+    def __repr__(self) -> str:
+        return f"Fault.{self.text or f'{self.kind}()'}"
+
+    @classmethod
+    def status(
+        cls,
+        status: int,
+        *,
+        retry_after: int | str | None = None,
+        body: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "Fault":
+        """Answer with an HTTP status.
+
+        Args:
+            status: 200 to 599. With 200 and a `body`, any made-up answer can be given.
+            retry_after: The header `Retry-After`: seconds, or a text as it is (an HTTP date, or nonsense).
+            body: The body, as it is; empty where it is `""`. None is a JSON object with the status as its `code`.
+                It is labelled JSON, as `headers` do not say otherwise.
+            headers: Further headers, for instance `Location`, or another `Content-Type`.
+
+        Raises:
+            TypeError: `status` is no int.
+            ValueError: `status` is out of range, or a header is not printable ASCII.
+        """
+        _checked(status)
+        if body is None:
+            answer = Answer.json({"code": status, "message": _reason(status)}, status)
+        else:
+            answer = Answer(status, body.encode() if isinstance(body, str) else body)
+        extra = dict(headers or {})
+        if retry_after is not None:
+            extra["Retry-After"] = str(retry_after)
+        labelled = any(name.lower() == "content-type" for name in extra)
+        pairs = tuple(_header(name, value) for name, value in extra.items())
+        answer = Answer(status, answer.body, pairs if labelled else (*answer.headers, *pairs))
+        given = {"retry_after": retry_after, "body": body, "headers": headers}
+        told = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+        return cls("answer", answer, text=f"status({status}{told})")
+
+    @classmethod
+    def code(cls, code: int, message: str = "", *, status: int = 200) -> "Fault":
+        """Answer with an error of the service: a body with a `code` that is not 0.
+
+        Args:
+            code: One of the service's error codes, or any other number. 0 and 200 mean success and are refused.
+            message: The text of the body.
+            status: The HTTP status. The service has been recorded to use 200 as well as 4xx.
+
+        Raises:
+            TypeError: `code` or `status` is no int.
+            ValueError: `code` means success, or `status` is not between 200 and 599.
+        """
+        if isinstance(code, bool) or not isinstance(code, int):
+            raise TypeError(f"code must be an int, not {type(code).__name__}.")
+        if code in {0, 200}:
+            raise ValueError(f"The code {code} means success.")
+        answer = Answer.json({"code": code, "message": message}, _checked(status))
+        return cls("answer", answer, text=f"code({code}, {message!r}, status={status})")
+
+    @classmethod
+    def html(cls, *, status: int = 200) -> "Fault":
+        """Answer with an HTML page, as load balancers do.
+
+        Args:
+            status: The HTTP status. It is 200 unless given, the case that only the body shows.
+
+        Raises:
+            TypeError: `status` is no int.
+            ValueError: `status` is not between 200 and 599.
+        """
+        title = "Please wait" if status == HTTPStatus.OK else _reason(_checked(status))
+        body = _HTML % {b"title": title.encode()}
+        return cls(
+            "answer", Answer(status, body, (("Content-Type", "text/html"),)), text=f"html(status={status})"
+        )
+
+    @classmethod
+    def reset(cls) -> "Fault":
+        """Reset the connection without an answer (TCP RST)."""
+        return cls("reset")
+
+    @classmethod
+    def cut(cls) -> "Fault":
+        """Send the head and half of the body, and close: `Content-Length` promises more than comes."""
+        return cls("cut")
+
+    @classmethod
+    def malformed(cls) -> "Fault":
+        """Send half of the JSON text as if it were all: the HTTP answer is whole, its body is not JSON."""
+        return cls("malformed")
+
+    @classmethod
+    def delay(cls, seconds: float) -> "Fault":
+        """Hold the right answer back. The page is cut when it is sent, not when it was asked for.
+
+        Args:
+            seconds: For how long. Leaving the fake does not wait for it.
+
+        Raises:
+            ValueError: `seconds` is negative or not finite.
+        """
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds must be finite and not negative, not {seconds}.")
+        return cls("delay", seconds=float(seconds), text=f"delay({seconds})")
+
+    @classmethod
+    def repeat_page(cls) -> "Fault":
+        """Send the page that was sent last once more, to its last byte, as a bad cache does.
+
+        Where none was sent yet, the request gets the page that it asked for.
+        """
+        return cls("repeat_page")
+
+
+@define
+class _Entry:
+    fault: Fault
+    left: int | None
+    taken: bool = False
+
+
+class FaultScript:
+    """Faults in the order in which requests take them."""
+
+    def __init__(self) -> None:
+        self._entries: deque[_Entry] = deque()
+
+    def add(self, fault: Fault, times: int | None) -> None:
+        """Append a fault for so many requests; None is without end."""
+        self._entries.append(_Entry(fault, times))
+
+    def clear(self) -> None:
+        """Forget all that was not taken."""
+        self._entries.clear()
+
+    def take(self) -> Fault | None:
+        """Give the fault of the next request, or None."""
+        if not self._entries:
+            return None
+        entry = self._entries[0]
+        entry.taken = True
+        if entry.left is not None:
+            entry.left -= 1
+            if not entry.left:
+                self._entries.popleft()
+        return entry.fault
+
+    @property
+    def unused(self) -> list[str]:
+        """The faults that are left, as text. One without end counts as used once a request took it."""
+        texts: list[str] = []
+        for entry in self._entries:
+            if entry.left is not None and entry.left > 1:
+                texts.append(f"{entry.fault!r} ({entry.left} times)")
+            elif entry.left is not None or not entry.taken:
+                texts.append(repr(entry.fault))
+        return texts

@@ -1,0 +1,404 @@
+"""The watches of many accounts as one, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import pytest
+from attrs import define, field
+
+from aiozilliz import (
+    Account,
+    AuthenticationError,
+    Cluster,
+    ClusterWatcher,
+    ConfigurationError,
+    InventoryError,
+    InventoryReport,
+    InventoryWatcher,
+    ServerError,
+    Snapshot,
+)
+from aiozilliz._aio.cancel_scope import Interrupt, sleep
+from tests.support.fake_time import run_in_fake_time
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+INTERVAL = 60.0
+
+Told: TypeAlias = tuple[str, str, str]
+Reading: TypeAlias = Callable[[str, int], list[str] | Exception]
+
+
+def snapshot(ids: list[str], number: int = 0) -> Snapshot:
+    clusters = [Cluster(cluster_id) for cluster_id in ids]
+    return Snapshot(clusters, NOON + timedelta(minutes=number), 1, consistent=True)
+
+
+def listed(report: InventoryReport | None) -> dict[str, list[str]] | None:
+    if report is None:
+        return None
+    return {name: [cluster.cluster_id for cluster in one] for name, one in report.snapshots.items()}
+
+
+def refused() -> AuthenticationError:
+    return AuthenticationError("refused", status=401, code=21119)
+
+
+@define
+class World:
+    """Accounts, and what each of their readings brings.
+
+    Attributes:
+        names: The accounts.
+        reading: Gives the ids, or the error, of an account's reading with this number, from 0.
+        takes: Seconds that a reading takes.
+    """
+
+    names: list[str]
+    reading: Reading
+    takes: Callable[[str], float] = lambda _: 1.0
+    starts: dict[str, list[float]] = field(factory=dict[str, list[float]], init=False)
+    tasks: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]], init=False)
+    closed: Interrupt = field(factory=Interrupt, init=False)
+
+    def watch(self, since: InventoryReport | None = None, confirmations: int = 2) -> InventoryWatcher:
+        def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
+            async def take(interrupt: Interrupt) -> Snapshot:
+                starts = self.starts.setdefault(account.name, [])
+                starts.append(asyncio.get_running_loop().time())
+                await sleep(self.takes(account.name), self.closed, interrupt)
+                found = self.reading(account.name, len(starts) - 1)
+                if isinstance(found, Exception):
+                    raise found
+                return snapshot(found, len(starts))
+
+            async def rest(seconds: float, interrupt: Interrupt) -> None:
+                await sleep(seconds, self.closed, interrupt)
+
+            return ClusterWatcher(
+                take,
+                rest,
+                name=account.name,
+                interval=INTERVAL,
+                since=known,
+                confirmations=confirmations,
+                check_open=self.closed.check,
+                offset=offset,
+            )
+
+        accounts = [Account(name, "k") for name in self.names]
+        return InventoryWatcher(accounts, make_watcher, self.closed.check, since, self.tasks)
+
+
+async def take(watcher: InventoryWatcher, number: int) -> list[Told]:
+    told: list[Told] = []
+    for _ in range(number):
+        account, event = await anext(watcher)
+        told.append((account.name, str(event.kind), event.cluster.cluster_id))
+    return told
+
+
+def growing(name: str, number: int) -> list[str]:
+    """Have one cluster more in each reading."""
+    return [f"{name}-{n}" for n in range(number + 1)]
+
+
+def test_each_account_tells_what_changes_in_it() -> None:
+    async def main() -> None:
+        async with World(["a", "b"], growing).watch() as watcher:
+            assert sorted(await take(watcher, 2)) == [("a", "added", "a-0"), ("b", "added", "b-0")]
+            assert sorted(await take(watcher, 2)) == [("a", "added", "a-1"), ("b", "added", "b-1")]
+            assert listed(watcher.report) == {"a": ["a-0", "a-1"], "b": ["b-0", "b-1"]}
+
+    run_in_fake_time(main())
+
+
+def test_readings_are_spread_over_the_interval_and_never_closer_than_it() -> None:
+    names = [f"a{n:02}" for n in range(20)]
+    world = World(names, growing)
+
+    async def main() -> None:
+        async with world.watch() as watcher:
+            await take(watcher, 20 * 6)
+
+    run_in_fake_time(main())
+    begin = min(starts[0] for starts in world.starts.values())
+    assert all(starts[0] == begin for starts in world.starts.values())
+    for starts in world.starts.values():
+        assert all(later - earlier >= INTERVAL * 0.95 for earlier, later in pairwise(starts))
+        assert all(later - earlier <= INTERVAL * 1.05 for earlier, later in pairwise(starts[1:]))
+    second = sorted(starts[1] - begin for starts in world.starts.values())
+    assert all(later - earlier <= INTERVAL / 20 + INTERVAL * 0.1 for earlier, later in pairwise(second))
+    assert second[-1] - second[0] >= INTERVAL * 0.8
+
+
+def test_one_accounts_outage_holds_nobody_back(caplog: pytest.LogCaptureFixture) -> None:
+    def reading(name: str, number: int) -> list[str] | Exception:
+        return (
+            ServerError("out of order", status=500) if name == "b" and number < 3 else growing(name, number)
+        )
+
+    world = World(["a", "b", "c"], reading, takes=lambda name: 300.0 if name == "b" else 1.0)
+
+    async def main() -> None:
+        async with world.watch() as watcher:
+            told = await take(watcher, 10)
+            assert {name for name, _, _ in told} == {"a", "c"}
+            while told[-1][0] != "b":
+                told += await take(watcher, 1)
+
+    run_in_fake_time(main())
+    assert len(world.starts["a"]) > 15
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 2
+
+
+def test_a_refused_key_ends_that_accounts_watch_and_is_told_to_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def reading(name: str, number: int) -> list[str] | Exception:
+        return refused() if name == "b" and number == 2 else growing(name, number)
+
+    async def main() -> None:
+        world = World(["a", "b"], reading)
+        async with world.watch() as watcher:
+            told = await take(watcher, 9)
+            assert [name for name, _, _ in told].count("b") == 2
+            assert len(world.starts["b"]) == 3
+            known = listed(watcher.report)
+            assert known is not None
+            assert known["b"] == ["b-0", "b-1"]  # what was known last
+
+    run_in_fake_time(main())
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.levelno == logging.ERROR
+    assert "'b'" in record.getMessage()
+    assert "refused" in record.getMessage()
+
+
+def test_when_no_account_is_left_the_error_names_them_all_and_comes_again() -> None:
+    def reading(name: str, number: int) -> list[str] | Exception:
+        if name == "late" and number < 3:
+            return growing(name, number)
+        return ConfigurationError("no key") if name == "odd" else refused()
+
+    async def main() -> None:
+        watcher = World(["late", "early", "odd"], reading).watch()
+        assert len(await take(watcher, 3)) == 3
+        for _ in range(2):
+            with pytest.raises(InventoryError, match="No account is left") as caught:
+                await anext(watcher)
+            assert list(caught.value.failures) == ["late", "early", "odd"]
+            assert type(caught.value.failures["early"]) is AuthenticationError
+            assert type(caught.value.failures["odd"]) is ConfigurationError
+        assert listed(watcher.report) == {"late": ["late-0", "late-1", "late-2"]}
+
+    run_in_fake_time(main())
+
+
+def test_of_no_accounts_there_is_nothing_to_tell() -> None:
+    async def main() -> None:
+        watcher = World([], growing).watch()
+        assert [pair async for pair in watcher] == []
+        assert watcher.report is None
+
+    run_in_fake_time(main())
+
+
+# the report
+
+
+def test_the_report_holds_an_account_once_the_last_event_of_a_reading_was_taken() -> None:
+    def reading(name: str, number: int) -> list[str]:
+        return [f"{name}-{n}" for n in range(3)]
+
+    async def main() -> None:
+        async with World(
+            ["a", "b"], reading, takes=lambda name: 1.0 if name == "a" else 9.0
+        ).watch() as watcher:
+            assert watcher.report is None
+            await take(watcher, 2)
+            assert watcher.report is None
+            await take(watcher, 1)
+            assert listed(watcher.report) == {"a": ["a-0", "a-1", "a-2"]}
+            await take(watcher, 2)
+            assert listed(watcher.report) == {"a": ["a-0", "a-1", "a-2"]}
+            await take(watcher, 1)
+            assert listed(watcher.report) == {name: [f"{name}-{n}" for n in range(3)] for name in "ab"}
+
+    run_in_fake_time(main())
+
+
+def test_the_report_follows_readings_that_tell_nothing() -> None:
+    def reading(name: str, number: int) -> list[str]:
+        return [] if name == "empty" else ["a-0"] if name == "quiet" else growing(name, number)
+
+    async def main() -> None:
+        async with World(["empty", "quiet", "busy"], reading).watch() as watcher:
+            await take(watcher, 1)
+            while (await take(watcher, 1))[0][2] != "busy-5":
+                pass
+            report = watcher.report
+            assert listed(report) == {"empty": [], "quiet": ["a-0"], "busy": growing("busy", 5)}
+            assert report is not None
+            assert report.snapshots["quiet"].taken_at > NOON + timedelta(minutes=1)
+            assert report.taken_at == max(one.taken_at for one in report.snapshots.values())
+            assert not report.failures
+
+    run_in_fake_time(main())
+
+
+def test_a_restarted_watch_goes_on_without_a_gap_or_a_repeat() -> None:
+    hour = [0]
+
+    def reading(name: str, number: int) -> list[str]:
+        return [f"{name}-{n}" for n in range(hour[0] + 1)]
+
+    async def main() -> None:
+        async with World(["a", "b"], reading).watch() as watcher:
+            await take(watcher, 2)
+            report = watcher.report
+        assert report is not None
+        hour[0] = 2
+        since = InventoryReport.from_json(report.to_json())
+        async with World(["b", "c", "a"], reading).watch(since) as watcher:
+            assert listed(watcher.report) == {"a": ["a-0"], "b": ["b-0"]}
+            told = await take(watcher, 7)
+            assert sorted(told) == sorted(
+                [(name, "added", f"{name}-{n}") for name in "ab" for n in (1, 2)]
+                + [("c", "added", f"c-{n}") for n in range(3)]
+            )
+            assert listed(watcher.report) == {name: [f"{name}-{n}" for n in range(3)] for name in "bca"}
+
+    run_in_fake_time(main())
+
+
+def test_a_removal_awaits_its_confirmation() -> None:
+    def reading(name: str, number: int) -> list[str]:
+        return ["a-0"] if number != 0 else ["a-0", "a-1"]
+
+    async def main() -> None:
+        world = World(["a"], reading)
+        async with world.watch(confirmations=3) as watcher:
+            await take(watcher, 2)
+            assert await take(watcher, 1) == [("a", "removed", "a-1")]
+            assert len(world.starts["a"]) == 4
+
+    run_in_fake_time(main())
+
+
+# its life
+
+
+def test_closing_ends_all_readings_and_the_task_that_waits() -> None:
+    async def main() -> None:
+        world = World([f"a{n}" for n in range(50)], growing, takes=lambda _: 30.0)
+        watcher = world.watch()
+        waiting = asyncio.create_task(anext(watcher))
+        await asyncio.sleep(10.0)
+        assert len(world.tasks) == 50
+        await watcher.aclose()
+        assert not world.tasks
+        with pytest.raises(RuntimeError, match="closed"):
+            await waiting
+        await watcher.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await anext(watcher)
+
+    run_in_fake_time(main())
+
+
+def test_closing_what_it_belongs_to_ends_it_and_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        world = World(["a", "b"], growing)
+        watcher = world.watch()
+        await take(watcher, 2)
+        waiting = asyncio.create_task(anext(watcher))
+        await asyncio.sleep(5.0)
+        world.closed.fire("the inventory is closed")
+        for task in list(world.tasks):
+            task.cancel()
+        with pytest.raises(RuntimeError, match="the inventory is closed"):
+            await waiting
+        with pytest.raises(RuntimeError, match="the inventory is closed"):
+            await anext(watcher)
+
+    run_in_fake_time(main())
+    assert not caplog.records
+
+
+def test_a_second_task_is_refused() -> None:
+    async def main() -> None:
+        async with World(["a"], growing).watch() as watcher:
+            first = asyncio.create_task(take(watcher, 2))
+            await asyncio.sleep(0.5)
+            with pytest.raises(RuntimeError, match="another task"):
+                await anext(watcher)
+            assert await first == [("a", "added", "a-0"), ("a", "added", "a-1")]
+
+    run_in_fake_time(main())
+
+
+def test_after_a_cancelled_wait_nothing_is_lost() -> None:
+    async def main() -> None:
+        async with World(["a", "b", "c"], growing).watch() as watcher:
+            told: list[Told] = []
+
+            async def read() -> None:
+                while True:
+                    told.extend(await take(watcher, 1))
+
+            for _ in range(40):
+                task = asyncio.create_task(read())
+                await asyncio.sleep(17.3)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            for name in "abc":
+                mine = [i for account, _, i in told if account == name]
+                assert len(mine) > 5
+                assert mine == [f"{name}-{n}" for n in range(len(mine))]
+
+    run_in_fake_time(main())
+
+
+def test_a_slow_consumer_lets_no_account_read_ahead() -> None:
+    async def main() -> None:
+        world = World(["a", "b"], growing)
+        async with world.watch() as watcher:
+            await take(watcher, 1)
+            await asyncio.sleep(100 * INTERVAL)
+            assert [len(starts) for starts in world.starts.values()] == [1, 1]
+
+    run_in_fake_time(main())
+
+
+def test_one_that_is_forgotten_takes_its_tasks_with_it() -> None:
+    async def main() -> None:
+        world = World(["a", "b", "c"], growing)
+        watcher = world.watch()
+        await take(watcher, 4)
+        assert world.tasks
+        forgotten = weakref.ref(watcher)
+        del watcher
+        gc.collect()
+        assert forgotten() is None
+        await asyncio.sleep(1.0)
+        assert not world.tasks
+
+    run_in_fake_time(main())
+
+
+def test_it_says_what_it_watches() -> None:
+    async def main() -> None:
+        assert repr(World(["a", "b"], growing).watch()) == "<InventoryWatcher of 2 accounts>"
+
+    run_in_fake_time(main())

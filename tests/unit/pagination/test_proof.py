@@ -1,0 +1,210 @@
+"""The proof by itself: the rule, its traps, and that it is found at the very answer that completes it."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, strategies as st
+
+from aiozilliz._pagination.planner import RequestPage
+from aiozilliz._pagination.proof import Proof
+from tests.support.moving_list import Answer, Flight, proof_by_definition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def told(*answers: tuple[int, str, int | None], full: int = 2) -> Proof[int]:
+    """Tell a proof of answers (page, ids, count), each sent after the one before had arrived."""
+    proof: Proof[int] = Proof()
+    for number, (page, ids, count) in enumerate(answers):
+        proof.sent(number)
+        proof.arrived(number, ids, page_number=page, count=count, full=len(ids) >= full)
+    return proof
+
+
+def proven_listing(proof: Proof[int], ids: Iterable[str] = "abcdefgxyz") -> str:
+    assert proof.proven is not None
+    return "".join(filter(proof.proven.holds, ids))
+
+
+def test_a_page_that_is_not_full_and_has_all_that_count_says_is_proven_by_itself() -> None:
+    assert proven_listing(told((1, "a", 1))) == "a"
+    assert proven_listing(told((1, "", 0))) == ""
+
+
+def test_ids_before_the_last_page_and_again_after_it_prove_its_moment() -> None:
+    there = ((1, "ab", 5), (2, "cd", 5), (3, "e", 5))
+    back = ((2, "cd", 5), (1, "ab", 5))
+    assert told(*there).proven is None
+    assert told(*there, back[0]).proven is None
+    proof = told(*there, *back)
+    assert proven_listing(proof) == "abcde"
+    assert proof.proven is not None
+    assert (proof.proven.request, proof.proven.sent, proof.proven.arrived) == (2, 5, 6)
+
+
+def test_an_id_that_left_before_the_moment_is_not_held() -> None:
+    proof = told((1, "ax", 4), (2, "c", 3), (1, "ab", 3), (2, "c", 3))
+    assert proven_listing(proof) == "abc"
+    assert proof.proven is not None
+    assert proof.proven.request == 2
+    assert not proof.proven.holds("x")
+
+
+def test_what_was_in_flight_together_with_the_moment_brackets_nothing() -> None:
+    proof: Proof[str] = Proof()
+    proof.sent("page 1")
+    proof.sent("page 2")
+    proof.arrived("page 1", "ab", page_number=1, count=3, full=True)
+    proof.sent("page 1 again")
+    proof.arrived("page 2", "c", page_number=2, count=3, full=False)
+    proof.arrived("page 1 again", "ab", page_number=1, count=3, full=True)
+    assert proof.proven is None
+    proof.sent("page 2 again")
+    proof.arrived("page 2 again", "c", page_number=2, count=3, full=False)
+    assert proof.proven is None  # c had not arrived when page 1 was sent again
+    proof.sent("page 1 for the third time")
+    proof.arrived("page 1 for the third time", "ab", page_number=1, count=3, full=True)
+    assert proof.proven is not None
+    assert proof.proven.request == "page 2 again"
+
+
+def test_a_count_that_is_the_number_on_a_later_page_proves_nothing() -> None:
+    assert told((1, "ab", 2), (2, "cd", 2), (1, "ab", 2), (2, "cd", 2), (3, "", 0)).proven is None
+
+
+@pytest.mark.parametrize("after", ["", "a", "ab"])
+def test_a_full_first_page_that_is_all_waits_for_a_next_page_that_brings_nothing_else(after: str) -> None:
+    assert told((1, "ab", 2)).proven is None
+    assert told((1, "ab", 2), (1, "ab", 2)).proven is None
+    assert proven_listing(told((1, "ab", 2), (2, after, None))) == "ab"
+
+
+def test_a_full_first_page_is_out_for_good_where_the_next_page_brings_others() -> None:
+    assert told((1, "ab", 2), (2, "bc", None), (2, "", None)).proven is None
+
+
+def test_a_next_page_that_was_sent_before_the_full_first_one_arrived_does_not_confirm_it() -> None:
+    proof: Proof[str] = Proof()
+    proof.sent("page 1")
+    proof.sent("page 2")
+    proof.arrived("page 1", "ab", page_number=1, count=2, full=True)
+    proof.arrived("page 2", "", page_number=2, count=2, full=False)
+    assert proof.proven is None
+
+
+def test_an_answer_that_lists_an_id_twice_is_no_moment() -> None:
+    assert told((1, "aa", 1), full=3).proven is None
+    assert told((1, "aab", 2), full=4).proven is None
+
+
+def test_more_ids_on_a_page_than_count_is_a_contradiction_and_ends_all_proving() -> None:
+    proof = told((1, "ab", 1), (1, "a", 1))
+    assert proof.contradicted
+    assert proof.proven is None
+
+
+def test_an_id_that_came_back_is_seen_as_a_contradiction_where_count_shows_it() -> None:
+    # x stood on page 1, was gone when page 2 said that there are 2, and stands there again.
+    proof = told((1, "ax", 3), (2, "b", 2), (1, "ax", 3), (2, "b", 3), (1, "ax", 3), (2, "b", 3), full=2)
+    assert proof.contradicted
+    assert proof.proven is None
+
+
+def test_a_request_that_is_sent_again_counts_from_then_on() -> None:
+    proof: Proof[int] = Proof()
+    proof.sent(1)
+    proof.sent(1)
+    proof.arrived(1, "a", page_number=1, count=1, full=False)
+    assert proof.proven is not None
+    assert proof.proven.sent == 2
+
+
+def test_what_comes_after_the_proof_changes_nothing() -> None:
+    proof = told((1, "a", 1), (1, "bc", 2), (1, "d", 1), full=3)
+    assert proven_listing(proof) == "a"
+
+
+def test_a_quiet_list_keeps_one_moment_only() -> None:
+    pages = [(number + 1, "abcdefghij"[number * 2 : number * 2 + 2], 10) for number in range(5)]
+    proof = told(*pages, *pages[-2:0:-1])
+    assert proof.proven is None
+    assert len(proof._moments) == 1
+
+
+@st.composite
+def conversations(draw: st.DrawFn, letters: str = "abcd") -> list[Flight]:
+    """Any answers to any requests, two or three in flight, in the order of arrival; most counts nearly true."""
+    flying: list[Flight] = []
+    arrived: list[Flight] = []
+    for now in range(1, draw(st.integers(1, 24)) + 1):
+        if not flying or (len(flying) < 3 and draw(st.booleans())):
+            flying.append(Flight(RequestPage(now, draw(st.integers(1, 3))), now))
+        else:
+            flight = flying.pop(draw(st.integers(0, len(flying) - 1)))
+            ids = draw(st.lists(st.sampled_from(letters), max_size=3, unique=draw(st.booleans())))
+            count = draw(st.one_of(st.none(), st.integers(0, len(letters)), st.just(len(letters) - 1)))
+            flight.arrived = now
+            flight.answer = Answer(tuple(ids), count, 2)
+            arrived.append(flight)
+    return arrived
+
+
+@given(conversations(), st.integers(1, 3))
+def test_any_conversation_is_judged_as_by_the_definition_at_every_answer(
+    arrived: list[Flight], asked: int
+) -> None:
+    assert_as_by_definition(arrived, asked)
+
+
+@given(st.data(), st.sampled_from([2, 3]))
+def test_a_list_that_mostly_rests_is_judged_as_by_the_definition(data: st.DataObject, size: int) -> None:
+    listing = list("abcde")
+    flying: list[Flight] = []
+    arrived: list[Flight] = []
+    for now in range(1, 30):
+        if data.draw(st.integers(0, 9)) == 9:
+            listing.insert(data.draw(st.integers(0, len(listing))), f"n{now}")
+        if len(listing) > 1 and data.draw(st.integers(0, 9)) == 9:
+            listing.pop(data.draw(st.integers(0, len(listing) - 1)))
+        if not flying or (len(flying) < 3 and data.draw(st.booleans())):
+            flying.append(Flight(RequestPage(now, data.draw(st.integers(1, 3))), now))
+        else:
+            flight = flying.pop(data.draw(st.integers(0, len(flying) - 1)))
+            if flight.answer is None:
+                offset = (flight.request.page_number - 1) * size
+                flight.listing = tuple(listing)
+                flight.answer = Answer(flight.listing[offset : offset + size], len(listing), size)
+            flight.arrived = now
+            arrived.append(flight)
+    proven = assert_as_by_definition(arrived, size)
+    if proven is not None:
+        flight, listed = proven
+        assert listed == set(flight.listing)
+
+
+def assert_as_by_definition(arrived: list[Flight], asked: int) -> tuple[Flight, set[str]] | None:
+    expected = proof_by_definition(arrived, asked)
+    proof: Proof[Flight] = Proof()
+    unsent = sorted(arrived, key=attrgetter("sent"))
+    for index, flight in enumerate(arrived):
+        assert flight.arrived is not None
+        while unsent and unsent[0].sent < flight.arrived:
+            proof.sent(unsent.pop(0))
+        assert flight.answer is not None
+        proof.arrived(
+            flight,
+            flight.ids,
+            page_number=flight.request.page_number,
+            count=flight.answer.count,
+            full=len(flight.ids) >= min(asked, flight.answer.page_size),
+        )
+        assert (proof.proven is not None) == (expected is not None and index >= expected[0])
+    if proof.proven is None:
+        return None
+    assert expected is not None
+    assert proof.proven.request is expected[1]
+    return proof.proven.request, {i for flight in arrived for i in flight.ids if proof.proven.holds(i)}
