@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
-from aiozilliz._aio.cancel_scope import Interrupt, sleep
+from aiozilliz._aio.cancel_scope import CancelScope, sleep
 from aiozilliz._aio.limiter import RateLimiter
 from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import Access
+from aiozilliz._http.request import RequestContext
 from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
 from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
 from aiozilliz._iteration.snapshots import SnapshotReader
 from aiozilliz._iteration.watcher import ClusterWatcher
-from aiozilliz._pagination.planner import Walk
+from aiozilliz._pagination.planner import PagePlanner
 from aiozilliz._public import public
 from aiozilliz._records.cluster import Cluster, ClusterPage
 from aiozilliz._records.snapshot import Snapshot
@@ -92,7 +92,7 @@ class ZillizClient:
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._base_url = ""  # a refused argument's traceback shows this object
-        self._interrupt = Interrupt()
+        self._scope = CancelScope()
         key, site = find_key(api_key, read_site=base_url is None)
         del api_key  # a later error's traceback refers to this frame
         if session is not None and not isinstance(session, aiohttp.ClientSession):
@@ -108,7 +108,7 @@ class ZillizClient:
         self._url = f"{self._base_url}{PATH}"
         self._transport = Transport(self._base_url, session, timeout, max_response_bytes)
         self._fetcher = PageFetcher(
-            Access(
+            RequestContext(
                 base_url=self._base_url,
                 key=key,
                 transport=self._transport,
@@ -124,7 +124,7 @@ class ZillizClient:
         raise TypeError("a client can't be pickled or copied")
 
     def __repr__(self) -> str:
-        return f"<ZillizClient {self._base_url}{' (closed)' if self._interrupt.reason else ''}>"
+        return f"<ZillizClient {self._base_url}{' (closed)' if self._scope.reason else ''}>"
 
     @property
     def requests(self) -> int:
@@ -132,7 +132,7 @@ class ZillizClient:
         return self._fetcher.pages
 
     async def __aenter__(self) -> Self:
-        self._interrupt.check()
+        self._scope.check()
         if self._transport.opened:
             raise RuntimeError("the client is entered already")
         self._bind()
@@ -149,7 +149,7 @@ class ZillizClient:
 
         A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
         """
-        self._interrupt.fire(_CLOSED)
+        self._scope.cancel(_CLOSED)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -227,7 +227,7 @@ class ZillizClient:
         check_count("concurrency", concurrency)
         check_count("max_passes", max_passes)
         check_flag("verify", verify)
-        walk = Walk[Cluster](
+        walk = PagePlanner[Cluster](
             page_size=page_size,
             key=attrgetter("cluster_id"),
             window=concurrency,
@@ -305,12 +305,12 @@ class ZillizClient:
         )
 
     async def _read_snapshot(
-        self, page_size: int, concurrency: int, max_passes: int, *interrupts: Interrupt
+        self, page_size: int, concurrency: int, max_passes: int, *scopes: CancelScope
     ) -> Snapshot:
-        def get_page(page: int, size: int, *more: Interrupt) -> Coroutine[Any, Any, ClusterPage]:
-            return self._get_page(page, size, *interrupts, *more)
+        def get_page(page: int, size: int, *more: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
+            return self._get_page(page, size, *scopes, *more)
 
-        walk = Walk[Cluster](
+        walk = PagePlanner[Cluster](
             page_size=page_size,
             key=attrgetter("cluster_id"),
             window=concurrency,
@@ -323,24 +323,22 @@ class ZillizClient:
         )
         return await reader.read()
 
-    async def _watch_snapshot(self, interrupt: Interrupt) -> Snapshot:
-        return await self._read_snapshot(*_WATCH_READING, interrupt)
+    async def _watch_snapshot(self, scope: CancelScope) -> Snapshot:
+        return await self._read_snapshot(*_WATCH_READING, scope)
 
-    async def _sleep(self, seconds: float, interrupt: Interrupt) -> None:
+    async def _sleep(self, seconds: float, scope: CancelScope) -> None:
         self._bind()
-        await sleep(seconds, self._interrupt, interrupt)
+        await sleep(seconds, self._scope, scope)
 
     async def _list_page(self, page: int, page_size: int) -> ClusterPage:
         return await self._get_page(page, page_size)
 
-    def _get_page(
-        self, page: int, page_size: int, *interrupts: Interrupt
-    ) -> Coroutine[Any, Any, ClusterPage]:
+    def _get_page(self, page: int, page_size: int, *scopes: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
         self._bind()
-        return self._fetcher.fetch(page, page_size, self._interrupt, *interrupts)
+        return self._fetcher.fetch(page, page_size, self._scope, *scopes)
 
     def _check_open(self) -> None:
-        self._interrupt.check()
+        self._scope.check()
         self._transport.check()
         self._bind()
 

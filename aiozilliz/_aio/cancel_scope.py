@@ -9,28 +9,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Interrupt:
+class CancelScope:
     """Ends the page requests of one user at once, without cancelling the tasks that wait for them.
 
     Each request runs inside an `asyncio.timeout`; firing lets all of them expire now.
 
     Attributes:
-        scopes: What `fire` ends: `cover` enters a scope here, and `uncover` takes it out.
+        blocks: What `cancel` ends: `attach` enters a block here, and `detach` takes it out.
         reason: Why it was fired, or None.
     """
 
-    __slots__ = ("__weakref__", "reason", "scopes")
+    __slots__ = ("__weakref__", "blocks", "reason")
 
     def __init__(self) -> None:
-        self.scopes: set[asyncio.Timeout] = set()
+        self.blocks: set[asyncio.Timeout] = set()
         self.reason: str | None = None
 
-    def fire(self, reason: str) -> None:
+    def cancel(self, reason: str) -> None:
         """End what runs; requests that begin later end at once. The first reason stays."""
         if self.reason is None:
             self.reason = reason
-        for scope in self.scopes:
-            expire(scope)
+        for block in self.blocks:
+            expire(block)
 
     def check(self) -> None:
         """Raise where it was fired.
@@ -42,41 +42,41 @@ class Interrupt:
             raise RuntimeError(self.reason)
 
 
-def cover(scope: asyncio.Timeout, interrupts: Iterable[Interrupt]) -> None:
-    """Let each interrupt end this scope, which has been entered. Where one was fired before, it ends now."""
+def attach(block: asyncio.Timeout, scopes: Iterable[CancelScope]) -> None:
+    """Let each scope end this block, which has been entered. Where one was fired before, it ends now."""
     # No context manager: this is done for each page, where one would cost as much as decoding three records.
-    for interrupt in interrupts:
-        interrupt.scopes.add(scope)
-        if interrupt.reason is not None:
-            expire(scope)
+    for scope in scopes:
+        scope.blocks.add(block)
+        if scope.reason is not None:
+            expire(block)
 
 
-def uncover(scope: asyncio.Timeout, interrupts: Iterable[Interrupt]) -> None:
-    """Let no interrupt end this scope any more."""
-    for interrupt in interrupts:
-        interrupt.scopes.discard(scope)
+def detach(block: asyncio.Timeout, scopes: Iterable[CancelScope]) -> None:
+    """Let no scope end this block any more."""
+    for scope in scopes:
+        scope.blocks.discard(block)
 
 
-async def sleep(seconds: float, *interrupts: Interrupt) -> None:
-    """Sleep so many seconds, or until one of the interrupts is fired.
+async def sleep(seconds: float, *scopes: CancelScope) -> None:
+    """Sleep so many seconds, or until one of the scopes is fired.
 
     Raises:
         RuntimeError: One was; the text is the reason.
     """
-    scope = asyncio.Timeout(None)
+    block = asyncio.Timeout(None)
     try:
-        async with scope:
-            cover(scope, interrupts)
+        async with block:
+            attach(block, scopes)
             await asyncio.sleep(seconds)
     except TimeoutError:
         pass
     finally:
-        uncover(scope, interrupts)
-    for interrupt in interrupts:
-        interrupt.check()
+        detach(block, scopes)
+    for scope in scopes:
+        scope.check()
 
 
-def expire(scope: asyncio.Timeout) -> None:
+def expire(block: asyncio.Timeout) -> None:
     """End a block of `asyncio.timeout` now."""
-    if not scope.expired():  # one that has can't be moved
-        scope.reschedule(0.0)
+    if not block.expired():  # one that has can't be moved
+        block.reschedule(0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Turns:
+class DecodeTurn:
     """Lets one page be decoded in each turn of the event loop. It belongs to one loop.
 
     Where many answers arrive together, all of them would be decoded in one turn. Nothing else would run meanwhile: not

@@ -105,7 +105,7 @@ class RateLimiter:
             self._timer = None
 
 
-class HoldBack:
+class RetryAfterGate:
     """The time until which a client sends nothing, because the service asked for that.
 
     It is a time and not somebody who sleeps: whoever is about to send looks at it.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncio import Timeout
 
 
-class Deadlines:
+class SharedTimer:
     """Ends blocks of `asyncio.timeout(None)` at their deadlines. It belongs to one event loop."""
 
     __slots__ = ("_due", "_rings_at", "_timer")
@@ -26,24 +26,24 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = math.inf
 
-    def set(self, scope: Timeout, when: float) -> None:
+    def set(self, block: Timeout, when: float) -> None:
         """Let this block, which has been entered, end at `when`, in the loop's time. It replaces what was set before."""
-        self._due[scope] = when
+        self._due[block] = when
         if when < self._rings_at:
             self._arm(when)
 
-    def move(self, scope: Timeout, when: float) -> None:
+    def move(self, block: Timeout, when: float) -> None:
         """Let the block end at `when` instead, even if it was to end in this very turn of the event loop.
 
-        What else would have ended it in this turn, an interrupt, is taken back with it: look at that afterwards.
+        What else would have ended it in this turn, an scope, is taken back with it: look at that afterwards.
         """
-        if scope.when() is not None and not scope.expired():
-            scope.reschedule(None)
-        self.set(scope, when)
+        if block.when() is not None and not block.expired():
+            block.reschedule(None)
+        self.set(block, when)
 
-    def clear(self, scope: Timeout) -> None:
+    def clear(self, block: Timeout) -> None:
         """Let the block have no deadline. To be called when it is left, at the latest."""
-        self._due.pop(scope, None)
+        self._due.pop(block, None)
 
     def close(self) -> None:
         """Take the timer back. A deadline that is set later sets it again."""
@@ -60,8 +60,8 @@ class Deadlines:
     def _ring(self) -> None:
         self.close()
         now = asyncio.get_running_loop().time()
-        for scope in [scope for scope, when in self._due.items() if when <= now]:
-            del self._due[scope]
-            expire(scope)
+        for block in [block for block, when in self._due.items() if when <= now]:
+            del self._due[block]
+            expire(block)
         if self._due:
             self._arm(min(self._due.values()))

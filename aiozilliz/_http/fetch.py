@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aiozilliz._aio.cancel_scope import cover, uncover
+from aiozilliz._aio.cancel_scope import attach, detach
 from aiozilliz._errors import ZillizError
-from aiozilliz._http.request import Attempts, NoTimeLeftError
+from aiozilliz._http.request import NoTimeLeftError, PageRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aiozilliz._aio.cancel_scope import Interrupt
-    from aiozilliz._http.request import Access
+    from aiozilliz._aio.cancel_scope import CancelScope
+    from aiozilliz._http.request import RequestContext
     from aiozilliz._records.cluster import ClusterPage
 
 
@@ -25,7 +25,7 @@ class PageFetcher:
         pages: Pages received so far.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: RequestContext) -> None:
         self.access = access
         self.pages = 0
 
@@ -33,7 +33,7 @@ class PageFetcher:
         self,
         page: int,
         page_size: int,
-        *interrupts: Interrupt,
+        *scopes: CancelScope,
         on_idle: Callable[[bool], None] | None = None,
     ) -> ClusterPage:
         """Give one page.
@@ -41,22 +41,22 @@ class PageFetcher:
         Args:
             page: Page number, 1-based.
             page_size: Records to ask for.
-            interrupts: Each ends the request early.
+            scopes: Each ends the request early.
             on_idle: Is told, in the task of this call, when it begins to wait for anything but a place or an answer,
                 and when that is over.
 
         Raises:
             ZillizError: The page can't be had; the error says what was asked, how often and for how long.
-            RuntimeError: An interrupt was fired, or there is no open session.
+            RuntimeError: An scope was fired, or there is no open session.
         """
-        self._check(interrupts)
-        attempts = Attempts(self.access, page, page_size, on_idle)
+        self._check(scopes)
+        attempts = PageRequest(self.access, page, page_size, on_idle)
         received = None
         secret = self.access.key_at_hand
         if secret is not None:
-            received = await self._within_bounds(attempts, attempts.send_at_once(secret), interrupts)
+            received = await self._within_bounds(attempts, attempts.send_at_once(secret), scopes)
         if received is None or (isinstance(received, ZillizError) and attempts.go_on_after(received)):
-            received = await self._within_bounds(attempts, attempts.make_all(), interrupts)
+            received = await self._within_bounds(attempts, attempts.make_all(), scopes)
         if not isinstance(received, ZillizError):
             self.pages += 1
             return received
@@ -66,39 +66,39 @@ class PageFetcher:
             del received, attempts  # they refer to this frame by its traceback
 
     async def _within_bounds(
-        self, attempts: Attempts, work: Awaitable[ClusterPage], interrupts: tuple[Interrupt, ...]
+        self, attempts: PageRequest, work: Awaitable[ClusterPage], scopes: tuple[CancelScope, ...]
     ) -> ClusterPage | ZillizError:
-        """Do some work of these attempts, until it is to end or an interrupt ends it. Give what came, or what failed."""
+        """Do some work of these attempts, until it is to end or an scope ends it. Give what came, or what failed."""
         deadlines = self.access.deadlines
-        scope = attempts.scope = asyncio.Timeout(None)
+        block = attempts.block = asyncio.Timeout(None)
         failure: ZillizError | None = None
         try:
-            async with scope:
-                deadlines.set(scope, attempts.end)
-                cover(scope, interrupts)
+            async with block:
+                deadlines.set(block, attempts.end)
+                attach(block, scopes)
                 received = await work
             # One that was fired in the turn in which the answer came has ended nothing.
-            _check_all(interrupts)
+            _check_all(scopes)
             return received
         except ZillizError as error:
             failure = error
         except NoTimeLeftError:
             pass
         except TimeoutError:
-            if not scope.expired():
+            if not block.expired():
                 raise  # it came out of the key callable or the limiter
         finally:
-            uncover(scope, interrupts)
-            deadlines.clear(scope)
-        self._check(interrupts)
+            detach(block, scopes)
+            deadlines.clear(block)
+        self._check(scopes)
         return attempts.out_of_time() if failure is None else failure
 
-    def _check(self, interrupts: tuple[Interrupt, ...]) -> None:
-        _check_all(interrupts)
+    def _check(self, scopes: tuple[CancelScope, ...]) -> None:
+        _check_all(scopes)
         self.access.transport.check()
 
 
-def _check_all(interrupts: tuple[Interrupt, ...]) -> None:
-    for interrupt in interrupts:
-        if interrupt.reason is not None:  # a call of each would be for nothing
-            interrupt.check()
+def _check_all(scopes: tuple[CancelScope, ...]) -> None:
+    for scope in scopes:
+        if scope.reason is not None:  # a call of each would be for nothing
+            scope.check()

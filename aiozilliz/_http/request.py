@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from aiozilliz._aio.decode_turn import Turns
-from aiozilliz._aio.limiter import HoldBack
-from aiozilliz._aio.timer import Deadlines
+from aiozilliz._aio.decode_turn import DecodeTurn
+from aiozilliz._aio.limiter import RetryAfterGate
+from aiozilliz._aio.timer import SharedTimer
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
@@ -42,7 +42,7 @@ class NoTimeLeftError(Exception):
 
 
 @define(eq=False, kw_only=True)
-class Access:
+class RequestContext:
     """What the pages of one account are asked for with.
 
     Attributes:
@@ -50,7 +50,7 @@ class Access:
         key: Where the key comes from.
         transport: Sends one request.
         limiter: Entered once for each attempt and held while it is in flight; None is no limit.
-        policy: Attempts, waits and the deadline.
+        policy: PageRequest, waits and the deadline.
         max_response_bytes: The transport's bound, to be named in an error.
         places: Entered inside the limiter and held while an attempt is in flight: a bound over several accounts. While
             an attempt waits for a place the deadline stands still, so that nobody fails for the others' sake.
@@ -66,9 +66,9 @@ class Access:
     policy: RetryPolicy
     max_response_bytes: int
     places: asyncio.Semaphore | None = None
-    deadlines: Deadlines = field(factory=Deadlines)
-    turns: Turns = field(factory=Turns)
-    hold_back: HoldBack = field(factory=HoldBack, init=False)
+    deadlines: SharedTimer = field(factory=SharedTimer)
+    turns: DecodeTurn = field(factory=DecodeTurn)
+    hold_back: RetryAfterGate = field(factory=RetryAfterGate, init=False)
 
     @property
     def key_at_hand(self) -> Secret | None:
@@ -78,11 +78,11 @@ class Access:
         return None
 
 
-class Attempts:
+class PageRequest:
     """The attempts at one page, and their state.
 
     Attributes:
-        scope: What ends them, to be entered by who calls.
+        block: What ends them, to be entered by who calls.
         end: When it is to, in the loop's time: at the deadline, or sooner for an attempt that is made at once.
     """
 
@@ -101,14 +101,14 @@ class Attempts:
         "_untold",
         "_url",
         "_waiting_for",
+        "block",
         "end",
-        "scope",
     )
 
-    scope: asyncio.Timeout
+    block: asyncio.Timeout
 
     def __init__(
-        self, access: Access, page: int, page_size: int, on_idle: Callable[[bool], None] | None
+        self, access: RequestContext, page: int, page_size: int, on_idle: Callable[[bool], None] | None
     ) -> None:
         self._access = access
         self._on_idle = on_idle
@@ -126,7 +126,7 @@ class Attempts:
         self._untold: ZillizError | None = None  # the first failure, of which stamina does not know yet
 
     def send_at_once(self, secret: Secret) -> Awaitable[ClusterPage]:
-        """Make the first attempt, where nothing but its answer is to be waited for: one scope does for all bounds."""
+        """Make the first attempt, where nothing but its answer is to be waited for: one block does for all bounds."""
         timeout = self._access.transport.timeout
         if timeout is not None and timeout < self._access.policy.deadline:
             self._end_is_timeout = True
@@ -245,10 +245,10 @@ class Attempts:
             return
         asked = self._loop.time()
         deadlines = self._access.deadlines
-        deadlines.clear(self.scope)
+        deadlines.clear(self.block)
         await places.acquire()
         self._deadline += self._loop.time() - asked
-        deadlines.set(self.scope, self._deadline)
+        deadlines.set(self.block, self._deadline)
 
     def _wait_for(self, what: str, *, idle: bool = True) -> None:
         self._waiting_for = what
@@ -264,7 +264,7 @@ class Attempts:
         try:
             if self._end_is_timeout:
                 answer = await access.transport.send(self._url, secret)
-                access.deadlines.move(self.scope, self._deadline)
+                access.deadlines.move(self.block, self._deadline)
             else:
                 answer = await access.transport.get(self._url, secret)
             # What asks for a pause is read at once, before anything else is sent; it may be a refusal under HTTP 200.
@@ -327,7 +327,7 @@ class Attempts:
         return self._deadline - self._loop.time()
 
     def out_of_time(self) -> ZillizError:
-        """Make the error for the scope's end.
+        """Make the error for the block's end.
 
         Where it came before the deadline it is a timeout. Else it is the last failure, or one that names what was
         waited for.

@@ -21,7 +21,7 @@ from attrs import define
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aiozilliz import __version__
-from aiozilliz._aio.timer import Deadlines
+from aiozilliz._aio.timer import SharedTimer
 from aiozilliz._errors import TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import ClearTextProxyError, ConnectionLostError, failure_of, reason_of
 from aiozilliz._settings.checks import check_seconds, is_loopback
@@ -90,7 +90,7 @@ class Transport:
         self._shared = False
         self._proxy: str | None = None
         self._max_bytes = max_response_bytes
-        self._deadlines = Deadlines()
+        self._deadlines = SharedTimer()
         self.timeout, self._finer = _split_timeout(timeout)
 
     @property
@@ -137,16 +137,16 @@ class Transport:
             ConfigurationError: A borrowed session would send the key in clear to a proxy on another host.
             RuntimeError: There is no session yet, or it is closed, perhaps while the request was under way.
         """
-        scope = asyncio.Timeout(None)
+        block = asyncio.Timeout(None)
         try:
-            async with scope:
+            async with block:
                 if self.timeout is not None:
-                    self._deadlines.set(scope, asyncio.get_running_loop().time() + self.timeout)
+                    self._deadlines.set(block, asyncio.get_running_loop().time() + self.timeout)
                 return await self.send(url, secret)
         except TimeoutError:
             pass
         finally:
-            self._deadlines.clear(scope)
+            self._deadlines.clear(block)
         self.check()
         raise self.timed_out()
 
@@ -320,7 +320,7 @@ def _not_entered() -> RuntimeError:
 
 
 def _split_timeout(timeout: float | aiohttp.ClientTimeout) -> tuple[float | None, aiohttp.ClientTimeout]:
-    # The total is kept by Deadlines: aiohttp's own ends on the next whole second.
+    # The total is kept by SharedTimer: aiohttp's own ends on the next whole second.
     if not isinstance(timeout, aiohttp.ClientTimeout):
         return check_seconds("timeout", timeout), aiohttp.ClientTimeout(total=None, ceil_threshold=math.inf)
     return timeout.total or None, aiohttp.ClientTimeout(

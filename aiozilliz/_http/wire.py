@@ -25,7 +25,7 @@ from aiozilliz._errors import (
     printable,
 )
 from aiozilliz._records.cluster import ClusterPage, structure_clusters
-from aiozilliz._records.json import Json, Unusable, parse
+from aiozilliz._records.json import InvalidJSON, Json, parse
 from aiozilliz._records.values import describe
 
 PATH: Final = "/v2/clusters"
@@ -215,9 +215,9 @@ def _is_success(envelope: dict[str, Any]) -> bool:
     return code is None or (type(code) is int and code in _SUCCESS)
 
 
-def _no_success(answer: _Answer, content: Json | Unusable) -> APIError | ResponseError:
+def _no_success(answer: _Answer, content: Json | InvalidJSON) -> APIError | ResponseError:
     """Say why an answer under 2xx is no page."""
-    if isinstance(content, Unusable):
+    if isinstance(content, InvalidJSON):
         error = ResponseError(
             f"The answer (HTTP {answer.status}) is {content.reason}",
             advice=_NOT_JSON_ADVICE if content.retryable else _SHAPE_ADVICE,

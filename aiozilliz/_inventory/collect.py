@@ -7,32 +7,32 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiozilliz._errors import IncompleteListingError, InventoryError
-from aiozilliz._inventory.scheduler import InventoryIterator, Outcome
-from aiozilliz._iteration.snapshots import SnapshotRecorder
+from aiozilliz._inventory.scheduler import InventoryIterator, Results
+from aiozilliz._iteration.snapshots import SnapshotListener
 from aiozilliz._records.report import InventoryReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiozilliz._inventory.accounts import Account
-    from aiozilliz._iteration.runner import WalkRun
+    from aiozilliz._iteration.runner import PlanRunner
     from aiozilliz._records.snapshot import Snapshot
 
 
-class Collection(Outcome):
+class SnapshotResults(Results):
     """Keeps what is read, for snapshots."""
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         super().__init__(accounts)
         self._snapshots: dict[str, Snapshot] = {}
-        self._recorders: dict[str, SnapshotRecorder] = {}
+        self._recorders: dict[str, SnapshotListener] = {}
 
-    def recorder(self, account: Account) -> SnapshotRecorder:
+    def recorder(self, account: Account) -> SnapshotListener:
         """Give a recorder of its own to each account."""
-        recorder = self._recorders[account.name] = SnapshotRecorder()
+        recorder = self._recorders[account.name] = SnapshotListener()
         return recorder
 
-    def ended(self, account: Account, run: WalkRun) -> None:
+    def ended(self, account: Account, run: PlanRunner) -> None:
         """Make the account's snapshot; without the proof it says so."""
         recorder = self._recorders.pop(account.name)
         end = run.end()
@@ -51,7 +51,7 @@ class Collection(Outcome):
         )
 
 
-async def collect(collection: Collection, clusters: InventoryIterator) -> InventoryReport:
+async def collect(collection: SnapshotResults, clusters: InventoryIterator) -> InventoryReport:
     """Read all accounts to their ends, and report."""
     taken_at = datetime.now(UTC)
     async with clusters:

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
-from aiozilliz._aio.cancel_scope import Interrupt, sleep
-from aiozilliz._aio.decode_turn import Turns
+from aiozilliz._aio.cancel_scope import CancelScope, sleep
+from aiozilliz._aio.decode_turn import DecodeTurn
 from aiozilliz._aio.limiter import RateLimiter
-from aiozilliz._aio.timer import Deadlines
+from aiozilliz._aio.timer import SharedTimer
 from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import Access
+from aiozilliz._http.request import RequestContext
 from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport, make_session
 from aiozilliz._http.wire import PATH
 from aiozilliz._inventory.accounts import Account, check_accounts
-from aiozilliz._inventory.collect import Collection, collect
-from aiozilliz._inventory.scheduler import InventoryIterator, InventoryProgress, Landing, Outcome
+from aiozilliz._inventory.collect import SnapshotResults, collect
+from aiozilliz._inventory.scheduler import InventoryIterator, InventoryProgress, Landing, Results
 from aiozilliz._inventory.watcher import InventoryWatcher
-from aiozilliz._iteration.runner import WalkRun
+from aiozilliz._iteration.runner import PlanRunner
 from aiozilliz._iteration.snapshots import SnapshotReader
 from aiozilliz._iteration.watcher import ClusterWatcher
-from aiozilliz._pagination.planner import Walk
+from aiozilliz._pagination.planner import PagePlanner
 from aiozilliz._public import public
 from aiozilliz._records.cluster import Cluster, ClusterPage
 from aiozilliz._records.report import InventoryReport
@@ -89,7 +89,7 @@ class Inventory:
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._accounts: tuple[Account, ...] = ()  # a refused argument's traceback shows this object
-        self._interrupt = Interrupt()
+        self._scope = CancelScope()
         self._accounts = check_accounts(accounts)
         self._concurrency = check_count("concurrency", concurrency)
         if limiter is not None and not callable(limiter):
@@ -110,10 +110,10 @@ class Inventory:
         self._transports: dict[str, Transport] = {}  # by base URL: it knows no account
         self._limiter_needs_account = limiter is not None and _needs_account(limiter)
         self._places = asyncio.Semaphore(concurrency)
-        self._deadlines = Deadlines()
-        self._turns = Turns()
+        self._deadlines = SharedTimer()
+        self._turns = DecodeTurn()
         self._fetchers: dict[str, PageFetcher] = {}
-        self._outcome = Outcome(())
+        self._outcome = Results(())
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -121,7 +121,7 @@ class Inventory:
         raise TypeError("an inventory can't be pickled or copied")
 
     def __repr__(self) -> str:
-        state = " (closed)" if self._interrupt.reason else ""
+        state = " (closed)" if self._scope.reason else ""
         return f"<Inventory of {len(self._accounts)} accounts{state}>"
 
     @property
@@ -138,7 +138,7 @@ class Inventory:
         )
 
     async def __aenter__(self) -> Self:
-        self._interrupt.check()
+        self._scope.check()
         if self._lent is None and self._session is not None:
             raise RuntimeError("the inventory is entered already")
         self._bind()
@@ -156,7 +156,7 @@ class Inventory:
 
         A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
         """
-        self._interrupt.fire(_CLOSED)
+        self._scope.cancel(_CLOSED)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -190,7 +190,7 @@ class Inventory:
         """
         check_flag("verify", verify)
         return self._iterate(
-            Outcome(self._accounts), page_size, max_passes, verify=verify, require_count=True
+            Results(self._accounts), page_size, max_passes, verify=verify, require_count=True
         )
 
     def collect(self, *, page_size: int = 100, max_passes: int = 5) -> Coroutine[Any, Any, InventoryReport]:
@@ -205,7 +205,7 @@ class Inventory:
             ValueError: An argument is below 1.
             RuntimeError: The inventory is not open.
         """
-        collection = Collection(self._accounts)
+        collection = SnapshotResults(self._accounts)
         clusters = self._iterate(collection, page_size, max_passes, verify=True, require_count=False)
         return collect(collection, clusters)
 
@@ -247,16 +247,16 @@ class Inventory:
 
         return InventoryWatcher(self._accounts, make_watcher, self._check_open, since, self._tasks)
 
-    async def _take_snapshot(self, account: Account, interrupt: Interrupt) -> Snapshot:
+    async def _take_snapshot(self, account: Account, scope: CancelScope) -> Snapshot:
         self._check_open()
         fetcher = self._fetcher(account)
 
-        def get_page(page: int, size: int, *interrupts: Interrupt) -> Coroutine[Any, Any, ClusterPage]:
-            return fetcher.fetch(page, size, self._interrupt, interrupt, *interrupts)
+        def get_page(page: int, size: int, *scopes: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
+            return fetcher.fetch(page, size, self._scope, scope, *scopes)
 
         # A quarter of the places at most, so that an account that stops answering leaves the others theirs.
         window = max(1, min(4, self._concurrency // 4))
-        walk = Walk[Cluster](
+        walk = PagePlanner[Cluster](
             page_size=100,
             key=attrgetter("cluster_id"),
             window=window,
@@ -273,20 +273,20 @@ class Inventory:
         )
         return await reader.read()
 
-    async def _sleep(self, seconds: float, interrupt: Interrupt) -> None:
+    async def _sleep(self, seconds: float, scope: CancelScope) -> None:
         self._bind()
-        await sleep(seconds, self._interrupt, interrupt)
+        await sleep(seconds, self._scope, scope)
 
     def _iterate(
-        self, outcome: Outcome, page_size: int, max_passes: int, *, verify: bool, require_count: bool
+        self, outcome: Results, page_size: int, max_passes: int, *, verify: bool, require_count: bool
     ) -> InventoryIterator:
         check_count("page_size", page_size)
         check_count("max_passes", max_passes)
         self._outcome = outcome
 
-        def open_member(account: Account, interrupt: Interrupt, landing: Landing) -> WalkRun:
+        def open_member(account: Account, scope: CancelScope, landing: Landing) -> PlanRunner:
             fetcher = self._fetcher(account)
-            walk = Walk[Cluster](
+            walk = PagePlanner[Cluster](
                 page_size=page_size,
                 key=attrgetter("cluster_id"),
                 window=self._concurrency,
@@ -295,15 +295,15 @@ class Inventory:
                 require_count=require_count,
             )
 
-            def get_page(page: int, size: int, *interrupts: Interrupt) -> Coroutine[Any, Any, ClusterPage]:
-                return fetcher.fetch(page, size, self._interrupt, *interrupts, on_idle=landing.on_idle)
+            def get_page(page: int, size: int, *scopes: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
+                return fetcher.fetch(page, size, self._scope, *scopes, on_idle=landing.on_idle)
 
-            return WalkRun(
+            return PlanRunner(
                 get_page,
                 walk,
                 page_size=page_size,
                 url=f"{account.base_url}{PATH}",
-                interrupt=interrupt,
+                scope=scope,
                 tasks=self._tasks,
                 recorder=outcome.recorder(account),
             )
@@ -318,7 +318,7 @@ class Inventory:
                 transport = self._transports[account.base_url] = self._make_transport(account.base_url)
             assert self._session is not None  # the inventory is open
             transport.share(self._session)
-            access = Access(
+            access = RequestContext(
                 base_url=account.base_url,
                 key=account.key_source,
                 transport=transport,
@@ -354,7 +354,7 @@ class Inventory:
         Raises:
             RuntimeError: It was closed, or its session was; or it was not entered, or in another event loop.
         """
-        self._interrupt.check()
+        self._scope.check()
         if self._session is None:
             raise RuntimeError(
                 "the inventory is not entered: use it inside 'async with Inventory(...) as inventory:', "

@@ -31,8 +31,8 @@ from aiozilliz._records.cluster import Cluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aiozilliz._aio.cancel_scope import Interrupt
-    from aiozilliz._iteration.runner import Recorder, WalkRun
+    from aiozilliz._aio.cancel_scope import CancelScope
+    from aiozilliz._iteration.runner import Listener, PlanRunner
     from aiozilliz._records.cluster import ClusterPage
 
 
@@ -88,12 +88,12 @@ class Member:
         self.idle: set[asyncio.Task[object]] = set()
         self.counted = 0  # its load when it was last looked at
         self._board = board
-        self.run: WalkRun
+        self.run: PlanRunner
 
     @property
     def load(self) -> int:
         """Pages that count."""
-        return max(0, len(self.run.flights) - len(self.idle)) + self.run.walk.waiting
+        return max(0, len(self.run.in_flight) - len(self.idle)) + self.run.walk.waiting
 
     def launch(self, share: int) -> bool:
         """Send this account's next request, if there is one.
@@ -105,7 +105,7 @@ class Member:
         request = None if held_up else self.run.wanted()
         if request is None:
             return False
-        task = self.run.launch(request)
+        task = self.run.start(request)
         task.add_done_callback(Landing(self._board, weakref.ref(self)))
         return True
 
@@ -142,10 +142,10 @@ class Landing:
 class OpenMember(Protocol):
     """Opens an account: makes its walk, whose requests tell `landing` when they only wait."""
 
-    def __call__(self, account: Account, interrupt: Interrupt, landing: Landing, /) -> WalkRun: ...
+    def __call__(self, account: Account, scope: CancelScope, landing: Landing, /) -> PlanRunner: ...
 
 
-class Outcome:
+class Results:
     """How the accounts of one iteration ended.
 
     Args:
@@ -163,7 +163,7 @@ class Outcome:
         names = (account.name for account in self.accounts)
         return {name: self._failures[name] for name in names if name in self._failures}
 
-    def recorder(self, account: Account) -> Recorder | None:
+    def recorder(self, account: Account) -> Listener | None:
         """Give what is to be told of an account's requests and answers."""
         del account
         return None
@@ -172,7 +172,7 @@ class Outcome:
         """An account can't be read, or not to its end."""
         self._failures[account.name] = error
 
-    def ended(self, account: Account, run: WalkRun) -> None:
+    def ended(self, account: Account, run: PlanRunner) -> None:
         """The walk of an account is at its end."""
         end = run.end()
         if not isinstance(end, StopAsyncIteration):
@@ -196,7 +196,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
 
     def __init__(
         self,
-        outcome: Outcome,
+        outcome: Results,
         open_member: OpenMember,
         check_open: Callable[[], None],
         *,
@@ -241,7 +241,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         while self._board.landed:
             member = self._board.landed.popleft()()
             if member is not None and member in self._members:
-                member.run.land()
+                member.run.collect_finished()
                 self._recount(member)
                 self._fresh.append(member)
         while self._board.changed:
@@ -284,9 +284,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         account = self._queue.popleft()
         member = Member(account, self._board)
         try:
-            member.run = self._open_member(
-                account, self._interrupt, Landing(self._board, weakref.ref(member))
-            )
+            member.run = self._open_member(account, self._scope, Landing(self._board, weakref.ref(member)))
         except Exception as error:  # noqa: BLE001  # what makes the account's rate limit is not ours
             self._outcome.done += 1
             self._outcome.failed(account, error)

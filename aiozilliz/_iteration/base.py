@@ -11,7 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from aiozilliz._aio.cancel_scope import Interrupt
+from aiozilliz._aio.cancel_scope import CancelScope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Pager(ABC, Generic[_T]):
 
     def __init__(self) -> None:
         self._ready: Iterator[_T] = iter(())
-        self._interrupt = Interrupt()
+        self._scope = CancelScope()
         self._reader: asyncio.Task[object] | None = None
         self._leaving: list[asyncio.Future[None]] = []
         self._end: Exception | None = None
@@ -84,7 +84,7 @@ class Pager(ABC, Generic[_T]):
         if self._end is None:
             self._end = RuntimeError(_CLOSED)
         self._ready = iter(())
-        self._interrupt.fire(_CLOSED)
+        self._scope.cancel(_CLOSED)
         if self._reader is not None and self._reader is not asyncio.current_task():
             left = asyncio.get_running_loop().create_future()
             self._leaving.append(left)

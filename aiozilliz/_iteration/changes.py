@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @define
-class Tracker:
+class ChangeTracker:
     """Compares each reading with what was known before.
 
     A cluster that is missing counts as removed only when `confirmations` readings in a row do not have it. Until then
@@ -28,7 +28,7 @@ class Tracker:
     known: Snapshot | None = None
     _missing: dict[str, int] = field(factory=dict[str, int], init=False)
 
-    def glimpse(self, reading: Snapshot) -> None:
+    def observe_partial(self, reading: Snapshot) -> None:
         """Take a reading that is not consistent: what it shows is there, and what it lacks says nothing."""
         self._missing = {
             cluster_id: readings

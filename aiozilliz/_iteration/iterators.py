@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiozilliz._iteration.base import Pager
-from aiozilliz._iteration.runner import GetPage, Recorder, WalkRun
+from aiozilliz._iteration.runner import GetPage, Listener, PlanRunner
 from aiozilliz._public import public
 from aiozilliz._records.cluster import Cluster, ClusterPage
 
 if TYPE_CHECKING:
     import asyncio
 
-    from aiozilliz._pagination.planner import Walk
+    from aiozilliz._pagination.planner import PagePlanner
 
 
 @public
@@ -35,23 +35,23 @@ class ClusterIterator(Pager[Cluster]):
     def __init__(
         self,
         get_page: GetPage,
-        walk: Walk[Cluster],
+        walk: PagePlanner[Cluster],
         *,
         page_size: int,
         concurrency: int,
         url: str,
         tasks: set[asyncio.Task[ClusterPage]],
-        recorder: Recorder | None = None,
+        recorder: Listener | None = None,
     ) -> None:
         super().__init__()
         self._walk = walk
         self._sequential = concurrency == 1
-        self._run = WalkRun(
+        self._run = PlanRunner(
             get_page,
             walk,
             page_size=page_size,
             url=url,
-            interrupt=self._interrupt,
+            scope=self._scope,
             tasks=tasks,
             recorder=recorder,
         )
@@ -75,8 +75,8 @@ class ClusterIterator(Pager[Cluster]):
     async def _advance(self) -> Cluster:
         run = self._run
         while True:
-            if run.flights:
-                run.land()
+            if run.in_flight:
+                run.collect_finished()
             if self._end is not None:  # closed by another task
                 raise self._end
             request = run.wanted()
@@ -84,7 +84,7 @@ class ClusterIterator(Pager[Cluster]):
                 if self._sequential:
                     await run.fetch(request)
                 else:
-                    run.launch(request)
+                    run.start(request)
                 continue
             records = run.take()
             if records is not None:
@@ -119,7 +119,7 @@ class PageIterator(Pager[ClusterPage]):
         before = self._before
         if before is not None and before.count is not None and self._received >= before.count:
             raise StopAsyncIteration
-        page = await self._get_page(self._next, self._page_size, self._interrupt)
+        page = await self._get_page(self._next, self._page_size, self._scope)
         if before is not None and (not page.clusters or _ids(page) == _ids(before)):
             raise StopAsyncIteration
         if before is None:

@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiozilliz._errors import APIError, IncompleteListingError
-from aiozilliz._pagination.planner import Done, GiveUp, RequestPage, Walk
+from aiozilliz._pagination.planner import Done, GiveUp, PagePlanner, RequestPage
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from aiozilliz._aio.cancel_scope import Interrupt
+    from aiozilliz._aio.cancel_scope import CancelScope
     from aiozilliz._records.cluster import Cluster, ClusterPage
 
 _READ_AGAIN = (
@@ -26,17 +26,17 @@ class GetPage(Protocol):
     """Fetches one page: number, size, and what may end it early."""
 
     def __call__(
-        self, page: int, page_size: int, interrupt: Interrupt, /
+        self, page: int, page_size: int, scope: CancelScope, /
     ) -> Coroutine[Any, Any, ClusterPage]: ...
 
 
-class Recorder(Protocol):
+class Listener(Protocol):
     """Is told what goes out and what comes in."""
 
     def sent(self, request: RequestPage) -> None:
         """The request goes out now."""
 
-    def fed(self, request: RequestPage, page: ClusterPage) -> None:
+    def on_page(self, request: RequestPage, page: ClusterPage) -> None:
         """Its answer has arrived."""
 
 
@@ -60,8 +60,8 @@ class _Bell:
             self._waiter = None
 
 
-class WalkRun:
-    """Does what a `Walk` decides; who uses it decides when.
+class PlanRunner:
+    """Does what a `PagePlanner` decides; who uses it decides when.
 
     Prefetching tasks know `get_page` and nothing of the run, so that one left behind can be collected.
 
@@ -70,33 +70,33 @@ class WalkRun:
         walk: The planner.
         page_size: Records to ask for.
         url: What is asked, to be named in an error.
-        interrupt: Ends the requests early.
+        scope: Ends the requests early.
         tasks: Where tasks are entered while they run, for somebody who has to end all of them.
         recorder: Is told of each request and answer.
 
     Attributes:
-        flights: Requests under way, by task, in the order in which the walk reads them.
+        in_flight: Requests under way, by task, in the order in which the walk reads them.
         failure: Why the walk can't go on, once a page can't be had. What was asked before that page is still awaited.
     """
 
     def __init__(
         self,
         get_page: GetPage,
-        walk: Walk[Cluster],
+        walk: PagePlanner[Cluster],
         *,
         page_size: int,
         url: str,
-        interrupt: Interrupt,
+        scope: CancelScope,
         tasks: set[asyncio.Task[ClusterPage]],
-        recorder: Recorder | None = None,
+        recorder: Listener | None = None,
     ) -> None:
         self.walk = walk
-        self.flights: dict[asyncio.Task[ClusterPage], RequestPage] = {}
+        self.in_flight: dict[asyncio.Task[ClusterPage], RequestPage] = {}
         self.failure: Exception | None = None
         self._get_page = get_page
         self._page_size = page_size
         self._url = url
-        self._interrupt = interrupt
+        self._scope = scope
         self._tasks = tasks
         self._recorder = recorder
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
@@ -104,14 +104,14 @@ class WalkRun:
         self._started: float | None = None
 
     def __del__(self) -> None:
-        for task in getattr(self, "flights", ()):
+        for task in getattr(self, "in_flight", ()):
             if not task.done() and not task.get_loop().is_closed():
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
     @property
     def busy(self) -> bool:
         """Whether a request is under way, if only one that was given up and has not ended yet."""
-        return bool(self.flights or self._dropped)
+        return bool(self.in_flight or self._dropped)
 
     def wanted(self) -> RequestPage | None:
         """Give the request that is to go out now, or None."""
@@ -129,7 +129,7 @@ class WalkRun:
         """
         self._send(request)
         try:
-            page = await self._get_page(request.page_number, self._page_size, self._interrupt)
+            page = await self._get_page(request.page_number, self._page_size, self._scope)
         except Exception as error:
             if not self._is_past_the_end(request, error):
                 raise
@@ -139,24 +139,24 @@ class WalkRun:
         else:
             self._feed(request, page)
 
-    def launch(self, request: RequestPage) -> asyncio.Task[ClusterPage]:
+    def start(self, request: RequestPage) -> asyncio.Task[ClusterPage]:
         """Carry out a request in a task of its own, and give that."""
         self._send(request)
         task = asyncio.create_task(
-            self._get_page(request.page_number, self._page_size, self._interrupt),
+            self._get_page(request.page_number, self._page_size, self._scope),
             name=f"aiozilliz page {request.page_number}",
         )
-        self.flights[task] = request
+        self.in_flight[task] = request
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_retrieve)
         task.add_done_callback(self._bell)
         return task
 
-    def land(self) -> None:
+    def collect_finished(self) -> None:
         """Tell the planner of all answers that have arrived. To be called before anything else is sent."""
-        for task, request in list(self.flights.items()):
-            if task not in self.flights or not task.done():
+        for task, request in list(self.in_flight.items()):
+            if task not in self.in_flight or not task.done():
                 continue
             error = None if task.cancelled() else task.exception()
             if error is None and not task.cancelled():
@@ -166,23 +166,23 @@ class WalkRun:
                     task, error if isinstance(error, Exception) else RuntimeError("the client is closed")
                 )
                 continue
-            del self.flights[task]
+            del self.in_flight[task]
 
     def fail(self, task: asyncio.Task[ClusterPage], error: Exception) -> None:
         """End the walk at this flight: what is before it is still awaited, what is behind it is cancelled."""
         self.failure = error  # for the planner the request stays out, so nothing behind it is read
-        order = list(self.flights)
+        order = list(self.in_flight)
         for behind in order[order.index(task) :]:
-            del self.flights[behind]
+            del self.in_flight[behind]
             if behind.cancel():
                 self._dropped.add(behind)
                 behind.add_done_callback(self._dropped.discard)
 
     async def stop(self) -> None:
         """End all requests, and wait until they have ended."""
-        for task in self.flights:
+        for task in self.in_flight:
             task.cancel()
-        tasks = [*self.flights, *self._dropped]
+        tasks = [*self.in_flight, *self._dropped]
         if tasks:
             await asyncio.wait(tasks)
 
@@ -225,7 +225,7 @@ class WalkRun:
 
     def _feed(self, request: RequestPage, page: ClusterPage) -> None:
         if self._recorder is not None:
-            self._recorder.fed(request, page)
+            self._recorder.on_page(request, page)
         self.walk.feed(request, page.clusters, count=page.count, page_size=page.page_size)
 
     def _is_past_the_end(self, request: RequestPage, error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""A walk that keeps what it reads, for a snapshot: `SnapshotRecorder` keeps it, `SnapshotReader` does all of it."""
+"""A walk that keeps what it reads, for a snapshot: `SnapshotListener` keeps it, `SnapshotReader` does all of it."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from aiozilliz._errors import IncompleteListingError
 from aiozilliz._iteration.iterators import ClusterIterator
 from aiozilliz._iteration.runner import GetPage
-from aiozilliz._pagination.planner import RequestPage, Walk
+from aiozilliz._pagination.planner import PagePlanner, RequestPage
 from aiozilliz._records.cluster import Cluster, ClusterPage
 from aiozilliz._records.snapshot import Snapshot
 
 
-class SnapshotRecorder:
+class SnapshotListener:
     """Keeps what a walk reads.
 
     Of a cluster that comes more than once the last record is kept, and its place in the list as it was last seen.
@@ -25,14 +25,14 @@ class SnapshotRecorder:
         """The request goes out now."""
         self._sent_at[request] = datetime.now(UTC)
 
-    def fed(self, request: RequestPage, page: ClusterPage) -> None:
+    def on_page(self, request: RequestPage, page: ClusterPage) -> None:
         """Its answer has arrived."""
         number = request.page_number
         self._seen.update(
             (cluster.cluster_id, (number, place, cluster)) for place, cluster in enumerate(page.clusters)
         )
 
-    def snapshot(self, walk: Walk[Cluster]) -> Snapshot:
+    def snapshot(self, walk: PagePlanner[Cluster]) -> Snapshot:
         """Give the listing of the proven moment, or else what was seen in the last pass."""
         proven = walk.proven
         if proven is not None:
@@ -58,7 +58,7 @@ class SnapshotReader:
     def __init__(
         self,
         get_page: GetPage,
-        walk: Walk[Cluster],
+        walk: PagePlanner[Cluster],
         *,
         page_size: int,
         concurrency: int,
@@ -66,7 +66,7 @@ class SnapshotReader:
         tasks: set[asyncio.Task[ClusterPage]],
     ) -> None:
         self._walk = walk
-        self._recorder = SnapshotRecorder()
+        self._recorder = SnapshotListener()
         self._clusters = ClusterIterator(
             get_page,
             walk,

@@ -6,10 +6,10 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
-from aiozilliz._aio.cancel_scope import Interrupt
+from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._errors import AuthenticationError, ConfigurationError, ZillizError
 from aiozilliz._iteration.base import Pager
-from aiozilliz._iteration.changes import Tracker
+from aiozilliz._iteration.changes import ChangeTracker
 from aiozilliz._public import public
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 
@@ -24,9 +24,9 @@ OUTAGE_SECONDS = 300.0
 
 
 class Sleep(Protocol):
-    """Sleeps so many seconds, or until one of the interrupts is fired."""
+    """Sleeps so many seconds, or until one of the scopes is fired."""
 
-    async def __call__(self, seconds: float, interrupt: Interrupt, /) -> None: ...
+    async def __call__(self, seconds: float, scope: CancelScope, /) -> None: ...
 
 
 @public
@@ -43,7 +43,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
 
     def __init__(
         self,
-        take_snapshot: Callable[[Interrupt], Awaitable[Snapshot]],
+        take_snapshot: Callable[[CancelScope], Awaitable[Snapshot]],
         sleep: Sleep,
         *,
         name: str,
@@ -62,7 +62,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
         self._sleep = sleep
         self._name = name
         self._interval = interval
-        self._tracker = Tracker(confirmations, since)
+        self._tracker = ChangeTracker(confirmations, since)
         self._snapshot = since
         self._due: float | None = None
         self._failures = 0
@@ -104,11 +104,11 @@ class ClusterWatcher(Pager[ClusterEvent]):
     async def _next_reading(self) -> Snapshot | None:
         loop = asyncio.get_running_loop()
         if self._due is not None and self._due > loop.time():
-            await self._sleep(self._due - loop.time(), self._interrupt)
-        self._interrupt.check()
+            await self._sleep(self._due - loop.time(), self._scope)
+        self._scope.check()
         started = loop.time()
         reading = await self._read()
-        self._interrupt.check()  # it may have been closed in the very turn in which the reading came
+        self._scope.check()  # it may have been closed in the very turn in which the reading came
         if reading is None:
             self._due = loop.time() + self._pause()
             return None
@@ -119,13 +119,13 @@ class ClusterWatcher(Pager[ClusterEvent]):
     async def _read(self) -> Snapshot | None:
         now = asyncio.get_running_loop().time
         try:
-            reading = await self._take_snapshot(self._interrupt)
+            reading = await self._take_snapshot(self._scope)
         except (AuthenticationError, ConfigurationError):
             raise
         except ZillizError as error:
             reason = str(error)
         except RuntimeError:
-            self._interrupt.check()
+            self._scope.check()
             self._check_open()  # raises where nothing can be asked any more; else it came out of the key callable
             reason = "RuntimeError from the key callable or the limiter"
         except Exception as error:  # noqa: BLE001  # out of the key callable, which may have an outage of its own
@@ -134,7 +134,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
             if reading.consistent:
                 self._recovered(now())
                 return reading
-            self._tracker.glimpse(reading)
+            self._tracker.observe_partial(reading)
             reason = "the answers do not show the whole listing at one moment"
         if not self._failures:
             self._outage_began = now()

@@ -1,6 +1,6 @@
 """Plan a walk over a list that is given in numbered pages and may change meanwhile: what to ask, what is new, when to end.
 
-`Walk` does no I/O. `next_decision()` says what to do now, and the caller tells it what happened: `sent()` and then
+`PagePlanner` does no I/O. `next_decision()` says what to do now, and the caller tells it what happened: `sent()` and then
 `feed()`, `refused()` or `lost()`. All is generic over the record.
 
 **Passes.** The list is read in passes: page 1, 2, 3 … up to one that shows the end. `_passes` says where a pass ends, and
@@ -51,7 +51,7 @@ R = TypeVar("R")
 
 
 class RequestPage(NamedTuple):
-    """Ask for this page. The decision is repeated until `Walk.sent` is told."""
+    """Ask for this page. The decision is repeated until `PagePlanner.sent` is told."""
 
     pass_number: int
     page_number: int
@@ -93,7 +93,7 @@ class GiveUp:
 Decision: TypeAlias = "RequestPage | YieldRecords[R] | Wait | Done | GiveUp"
 
 
-class Walk(Generic[R]):
+class PagePlanner(Generic[R]):
     """The planner of one walk.
 
     Args:

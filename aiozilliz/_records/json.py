@@ -21,7 +21,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @frozen
-class Unusable:
+class InvalidJSON:
     """A body that could not be read, and why. What is no JSON at all may be whole the next time."""
 
     reason: str
@@ -32,8 +32,8 @@ class _NotFiniteError(Exception):
     """The text holds NaN or Infinity, which JSON has not."""
 
 
-def parse(body: bytes) -> Json | Unusable:
-    """Read a JSON text as the service may send it, or give an `Unusable`."""
+def parse(body: bytes) -> Json | InvalidJSON:
+    """Read a JSON text as the service may send it, or give an `InvalidJSON`."""
     try:
         value: Json = orjson.loads(body)
         return value
@@ -41,13 +41,13 @@ def parse(body: bytes) -> Json | Unusable:
         pass
     start = body.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     if not start:
-        return Unusable("empty", retryable=True)
+        return InvalidJSON("empty", retryable=True)
     if start == b"<":
-        return Unusable("HTML, not JSON", retryable=True)
+        return InvalidJSON("HTML, not JSON", retryable=True)
     return _load_slowly(body)
 
 
-def _load_slowly(body: bytes) -> Json | Unusable:
+def _load_slowly(body: bytes) -> Json | InvalidJSON:
     # orjson refuses a byte order mark and `\ud83d`, half of an emoji that was cut. One of these stops no inventory. And
     # only the standard library tells bad JSON from JSON that is too much.
     try:
@@ -59,9 +59,9 @@ def _load_slowly(body: bytes) -> Json | Unusable:
         )
         return value
     except (json.JSONDecodeError, UnicodeDecodeError, _NotFiniteError):
-        return Unusable("not JSON", retryable=True)
+        return InvalidJSON("not JSON", retryable=True)
     except (ValueError, RecursionError):
-        return Unusable("JSON that is nested too deep, or holds a number too large", retryable=False)
+        return InvalidJSON("JSON that is nested too deep, or holds a number too large", retryable=False)
 
 
 def _read_int(digits: str) -> float:
@@ -96,7 +96,7 @@ def load(text: str | bytes | bytearray, where: str) -> Json:
     """
     body = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
     value = parse(body)
-    if isinstance(value, Unusable):
+    if isinstance(value, InvalidJSON):
         raise ValueError(f"{where} can't be read: it is {value.reason}")
     return value
 

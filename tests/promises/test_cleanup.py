@@ -194,7 +194,7 @@ async with client(cloud) as c:
     async for cluster in c.iter_clusters(page_size=3, concurrency=concurrency):
         raise LookupError
 """,
-    "an interrupt": """
+    "an scope": """
 async with client(cloud) as c:
     async for cluster in c.iter_clusters(page_size=3, concurrency=concurrency):
         raise KeyboardInterrupt

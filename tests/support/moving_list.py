@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field, frozen
 
-from aiozilliz._pagination.planner import Done, GiveUp, RequestPage, Wait, Walk, YieldRecords
+from aiozilliz._pagination.planner import Done, GiveUp, PagePlanner, RequestPage, Wait, YieldRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,7 +217,7 @@ def every_choice() -> Iterator[Callable[[int], int]]:
 
 
 def drive(
-    walk: Walk[str],
+    walk: PagePlanner[str],
     service: Service,
     page_size: int,
     choose: Callable[[int], int] = first,
@@ -274,7 +274,7 @@ def drive(
                 return run
 
 
-def arrive(walk: Walk[str], request: RequestPage, answer: Answer) -> bool:
+def arrive(walk: PagePlanner[str], request: RequestPage, answer: Answer) -> bool:
     """Tell the walk; False where it wants the refusal to be raised."""
     if answer.records is None:
         return walk.refused(request)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from aiozilliz import Account, Inventory, RateLimitError, RetryPolicy, ZillizClient
-from aiozilliz._aio.decode_turn import Turns
+from aiozilliz._aio.decode_turn import DecodeTurn
 from tests.support.listing_server import Listing, ListingServer, names, page_of, quick_client
 from tests.support.wire_server import response
 
@@ -14,7 +14,7 @@ PAGES = 24
 
 
 async def test_each_waits_for_a_turn_of_its_own_in_the_order_of_arrival() -> None:
-    turns = Turns()
+    turns = DecodeTurn()
     at: list[tuple[int, int]] = []
     now = 0
 
@@ -32,7 +32,7 @@ async def test_each_waits_for_a_turn_of_its_own_in_the_order_of_arrival() -> Non
 
 @pytest.mark.parametrize("cancelled", range(4))
 async def test_one_that_is_cancelled_holds_nobody_up(cancelled: int) -> None:
-    turns = Turns()
+    turns = DecodeTurn()
     done: list[int] = []
 
     async def work(name: int) -> None:

@@ -10,9 +10,9 @@ from attrs import define
 from hypothesis import given, strategies as st
 
 from aiozilliz import RetryPolicy, TransportError, ZillizError
-from aiozilliz._aio.cancel_scope import Interrupt
+from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import Access
+from aiozilliz._http.request import RequestContext
 from aiozilliz._http.transport import Answer, Transport
 from aiozilliz._settings.credentials import KeySource, Secret
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
@@ -63,7 +63,7 @@ async def scripted(attempt_timeout: float, *replies: Reply) -> AsyncGenerator[Sc
 def fetcher_of(transport: Transport, policy: RetryPolicy, *, way: str = "at once") -> PageFetcher:
     """Give a fetcher that asks in one of the ways there are: with something to wait for before a request, or nothing."""
     return PageFetcher(
-        Access(
+        RequestContext(
             base_url="https://x",
             key=KeySource(None, lambda: "k") if way == "callable" else KeySource(Secret("k")),
             transport=transport,
@@ -80,7 +80,7 @@ WAYS = ["at once", "callable", "limiter", "place"]
 
 
 @define
-class Outcome:
+class Results:
     """What can be seen of a call: its records or its error, the requests sent, and the seconds that it took."""
 
     ids: list[str] | None
@@ -89,10 +89,10 @@ class Outcome:
     seconds: float
 
 
-def outcome_of(way: str, timeout: float, policy: RetryPolicy, replies: Sequence[Reply]) -> Outcome:
+def outcome_of(way: str, timeout: float, policy: RetryPolicy, replies: Sequence[Reply]) -> Results:
     """Ask for a page in one way."""
 
-    async def main() -> Outcome:
+    async def main() -> Results:
         loop = asyncio.get_running_loop()
         async with scripted(timeout, *replies) as transport:
             fetcher = fetcher_of(transport, policy, way=way)
@@ -109,7 +109,7 @@ def outcome_of(way: str, timeout: float, policy: RetryPolicy, replies: Sequence[
                     *told,
                 )
             assert fetcher.access.turns.under_way == 0
-        return Outcome(ids, error, transport.sent, round(loop.time() - began, 6))
+        return Results(ids, error, transport.sent, round(loop.time() - began, 6))
 
     return run_in_fake_time(main())
 
@@ -209,11 +209,11 @@ def test_an_interrupt_in_that_moment_is_not_lost(way: str) -> None:
         async with scripted(10.0, Reply(9.0)) as transport:
             fetcher = fetcher_of(transport, RetryPolicy(), way=way)
             fetcher.access.turns.under_way += 3
-            interrupt = Interrupt()
+            scope = CancelScope()
             loop.call_later(8.5, stall, loop)
-            loop.call_later(9.5, interrupt.fire, "it is closed")
+            loop.call_later(9.5, scope.cancel, "it is closed")
             with pytest.raises(RuntimeError, match=r"^it is closed$"):
-                await fetcher.fetch(1, 10, interrupt)
+                await fetcher.fetch(1, 10, scope)
             assert transport.sent == 1
 
     run_in_fake_time(main())
@@ -225,16 +225,16 @@ def test_an_interrupt_ends_each_attempt(way: str, attempt: int) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with scripted(10.0) as transport:
-            interrupt = Interrupt()
+            scope = CancelScope()
             fetcher = fetcher_of(transport, NO_WAIT, way=way)
-            loop.call_later(attempt * 10.0 - 5.0, interrupt.fire, "it is closed")
+            loop.call_later(attempt * 10.0 - 5.0, scope.cancel, "it is closed")
             began = loop.time()
             with pytest.raises(RuntimeError, match=r"^it is closed$") as caught:
-                await fetcher.fetch(1, 10, interrupt)
+                await fetcher.fetch(1, 10, scope)
             assert caught.value.__cause__ is caught.value.__context__ is None
             assert loop.time() - began == attempt * 10.0 - 5.0
             assert transport.sent == attempt
-            assert not interrupt.scopes
+            assert not scope.blocks
 
     run_in_fake_time(main())
 

@@ -24,9 +24,9 @@ from aiozilliz import (
     Snapshot,
     TransportError,
 )
-from aiozilliz._aio.cancel_scope import Interrupt
+from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import Access
+from aiozilliz._http.request import RequestContext
 from aiozilliz._http.transport import Answer
 from aiozilliz._settings.credentials import KeySource, Secret
 from tests.support.fake_time import run_in_fake_time
@@ -206,7 +206,7 @@ class Slow:
 
 def fetcher_of(transport: Any, places: asyncio.Semaphore) -> PageFetcher:
     return PageFetcher(
-        Access(
+        RequestContext(
             base_url="https://x",
             key=KeySource(Secret("k")),
             transport=transport,
@@ -245,14 +245,14 @@ def test_the_deadline_goes_on_once_a_page_has_its_place() -> None:
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_page_that_waits_for_its_place_can_be_interrupted(*, at_once: bool) -> None:
     async def main() -> None:
-        places, interrupt = asyncio.Semaphore(1), Interrupt()
+        places, scope = asyncio.Semaphore(1), CancelScope()
         transport = Slow(40.0)
         await places.acquire()
-        task = asyncio.create_task(fetcher_of(transport, places).fetch(1, 10, interrupt))
+        task = asyncio.create_task(fetcher_of(transport, places).fetch(1, 10, scope))
         await asyncio.sleep(1.0)
         if at_once:  # it is given its place in the very turn in which it is to end
             places.release()
-        interrupt.fire("the inventory is closed")
+        scope.cancel("the inventory is closed")
         with pytest.raises(RuntimeError, match="the inventory is closed"):
             await task
         now = asyncio.get_running_loop().time

@@ -16,15 +16,15 @@ from attrs import define, field
 from hypothesis import example, given, settings, strategies as st
 
 from aiozilliz import Account, Cluster, ClusterPage, InventoryError, InventoryIterator, TransportError
-from aiozilliz._inventory.scheduler import Landing, Outcome
-from aiozilliz._iteration.runner import WalkRun
-from aiozilliz._pagination.planner import Walk
+from aiozilliz._inventory.scheduler import Landing, Results
+from aiozilliz._iteration.runner import PlanRunner
+from aiozilliz._pagination.planner import PagePlanner
 from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from aiozilliz._aio.cancel_scope import Interrupt
+    from aiozilliz._aio.cancel_scope import CancelScope
 
 SIZE = 2
 EVER = 10_000.0
@@ -93,22 +93,22 @@ class World:
         records = [Cluster(cluster_id) for cluster_id in ids[(page - 1) * SIZE : page * SIZE]]
         return ClusterPage(records, len(ids), page, SIZE)
 
-    def open_member(self, account: Account, interrupt: Interrupt, landing: Landing) -> WalkRun:
+    def open_member(self, account: Account, scope: CancelScope, landing: Landing) -> PlanRunner:
         self.opens(account.name)
         self.opened.append(account.name)
-        walk = Walk[Cluster](
+        walk = PagePlanner[Cluster](
             page_size=SIZE, key=attrgetter("cluster_id"), window=self.concurrency, verify=self.verify
         )
 
-        async def get_page(page: int, size: int, interrupt: Interrupt) -> ClusterPage:
+        async def get_page(page: int, size: int, scope: CancelScope) -> ClusterPage:
             return await self.get(account.name, page, landing)
 
-        return WalkRun(get_page, walk, page_size=SIZE, url="https://x", interrupt=interrupt, tasks=self.tasks)
+        return PlanRunner(get_page, walk, page_size=SIZE, url="https://x", scope=scope, tasks=self.tasks)
 
     def iterate(self) -> InventoryIterator:
         accounts = [Account(name, "k") for name in self.pages]
         return InventoryIterator(
-            Outcome(accounts), self.open_member, self.check_open, concurrency=self.concurrency
+            Results(accounts), self.open_member, self.check_open, concurrency=self.concurrency
         )
 
     def read(self) -> tuple[Read, float, InventoryError | None]:

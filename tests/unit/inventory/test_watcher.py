@@ -27,7 +27,7 @@ from aiozilliz import (
     ServerError,
     Snapshot,
 )
-from aiozilliz._aio.cancel_scope import Interrupt, sleep
+from aiozilliz._aio.cancel_scope import CancelScope, sleep
 from tests.support.fake_time import run_in_fake_time
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,21 +67,21 @@ class World:
     takes: Callable[[str], float] = lambda _: 1.0
     starts: dict[str, list[float]] = field(factory=dict[str, list[float]], init=False)
     tasks: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]], init=False)
-    closed: Interrupt = field(factory=Interrupt, init=False)
+    closed: CancelScope = field(factory=CancelScope, init=False)
 
     def watch(self, since: InventoryReport | None = None, confirmations: int = 2) -> InventoryWatcher:
         def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
-            async def take(interrupt: Interrupt) -> Snapshot:
+            async def take(scope: CancelScope) -> Snapshot:
                 starts = self.starts.setdefault(account.name, [])
                 starts.append(asyncio.get_running_loop().time())
-                await sleep(self.takes(account.name), self.closed, interrupt)
+                await sleep(self.takes(account.name), self.closed, scope)
                 found = self.reading(account.name, len(starts) - 1)
                 if isinstance(found, Exception):
                     raise found
                 return snapshot(found, len(starts))
 
-            async def rest(seconds: float, interrupt: Interrupt) -> None:
-                await sleep(seconds, self.closed, interrupt)
+            async def rest(seconds: float, scope: CancelScope) -> None:
+                await sleep(seconds, self.closed, scope)
 
             return ClusterWatcher(
                 take,
@@ -323,7 +323,7 @@ def test_closing_what_it_belongs_to_ends_it_and_is_no_failure(caplog: pytest.Log
         await take(watcher, 2)
         waiting = asyncio.create_task(anext(watcher))
         await asyncio.sleep(5.0)
-        world.closed.fire("the inventory is closed")
+        world.closed.cancel("the inventory is closed")
         for task in list(world.tasks):
             task.cancel()
         with pytest.raises(RuntimeError, match="the inventory is closed"):

@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster, ClusterEvent, EventKind, Snapshot
-from aiozilliz._iteration.changes import Tracker
+from aiozilliz._iteration.changes import ChangeTracker
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -51,12 +51,12 @@ def misses(history: list[Reading], cluster_id: str) -> int:
 def test_a_removal_is_told_exactly_when_enough_readings_in_a_row_agree(
     history: list[Reading], confirmations: int, since: Listed | None
 ) -> None:
-    tracker = Tracker(confirmations, None if since is None else snapshot(since))
+    tracker = ChangeTracker(confirmations, None if since is None else snapshot(since))
     known = dict(since or {})
     for number, reading in enumerate(history, 1):
         if not reading.consistent:
             before = tracker.known
-            tracker.glimpse(snapshot(reading.listed))
+            tracker.observe_partial(snapshot(reading.listed))
             assert tracker.known is before
             continue
         events = tracker.read(snapshot(reading.listed, number))
@@ -83,19 +83,19 @@ def test_a_removal_is_told_exactly_when_enough_readings_in_a_row_agree(
 
 
 def test_the_first_reading_comes_as_added_in_the_order_of_the_listing() -> None:
-    tracker = Tracker(2)
+    tracker = ChangeTracker(2)
     assert told(tracker.read(snapshot({"b": 1, "a": 2}))) == [("added", "b", 1), ("added", "a", 2)]
 
 
 def test_a_cluster_that_is_back_in_between_was_never_gone() -> None:
-    tracker = Tracker(3, snapshot({"a": 1, "b": 1}))
+    tracker = ChangeTracker(3, snapshot({"a": 1, "b": 1}))
     for listed in ({"a": 1}, {"a": 1}, {"a": 1, "b": 1}, {"a": 1}, {"a": 1}):
         assert tracker.read(snapshot(listed)) == []
     assert told(tracker.read(snapshot({"a": 1}))) == [("removed", "b", 1)]
 
 
 def test_a_cluster_that_came_back_changed_was_modified() -> None:
-    tracker = Tracker(2, snapshot({"a": 1}))
+    tracker = ChangeTracker(2, snapshot({"a": 1}))
     assert tracker.read(snapshot({})) == []
     (event,) = tracker.read(snapshot({"a": 2}))
     assert event == ClusterEvent(
@@ -104,18 +104,18 @@ def test_a_cluster_that_came_back_changed_was_modified() -> None:
 
 
 def test_a_reading_that_is_not_consistent_shows_what_is_there_and_not_what_is_gone() -> None:
-    tracker = Tracker(2, snapshot({"a": 1, "b": 1}))
+    tracker = ChangeTracker(2, snapshot({"a": 1, "b": 1}))
     assert tracker.read(snapshot({"a": 1})) == []
     for _ in range(3):
-        tracker.glimpse(snapshot({}))
-    tracker.glimpse(snapshot({"b": 1}))
+        tracker.observe_partial(snapshot({}))
+    tracker.observe_partial(snapshot({"b": 1}))
     assert tracker.read(snapshot({"a": 1})) == []
-    tracker.glimpse(snapshot({"a": 1}))
+    tracker.observe_partial(snapshot({"a": 1}))
     assert told(tracker.read(snapshot({"a": 1}))) == [("removed", "b", 1)]
 
 
 def test_a_cluster_that_waits_for_its_confirmation_stays_in_what_is_known() -> None:
-    tracker = Tracker(2, snapshot({"a": 1, "b": 1, "c": 1}))
+    tracker = ChangeTracker(2, snapshot({"a": 1, "b": 1, "c": 1}))
     reading = snapshot({"c": 1}, 5)
     tracker.read(reading)
     known = tracker.known
@@ -128,7 +128,7 @@ def test_a_cluster_that_waits_for_its_confirmation_stays_in_what_is_known() -> N
 
 @pytest.mark.parametrize("confirmations", [1, 2, 3])
 def test_what_comes_and_goes_leaves_nothing_behind(confirmations: int) -> None:
-    tracker = Tracker(confirmations, snapshot({}))
+    tracker = ChangeTracker(confirmations, snapshot({}))
     for number in range(100):
         tracker.read(snapshot({f"in01-{number}": 1}))
         assert tracker.known is not None

@@ -10,7 +10,7 @@ import pytest
 
 from aiozilliz import Cluster, ClusterPage, ServerError, Snapshot
 from aiozilliz._iteration.snapshots import SnapshotReader
-from aiozilliz._pagination.planner import Walk
+from aiozilliz._pagination.planner import PagePlanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class Service:
         return ClusterPage(tuple(records), len(self.clusters) if self.counted else None, page, page_size)
 
     async def snapshot(self, *, concurrency: int = 1, max_passes: int = 5) -> Snapshot:
-        walk = Walk[Cluster](
+        walk = PagePlanner[Cluster](
             page_size=2,
             key=attrgetter("cluster_id"),
             window=concurrency,

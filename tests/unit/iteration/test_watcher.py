@@ -29,7 +29,7 @@ from aiozilliz import (
     ZillizClient,
     ZillizError,
 )
-from aiozilliz._aio.cancel_scope import Interrupt, sleep
+from aiozilliz._aio.cancel_scope import CancelScope, sleep
 from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
@@ -77,17 +77,17 @@ class Service:
     done: int = field(default=0, init=False)
     reached: asyncio.Event = field(factory=asyncio.Event, init=False)
     asleep: asyncio.Event = field(factory=asyncio.Event, init=False)
-    closed: Interrupt | None = field(default=None, init=False)
+    closed: CancelScope | None = field(default=None, init=False)
     at: Callable[[str], None] = field(default=lambda _: None, init=False)
 
-    async def take(self, interrupt: Interrupt) -> Snapshot:
+    async def take(self, scope: CancelScope) -> Snapshot:
         loop = asyncio.get_running_loop()
         self.at("reading")
         assert len(self.starts) == len(self.ends), "two readings at once"
         self.starts.append(loop.time())
         self.reached.set()
         try:
-            await sleep(self.takes, *filter(None, (self.closed, interrupt)))
+            await sleep(self.takes, *filter(None, (self.closed, scope)))
         finally:
             self.ends.append(loop.time())
         number, self.done = self.done, self.done + 1
@@ -96,11 +96,11 @@ class Service:
             raise result
         return result if isinstance(result, Snapshot) else snapshot(result, number)
 
-    async def sleep(self, seconds: float, interrupt: Interrupt) -> None:
+    async def sleep(self, seconds: float, scope: CancelScope) -> None:
         assert seconds > 0
         self.at("sleeping")
         self.asleep.set()
-        await sleep(seconds, *filter(None, (self.closed, interrupt)))
+        await sleep(seconds, *filter(None, (self.closed, scope)))
 
     def watch(
         self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
@@ -267,7 +267,7 @@ def test_waits_grow_up_to_five_intervals_or_five_minutes(interval: float, waits:
         service = Service(script(ServerError("out of order", status=503)))
         watcher = service.watch(interval=interval)
 
-        async def doze(seconds: float, _: Interrupt) -> None:
+        async def doze(seconds: float, _: CancelScope) -> None:
             slept.append(seconds)
             if len(slept) == len(waits):
                 raise RuntimeError("enough")
@@ -332,11 +332,11 @@ def test_a_listing_that_can_not_be_proven_is_told_to_the_log(caplog: pytest.LogC
 def test_a_runtime_error_ends_it_where_nothing_can_be_asked_any_more_and_is_outlived_elsewhere() -> None:
     async def main(*, close: bool) -> list[str]:
         service = Service(script({"a": 1}, RuntimeError("the vault is down"), {"a": 1, "b": 1}))
-        service.closed = Interrupt()
+        service.closed = CancelScope()
         watcher = service.watch()
         events = [(await anext(watcher)).cluster.cluster_id]
         if close:
-            service.closed.fire("the client is closed")
+            service.closed.cancel("the client is closed")
         events.append((await asyncio.wait_for(anext(watcher), 24 * HOUR)).cluster.cluster_id)
         return events
 
@@ -608,7 +608,7 @@ def places(service: Service) -> Iterator[asyncio.Event]:
 def test_closing_it_or_the_client_ends_a_reader_at_once(place: int, whose: str) -> None:
     async def main() -> None:
         service = Service(growing, takes=HOUR)
-        service.closed = Interrupt()
+        service.closed = CancelScope()
         watcher = service.watch(interval=2 * HOUR)
         if place:
             await anext(watcher)
@@ -620,7 +620,7 @@ def test_closing_it_or_the_client_ends_a_reader_at_once(place: int, whose: str) 
             await asyncio.gather(watcher.aclose(), watcher.aclose())
             assert reader.done()
         else:
-            service.closed.fire("the client is closed")
+            service.closed.cancel("the client is closed")
         with pytest.raises(RuntimeError, match="closed"):
             await reader
         assert loop.time() - now < 1.0
@@ -648,7 +648,7 @@ async def test_closed_in_the_turn_in_which_the_reading_came_it_tells_nothing_of_
     answered = asyncio.Event()
     closings: list[asyncio.Task[None]] = []
 
-    async def take(_: Interrupt) -> Snapshot:
+    async def take(_: CancelScope) -> Snapshot:
         await answered.wait()
         return snapshot({"a": 1, "b": 1})
 
@@ -704,7 +704,7 @@ async def test_cancelled_in_the_turn_in_which_the_reading_came_it_reads_again() 
     answered = asyncio.Event()
     readings: list[int] = []
 
-    async def take(_: Interrupt) -> Snapshot:
+    async def take(_: CancelScope) -> Snapshot:
         readings.append(1)
         await answered.wait()
         return snapshot({"a": 1})

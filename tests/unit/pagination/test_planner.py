@@ -19,7 +19,7 @@ import pytest
 from attrs import frozen
 from hypothesis import given, settings, strategies as st
 
-from aiozilliz._pagination.planner import Decision, Done, GiveUp, RequestPage, Wait, Walk, YieldRecords
+from aiozilliz._pagination.planner import Decision, Done, GiveUp, PagePlanner, RequestPage, Wait, YieldRecords
 from tests.support.moving_list import (
     HABITS,
     Change,
@@ -43,7 +43,7 @@ BY_HABIT = pytest.mark.parametrize("habit", HABITS, ids=str)
 BY_VERIFY = pytest.mark.parametrize("verify", [False, True], ids=["plain", "verify"])
 
 
-def talk(walk: Walk[str], *answers: tuple[str, int | None], page_size: int = 2) -> list[str | GiveUp]:
+def talk(walk: PagePlanner[str], *answers: tuple[str, int | None], page_size: int = 2) -> list[str | GiveUp]:
     """Answer the walk's requests in turn, and tell what it did: pages asked, records yielded, how it ended."""
     did: list[str | GiveUp] = []
     left = list(answers)
@@ -76,8 +76,8 @@ def letters(
     max_passes: int = 5,
     require_count: bool = True,
     max_answers: int = 100_000,
-) -> Walk[str]:
-    return Walk(
+) -> PagePlanner[str]:
+    return PagePlanner(
         page_size=page_size,
         key=str,
         window=window,
@@ -281,7 +281,7 @@ def test_a_first_page_that_would_be_a_pass_by_itself_is_asked_again() -> None:
     assert talk(letters(verify=True), ("", 1), ("a", 1)) == ["1:1", "2:1", "a", "done"]
 
 
-def sends(walk: Walk[str], number: int) -> list[int]:
+def sends(walk: PagePlanner[str], number: int) -> list[int]:
     """Send up to `number` requests, with a consumer that takes all it can get; give the pages."""
     pages: list[int] = []
     while len(pages) < number:
@@ -296,7 +296,7 @@ def sends(walk: Walk[str], number: int) -> list[int]:
     return pages
 
 
-def comes(walk: Walk[str], in_pass: int, page: int, ids: str, count: int) -> None:
+def comes(walk: PagePlanner[str], in_pass: int, page: int, ids: str, count: int) -> None:
     walk.feed(RequestPage(in_pass, page), ids, count=count, page_size=2)
 
 
@@ -426,7 +426,7 @@ def test_records_are_not_kept_once_they_are_yielded() -> None:
     class Record:
         cluster_id: str
 
-    walk: Walk[Record] = Walk(page_size=2, key=lambda record: record.cluster_id, verify=True)
+    walk: PagePlanner[Record] = PagePlanner(page_size=2, key=lambda record: record.cluster_id, verify=True)
     seen: list[weakref.ref[Record]] = []
 
     def step() -> None:
@@ -445,7 +445,7 @@ def test_records_are_not_kept_once_they_are_yielded() -> None:
 
 
 def test_of_two_records_with_one_id_the_first_is_yielded() -> None:
-    walk: Walk[tuple[str, int]] = Walk(page_size=3, key=lambda record: record[0])
+    walk: PagePlanner[tuple[str, int]] = PagePlanner(page_size=3, key=lambda record: record[0])
     walk.sent(RequestPage(1, 1))
     walk.feed(RequestPage(1, 1), [("a", 1), ("a", 2), ("b", 3)], count=2, page_size=3)
     assert walk.next_decision() == YieldRecords([("a", 1), ("b", 3)])
@@ -516,7 +516,9 @@ def test_a_refusal_because_the_list_became_shorter_only_makes_another_pass() -> 
 # Everything at once: what holds for any walk
 
 
-def check(service: Service, walk: Walk[str], run: Run, page_size: int, *, window: int, verify: bool) -> None:
+def check(
+    service: Service, walk: PagePlanner[str], run: Run, page_size: int, *, window: int, verify: bool
+) -> None:
     """Hold a finished walk, of up to 5 passes and with nothing lost, against the promises."""
     habit = service.habit
     arrived = [cluster for flight in run.arrived for cluster in flight.ids]
@@ -553,7 +555,7 @@ def check(service: Service, walk: Walk[str], run: Run, page_size: int, *, window
         assert walk.proven is not None
 
 
-def assert_proven_listing(service: Service, walk: Walk[str], run: Run) -> None:
+def assert_proven_listing(service: Service, walk: PagePlanner[str], run: Run) -> None:
     """What is called proven was the whole listing when the service read it for that answer."""
     assert walk.proven is not None
     (moment,) = [flight for flight in run.arrived if flight.request == walk.proven.request]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from aiozilliz._records.json import Unusable, dump, load, parse
+from aiozilliz._records.json import InvalidJSON, dump, load, parse
 from tests.support import strategies as own
 
 
@@ -53,13 +53,13 @@ def test_an_integer_beyond_64_bits_is_a_float_on_both_ways(number: int, beside: 
     ],
 )
 def test_what_is_no_json_may_be_whole_the_next_time(body: bytes, reason: str) -> None:
-    assert parse(body) == Unusable(reason, retryable=True)
+    assert parse(body) == InvalidJSON(reason, retryable=True)
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000 + b"]" * 100_000, b"1e999", b"-" + b"9" * 5000])
 def test_json_that_is_too_much_is_too_much_the_next_time_too(body: bytes) -> None:
     answer = parse(body)
-    assert isinstance(answer, Unusable)
+    assert isinstance(answer, InvalidJSON)
     assert not answer.retryable
     assert "nested too deep" in answer.reason
 
@@ -67,7 +67,7 @@ def test_json_that_is_too_much_is_too_much_the_next_time_too(body: bytes) -> Non
 @given(st.binary())
 def test_any_bytes_are_a_value_or_unusable(body: bytes) -> None:
     value = parse(body)
-    if not isinstance(value, Unusable):
+    if not isinstance(value, InvalidJSON):
         assert parse(json.dumps(value).encode()) == value
 
 
