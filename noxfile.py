@@ -127,7 +127,7 @@ def release(session: nox.Session) -> None:
         for name in (
             "tests/conftest.py",
             "tests/project/api.txt",
-            "benchmarks/soak.py",
+            "benchmarks/soak/__main__.py",
             "noxfile.py",
             "README.md",
         ):

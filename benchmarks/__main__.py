@@ -8,14 +8,14 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import growth
-from benchmarks.report import Skipped, to_json, to_markdown
-from benchmarks.stand import pin_client
+from benchmarks.compare.report import Skipped, to_json, to_markdown
+from benchmarks.compare.stand import pin_client
+from benchmarks.compare.works import growth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.report import Row
+    from benchmarks.compare.report import Row
 
 NAMES: Final = (
     *("walk", "pagers", "decode", "concurrency", "inventory"),
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name} …", end="", file=sys.stderr, flush=True)
         began = time.perf_counter()
         try:
-            rows.extend(import_module(f"benchmarks.bench_{name}").run(options.rounds))
+            rows.extend(import_module(f"benchmarks.compare.works.bench_{name}").run(options.rounds))
         except Skipped as why:
             skipped.append(f"{name}: {why}")
         print(f" {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)

@@ -26,8 +26,8 @@ import orjson
 from attrs import asdict, frozen
 
 from aiozilliz import ZillizClient
-from benchmarks.stand import Server
-from benchmarks.subject import walk_clusters
+from benchmarks.compare.peers.subject import walk_clusters
+from benchmarks.compare.stand import Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aiozilliz import Cluster, ClusterEvent, EventKind
-from benchmarks import soak
-from benchmarks.soak_oracle import History, Replay, Span
-from benchmarks.soak_service import FAULTS
+from benchmarks.soak import __main__ as soak
+from benchmarks.soak.oracle import History, Replay, Span
+from benchmarks.soak.service import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import httpx
 
 from aiozilliz import ZillizClient
-from benchmarks.pagers import azure_pager, httpx_pydantic, make_azure, make_openai, openai_pager
-from benchmarks.report import Row, make_row
-from benchmarks.stand import Loop, Server, alternate
-from benchmarks.subject import walk_clusters
+from benchmarks.compare.peers.pagers import azure_pager, httpx_pydantic, make_azure, make_openai, openai_pager
+from benchmarks.compare.peers.subject import walk_clusters
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Loop, Server, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from aiozilliz import ZillizClient
-from benchmarks.peers import BareConnection, aiohttp_json, aiohttp_orjson, bare_socket
-from benchmarks.report import Row, make_row
-from benchmarks.stand import Loop, Server, alternate
-from benchmarks.subject import walk_clusters
+from benchmarks.compare.peers.handwritten import BareConnection, aiohttp_json, aiohttp_orjson, bare_socket
+from benchmarks.compare.peers.subject import walk_clusters
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Loop, Server, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.report import Skipped
+from benchmarks.compare.report import Skipped
 
 VERSION: Final = "1.0.2"
 _INSTALL_SECONDS: Final = 180

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from attrs import asdict, frozen
 
-from benchmarks.stand import CLIENT_CORE
+from benchmarks.compare.stand import CLIENT_CORE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.stand import Ratio
+    from benchmarks.compare.stand import Ratio
 
 CONTROL_BOUND: Final = 0.02
 """How far a control may be from 1."""

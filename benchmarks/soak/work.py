@@ -26,15 +26,15 @@ from aiozilliz import (
     ZillizClient,
     ZillizError,
 )
-from benchmarks.soak_oracle import History, Replay, close_all
-from benchmarks.soak_service import FAULTS
+from benchmarks.soak.oracle import History, Replay, close_all
+from benchmarks.soak.service import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from aiozilliz import ClusterEvent
-    from benchmarks.soak_oracle import Span
-    from benchmarks.soak_service import Services
+    from benchmarks.soak.oracle import Span
+    from benchmarks.soak.service import Services
 
 CLOUDS: Final[tuple[dict[str, Any], ...]] = (
     {"clusters": 40, "api_key": "good-key", "seed": 1},

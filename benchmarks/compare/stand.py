@@ -75,7 +75,7 @@ class Server:
         self, *, records: int, page_size: int = 100, latency: float = 0.0, rate_limit: int = 0
     ) -> None:
         self._command = [
-            *(sys.executable, "-m", "benchmarks.server"),
+            *(sys.executable, "-m", "benchmarks.compare.server"),
             *("--records", str(records)),
             *("--page-size", str(page_size)),
             *("--latency", str(latency)),

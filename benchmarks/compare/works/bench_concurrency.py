@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from benchmarks.peers import aiohttp_gather, bare_trips
-from benchmarks.report import Row, make_row
-from benchmarks.stand import Loop, Server, alternate
-from benchmarks.subject import walk_cold
+from benchmarks.compare.peers.handwritten import aiohttp_gather, bare_trips
+from benchmarks.compare.peers.subject import walk_cold
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Loop, Server, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

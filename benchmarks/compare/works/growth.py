@@ -11,10 +11,10 @@ import orjson
 from attrs import asdict, frozen
 
 from aiozilliz import ZillizClient
-from benchmarks.allocation import RECORDS_OF_ACCOUNT, measure
-from benchmarks.report import describe_machine, draw_table
-from benchmarks.stand import Loop, Server, alternate
-from benchmarks.subject import make_accounts, walk_accounts, walk_clusters
+from benchmarks.compare.peers.subject import make_accounts, walk_accounts, walk_clusters
+from benchmarks.compare.report import describe_machine, draw_table
+from benchmarks.compare.stand import Loop, Server, alternate
+from benchmarks.compare.works.allocation import RECORDS_OF_ACCOUNT, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,10 +8,10 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from benchmarks.peers import bare_trips, gather_accounts
-from benchmarks.report import Row, make_row
-from benchmarks.stand import Loop, Server, alternate
-from benchmarks.subject import make_accounts, walk_accounts
+from benchmarks.compare.peers.handwritten import bare_trips, gather_accounts
+from benchmarks.compare.peers.subject import make_accounts, walk_accounts
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Loop, Server, alternate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The services of a soak: several `FakeZillizCloud`s in a process of their own, changed and spoilt by command.
 
-    python -m benchmarks.soak_service '[{"clusters": 40}]'
+    python -m benchmarks.soak.service '[{"clusters": 40}]'
 
 It prints the clouds' URLs as a JSON list, then reads commands from standard input and acknowledges each with the cloud's
 records as they are now: what the client's process is measured for holds no server.
@@ -62,7 +62,7 @@ class Services:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.soak_service", json.dumps(self._clouds)),
+            *(sys.executable, "-m", "benchmarks.soak.service", json.dumps(self._clouds)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_MAX_LINE,

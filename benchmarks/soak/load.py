@@ -11,9 +11,9 @@ from collections import defaultdict
 from typing import Any, Final
 
 from aiozilliz import Account, AuthenticationError, Inventory, InventoryError, RetryPolicy, TransportError
-from benchmarks.report import describe_machine, draw_table
-from benchmarks.soak_figures import connections
-from benchmarks.soak_service import Services
+from benchmarks.compare.report import describe_machine, draw_table
+from benchmarks.soak.figures import connections
+from benchmarks.soak.service import Services
 
 CLUSTERS: Final = 250
 """Of each account, on 3 pages."""

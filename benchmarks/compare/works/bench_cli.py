@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from benchmarks.report import Row, Skipped, make_row
-from benchmarks.stand import Server, alternate, installed_environment
-from benchmarks.zilliz_cli import VERSION, find_zilliz
+from benchmarks.compare.peers.zilliz_cli import VERSION, find_zilliz
+from benchmarks.compare.report import Row, Skipped, make_row
+from benchmarks.compare.stand import Server, alternate, installed_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from aiozilliz._http.wire import read_answer
-from benchmarks.peers import decode_by_hand
-from benchmarks.records import make_body, make_odd_record, make_record
-from benchmarks.report import Row, make_row
-from benchmarks.stand import alternate
+from benchmarks.compare.peers.handwritten import decode_by_hand
+from benchmarks.compare.records import make_body, make_odd_record, make_record
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import alternate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

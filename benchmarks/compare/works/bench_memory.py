@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.allocation import measure
-from benchmarks.report import Row, make_row
-from benchmarks.stand import Server, compare
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Server, compare
+from benchmarks.compare.works.allocation import measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from benchmarks import soak_load
-from benchmarks.report import describe_machine, draw_table
-from benchmarks.soak_figures import Figures
-from benchmarks.soak_service import Services
-from benchmarks.soak_work import CLOUDS, PLACES, WATCHED, Ledger, World, change, fail, watch, watch_all
+from benchmarks.compare.report import describe_machine, draw_table
+from benchmarks.soak import load
+from benchmarks.soak.figures import Figures
+from benchmarks.soak.service import Services
+from benchmarks.soak.work import CLOUDS, PLACES, WATCHED, Ledger, World, change, fail, watch, watch_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Sequence
 
     from aiozilliz import Cluster
-    from benchmarks.soak_work import Walked
+    from benchmarks.soak.work import Walked
 
 AT_ONCE: Final = 8
 """Operations that are under way at once; the watches come on top."""
@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.accounts:
-        table, violations = soak_load.run(options.accounts)
+        table, violations = load.run(options.accounts)
         again = f"--accounts {options.accounts}"
     else:
         result = run(options.operations, options.seed)

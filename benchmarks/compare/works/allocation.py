@@ -1,6 +1,6 @@
 """How much memory a work takes at its highest: what Python allocates is counted, in a process for each work.
 
-    python -m benchmarks.allocation clusters http://127.0.0.1:8000 10000
+    python -m benchmarks.compare.works.allocation clusters http://127.0.0.1:8000 10000
 
 tracemalloc gives the same figure on every machine. It slows the work down, but time is no matter here, so that many
 can run at once and on every core.
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from aiozilliz import ZillizClient
-from benchmarks.peers import aiohttp_orjson
-from benchmarks.records import make_id
-from benchmarks.stand import unpinned
-from benchmarks.subject import make_accounts, walk_accounts, walk_clusters
+from benchmarks.compare.peers.handwritten import aiohttp_orjson
+from benchmarks.compare.peers.subject import make_accounts, walk_accounts, walk_clusters
+from benchmarks.compare.records import make_id
+from benchmarks.compare.stand import unpinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def measure(works: Sequence[tuple[str, str, int]]) -> list[int]:
     with unpinned():
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.allocation", name, url, str(number)],
+                [sys.executable, "-m", "benchmarks.compare.works.allocation", name, url, str(number)],
                 stdout=subprocess.PIPE,
                 text=True,
             )

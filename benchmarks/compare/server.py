@@ -1,6 +1,6 @@
 """A server that gives as little work as possible, so that what is measured is the client.
 
-    python -m benchmarks.server --records 10000
+    python -m benchmarks.compare.server --records 10000
 
 It speaks just enough HTTP for clients that behave, and keeps connections alive; asyncio itself sets TCP_NODELAY. The
 answers are written before it serves, and are a lookup from then on. The first line on stdout is the port. `/stats` tells what has been counted since it was last asked.
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 from attrs import define, field
 
-from benchmarks.records import make_body, make_record
+from benchmarks.compare.records import make_body, make_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,7 @@ async def serve(service: Service) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments and serve."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.server")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.server")
     parser.add_argument("--records", type=int, default=10_000, help="clusters in the list")
     parser.add_argument("--page-size", type=int, default=100, help="of the pages that are prepared")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds from a request to its answer")

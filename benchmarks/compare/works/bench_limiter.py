@@ -9,10 +9,10 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 
 from aiozilliz import ZillizClient
-from benchmarks.peers import aiohttp_gather
-from benchmarks.report import Row, make_row
-from benchmarks.stand import Loop, Server, compare
-from benchmarks.subject import walk_clusters
+from benchmarks.compare.peers.handwritten import aiohttp_gather
+from benchmarks.compare.peers.subject import walk_clusters
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Loop, Server, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.report import Row, make_row
-from benchmarks.stand import alternate, installed_environment
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import alternate, installed_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

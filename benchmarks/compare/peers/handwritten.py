@@ -89,7 +89,7 @@ async def gather_accounts(url: str, keys: Sequence[str], page_size: int, concurr
 
 
 class BareConnection(asyncio.Protocol):
-    """HTTP over a bare asyncio transport, as far as `benchmarks.server` needs it: what Python can do at best.
+    """HTTP over a bare asyncio transport, as far as `benchmarks.compare.server` needs it: what Python can do at best.
 
     An async context manager: it connects to `port` on loopback.
     """
