@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
     from benchmarks.compare.report import Row
 
-NAMES: Final = (
-    *("walk", "pagers", "decode", "concurrency", "inventory"),
-    *("import", "cli", "memory", "limiter"),
-)
+WORKS: Final = {
+    "walk": "walks",
+    "pagers": "walks",
+    "decode": "decode",
+    "concurrency": "waiting",
+    "inventory": "waiting",
+    "import": "processes",
+    "cli": "processes",
+    "memory": "memory",
+    "limiter": "waiting",
+}
+"""The module of each work, whose function is named after it. They are loaded when their turn comes."""
 
 
 def _positive(text: str) -> int:
@@ -36,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m benchmarks", description="Ratios to what users would write instead, in one run."
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--only", metavar="NAME", choices=NAMES, action="append", help=f"of {', '.join(NAMES)}")
+    what.add_argument("--only", metavar="NAME", choices=WORKS, action="append", help=f"of {', '.join(WORKS)}")
     what.add_argument(
         "--growth", action="store_true", help="how time and memory grow, instead of ratios; minutes"
     )
@@ -54,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     rows: list[Row] = []
     skipped: list[str] = []
-    for name in options.only or NAMES:
+    for name in options.only or WORKS:
         print(f"{name} …", end="", file=sys.stderr, flush=True)
         began = time.perf_counter()
         try:
-            rows.extend(import_module(f"benchmarks.compare.works.bench_{name}").run(options.rounds))
+            module = import_module(f"benchmarks.compare.works.{WORKS[name]}")
+            rows.extend(getattr(module, f"measure_{name}")(options.rounds))
         except Skipped as why:
             skipped.append(f"{name}: {why}")
         print(f" {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)

@@ -29,6 +29,15 @@ def test_a_run_as_json_holds_rows_and_a_control() -> None:
     assert report["skipped"] == []
 
 
+def test_each_work_is_measured_by_a_function_that_is_named_after_it() -> None:
+    from importlib import import_module
+
+    from benchmarks.__main__ import WORKS
+
+    for name, module in WORKS.items():
+        assert callable(getattr(import_module(f"benchmarks.compare.works.{module}"), f"measure_{name}"))
+
+
 def test_the_table_has_a_line_for_each_row_and_judges_the_control() -> None:
     from benchmarks.compare.report import make_row, to_markdown
     from benchmarks.compare.stand import compare
@@ -116,9 +125,9 @@ def test_accounts_are_read_by_both_sides_within_the_bound_that_the_server_counts
 
 
 def test_memory_is_held_against_a_set_of_the_ids() -> None:
-    from benchmarks.compare.works.bench_memory import run as run_memory
+    from benchmarks.compare.works.memory import measure_memory
 
-    ours, dicts, control = run_memory(None, 2_000)
+    ours, dicts, control = measure_memory(None, 2_000)
 
     assert ours.value > dicts.value > 0
     assert ours.peer_value == dicts.peer_value == pytest.approx(control.value, rel=0.02)

@@ -14,7 +14,7 @@ from aiozilliz import ZillizClient
 from benchmarks.compare.peers.subject import make_accounts, walk_accounts, walk_clusters
 from benchmarks.compare.report import describe_machine, draw_table
 from benchmarks.compare.stand import Loop, Server, alternate
-from benchmarks.compare.works.allocation import RECORDS_OF_ACCOUNT, measure
+from benchmarks.compare.works.memory import RECORDS_OF_ACCOUNT, measure_peaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +70,7 @@ def _read_records(number: int) -> tuple[float, int]:
             walk = loop.work(walk_clusters, client)
             assert walk() == number
             seconds = _time(walk, number)
-        return seconds, measure([("clusters", server.url, number)])[0]
+        return seconds, measure_peaks([("clusters", server.url, number)])[0]
 
 
 def _read_accounts(number: int) -> tuple[float, int]:
@@ -79,7 +79,7 @@ def _read_accounts(number: int) -> tuple[float, int]:
             walk = loop.work(walk_accounts, make_accounts(server.url, number), 100, _AT_ONCE)
             assert walk() == number * RECORDS_OF_ACCOUNT
             seconds = _time(walk, number * RECORDS_OF_ACCOUNT)
-        return seconds, measure([("accounts", server.url, number)])[0]
+        return seconds, measure_peaks([("accounts", server.url, number)])[0]
 
 
 def _time(walk: Callable[[], object], records: int) -> float:

@@ -1,6 +1,6 @@
 """How much memory a work takes at its highest: what Python allocates is counted, in a process for each work.
 
-    python -m benchmarks.compare.works.allocation clusters http://127.0.0.1:8000 10000
+    python -m benchmarks.compare.works.memory clusters http://127.0.0.1:8000 10000
 
 tracemalloc gives the same figure on every machine. It slows the work down, but time is no matter here, so that many
 can run at once and on every core.
@@ -20,15 +20,45 @@ from aiozilliz import ZillizClient
 from benchmarks.compare.peers.handwritten import aiohttp_orjson
 from benchmarks.compare.peers.subject import make_accounts, walk_accounts, walk_clusters
 from benchmarks.compare.records import make_id
-from benchmarks.compare.stand import unpinned
+from benchmarks.compare.report import Row, make_row
+from benchmarks.compare.stand import Server, compare, unpinned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+RECORDS: Final = 1_000_000
 RECORDS_OF_ACCOUNT: Final = 300
+_MEGABYTE: Final = 1 / (1024 * 1024)
 
 
-def measure(works: Sequence[tuple[str, str, int]]) -> list[int]:
+def measure_memory(_: int | None, records: int = RECORDS) -> Iterator[Row]:
+    """Measure a stream of a million clusters, once, against a set of their ids alone: nothing in it is a matter of chance.
+
+    An id that has been given must be remembered, so that none is given twice; nothing else should grow.
+    """
+    works = ("clusters", "ids", "ids", "dicts")
+    with Server(records=records) as server:
+        ours, ids, again, dicts = measure_peaks([(name, server.url, records) for name in works])
+    name = f"stream {records:,} records"
+    note = f"{ours / records:.0f} bytes a record"
+    for subject, taken, label, control in (
+        ("aiozilliz", ours, "a set of the ids", False),
+        ("aiohttp + orjson, keeps none", dicts, "a set of the ids", False),
+        ("control", again, "the same again", True),
+    ):
+        yield make_row(
+            name,
+            subject,
+            label,
+            compare([taken], [ids]),
+            unit="MiB",
+            scale=_MEGABYTE,
+            note=note if subject == "aiozilliz" else "",
+            control=control,
+        )
+
+
+def measure_peaks(works: Sequence[tuple[str, str, int]]) -> list[int]:
     """Give the bytes allocated at most, beyond those before, by each of these works, which run at once.
 
     Args:
@@ -37,7 +67,7 @@ def measure(works: Sequence[tuple[str, str, int]]) -> list[int]:
     with unpinned():
         processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.compare.works.allocation", name, url, str(number)],
+                [sys.executable, "-m", "benchmarks.compare.works.memory", name, url, str(number)],
                 stdout=subprocess.PIPE,
                 text=True,
             )

@@ -26,7 +26,7 @@ REPEAT = 100
 """Pages decoded in one timed run."""
 
 
-def run(rounds: int | None) -> Iterator[Row]:
+def measure_decode(rounds: int | None) -> Iterator[Row]:
     """Measure a page of known fields, and one whose records have an unknown field and nulls."""
     plain = make_body([make_record(i) for i in range(RECORDS)], count=RECORDS)
     odd = make_body([make_odd_record(i) for i in range(RECORDS)], count=RECORDS)

@@ -1,8 +1,9 @@
-"""The command line, whole processes, against the official one: 250 clusters as JSON, and the help."""
+"""Whole processes, from start to end: the import of the client, and the command line."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 import sysconfig
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,39 @@ if TYPE_CHECKING:
 RECORDS = 250
 
 
-def run(rounds: int | None) -> Iterator[Row]:
-    """Measure processes from start to end. Both find key and URL in the same files, those of the official client.
+def measure_import(rounds: int | None) -> Iterator[Row]:
+    """Measure the import of the client against that of aiohttp alone, each without what a bare interpreter takes."""
+    times = alternate(
+        {
+            "bare": _interpreter("pass"),
+            "aiozilliz": _interpreter("import aiozilliz; aiozilliz.ZillizClient"),
+            "aiohttp": _interpreter("import aiohttp"),
+            "copy": _interpreter("import aiohttp"),
+            "name": _interpreter("import aiozilliz"),
+        },
+        rounds or 7,
+        at_most=20.0,
+    ).wall
+    whole, name = (
+        times.ratio("aiozilliz", "aiohttp", less="bare"),
+        times.ratio("name", "aiohttp", less="bare"),
+    )
+    control = times.ratio("copy", "aiohttp", less="bare")
+    yield make_row("`import aiozilliz; aiozilliz.ZillizClient`", "aiozilliz", "`import aiohttp`", whole)
+    yield make_row("`import aiozilliz` alone", "aiozilliz", "`import aiohttp`", name)
+    yield make_row("`import aiohttp`", "control", "the same again", control, control=True)
+
+
+def _interpreter(code: str) -> Callable[[], object]:
+    environment = installed_environment()
+    # -P: the installed package, not what lies in the current folder.
+    return lambda: subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
+
+
+def measure_cli(rounds: int | None) -> Iterator[Row]:
+    """Measure 250 clusters as JSON, and the help, against the official command line.
+
+    Both find key and URL in the same files, those of the official client.
 
     Raises:
         Skipped: One of them is not here.
