@@ -25,15 +25,17 @@ from attrs import frozen
 
 from benchmarks.compare.report import describe_machine, draw_table
 from benchmarks.soak import load
+from benchmarks.soak.background import change, fail, watch, watch_all
 from benchmarks.soak.figures import Figures
+from benchmarks.soak.operations import perform
 from benchmarks.soak.service import Services
-from benchmarks.soak.work import CLOUDS, PLACES, WATCHED, Ledger, World, change, fail, watch, watch_all
+from benchmarks.soak.world import CLOUDS, PLACES, WATCHED, Ledger, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Sequence
 
     from aiozilliz import Cluster
-    from benchmarks.soak.work import Walked
+    from benchmarks.soak.world import Walked
 
 AT_ONCE: Final = 8
 """Operations that are under way at once; the watches come on top."""
@@ -111,7 +113,7 @@ async def _run(world: World, operations: int, quarters: list[Figures]) -> None:
 
         async def work() -> None:
             for number in numbers:  # noqa: B023  # all of a quarter's workers share them, and end within it
-                await world.perform(number)
+                await perform(world, number)
 
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
         quarters.append(Figures.now())
