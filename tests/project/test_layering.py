@@ -202,3 +202,39 @@ def test_only_the_transport_calls_aiohttp() -> None:
 def test_the_reader_of_imports_finds_what_is_there(name: str) -> None:
     assert imports(name) >= {"__future__", "typing"}
     assert ours(name)
+
+
+def test_the_benchmarks_import_down_only_and_their_rooms_are_small() -> None:
+    floors = (
+        "__main__ guard soak.__main__",
+        "soak.load soak.operations soak.background",
+        "soak.world",
+        "soak.oracle soak.service soak.figures",
+        "compare.works",
+        "compare.peers",
+        "compare.report",
+        "compare.stand",
+        "compare.server",
+        "compare.records",
+    )
+    floor_of = {name: number for number, names in enumerate(floors) for name in names.split()}
+    folder = Path(__file__).parents[2] / "benchmarks"
+    files = {
+        ".".join(path.relative_to(folder).with_suffix("").parts): path
+        for path in folder.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+    def room(name: str) -> str:
+        return next((known for known in floor_of if f"{name}.".startswith(f"{known}.")), name)
+
+    assert {room(name) for name in files} == floor_of.keys()
+    for name, path in files.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmarks."):
+                base = str(node.module).removeprefix("benchmarks.")
+                for other in {room(f"{base}.{alias.name}") for alias in node.names}:
+                    assert other == room(name) or floor_of[other] > floor_of[room(name)], (name, other)
+    for parent in {path.parent for path in files.values()}:
+        assert len([path for path in files.values() if path.parent == parent]) <= 8
+    assert not [name for name, path in files.items() if len(path.read_text("utf-8").splitlines()) > 400]
