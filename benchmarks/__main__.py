@@ -1,4 +1,4 @@
-"""Run the benchmarks and print one table: `python -m benchmarks`."""
+"""Run the comparisons and print one table: `python -m benchmarks`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORKS: Final = {
     "memory": "memory",
     "limiter": "waiting",
 }
-"""The module of each work, whose function is named after it. They are loaded when their turn comes."""
+"""The module of each work, whose function is named after it. Modules are imported when their turn comes."""
 
 
 def _positive(text: str) -> int:
@@ -46,19 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--only", metavar="NAME", choices=WORKS, action="append", help=f"of {', '.join(WORKS)}")
     what.add_argument(
-        "--growth", action="store_true", help="how time and memory grow, instead of ratios; minutes"
+        "--growth",
+        action="store_true",
+        help="instead of ratios, show how time and memory grow; takes minutes",
     )
     parser.add_argument(
-        "--rounds", metavar="N", type=_positive, help="rounds of each work; else its own number"
+        "--rounds",
+        metavar="N",
+        type=_positive,
+        help="rounds of each work; by default each has its own number",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     pin_client()
     started = time.perf_counter()
     if options.growth:
-        grown = [_tell_growth(row) for row in growth.run()]
-        tell = growth.to_json if options.json else growth.to_markdown
-        print(tell(grown, time.perf_counter() - started))
+        grown = [_print_progress(row) for row in growth.run()]
+        format_rows = growth.to_json if options.json else growth.to_markdown
+        print(format_rows(grown, time.perf_counter() - started))
         return
     rows: list[Row] = []
     skipped: list[str] = []
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(show(rows, time.perf_counter() - started, skipped))
 
 
-def _tell_growth(row: growth.Growth) -> growth.Growth:
+def _print_progress(row: growth.Growth) -> growth.Growth:
     print(f"{row.kind}: {row.number:,}", file=sys.stderr, flush=True)
     return row
 

@@ -1,10 +1,10 @@
-"""A guard against slowing down: the instructions that a walk takes, against those noted in `instructions.json`.
+"""A guard against slowing down: the instructions of a walk, compared with those noted in `instructions.json`.
 
     python -m benchmarks.guard
 
-Valgrind's callgrind counts them, and does so alike on a busy machine. Three walks in processes of their own differ only
-in their pages, so that the differences hold neither the start of Python nor the first use of anything: what is left is
-the cost of a page and of a record. A number belongs to the versions that it was counted with.
+Valgrind's callgrind counts them, with the same result on a busy machine. Three walks, each in its own process, differ
+only in their pages, so that the differences are the cost of a page and of a record, without the start of Python and the
+first use of anything. A count is valid for the versions that it was made with.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _LARGE: Final = (20, 100)
 
 @frozen
 class Instructions:
-    """What reading takes, in instructions.
+    """What reading costs, in instructions.
 
     Attributes:
-        page: Of one more page, with the ten records on it.
-        record: Of one more record on a page.
+        page: One more page, with the ten records on it.
+        record: One more record on a page.
     """
 
     page: float
@@ -62,7 +62,7 @@ class Instructions:
 
 
 def count() -> Instructions:
-    """Count the walks' instructions: about a minute."""
+    """Count the instructions of the three walks, which takes about a minute."""
     few, many, large = (_count_walk(*walk) for walk in (_FEW, _MANY, _LARGE))
     further_pages = _MANY[0] - _FEW[0]
     further_records = _LARGE[0] * _LARGE[1] - _FEW[0] * _FEW[1]
@@ -72,30 +72,30 @@ def count() -> Instructions:
 def _count_walk(pages: int, page_size: int) -> int:
     with Server(records=pages * page_size, page_size=page_size) as server, TemporaryDirectory() as folder:
         walk = [sys.executable, "-m", "benchmarks.guard", "--walk", server.url, str(page_size)]
-        # Nothing else of the environment may reach the count.
+        # Nothing else in the environment may change the count.
         environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
-        subprocess.run(walk, check=True, env=environment)  # writes what Python caches of the modules
-        told = Path(folder) / "callgrind"
-        callgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={told}", "-q"]
+        subprocess.run(walk, check=True, env=environment)  # writes the bytecode files
+        output = Path(folder) / "callgrind"
+        callgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", "-q"]
         subprocess.run([*callgrind, *walk], check=True, env=environment)
-        return read_total(told.read_text(encoding="utf-8"))
+        return read_total(output.read_text(encoding="utf-8"))
 
 
-def read_total(told: str) -> int:
-    """Find the number of instructions in what callgrind has written.
+def read_total(output: str) -> int:
+    """Return the number of instructions in the output of callgrind.
 
     Raises:
-        ValueError: It has none.
+        ValueError: The output has no total.
     """
-    for line in told.splitlines():
+    for line in output.splitlines():
         if line.startswith("totals:"):
             return int(line.split()[1])
-    raise ValueError("callgrind gave no total")
+    raise ValueError("callgrind reported no total")
 
 
 async def _walk(url: str, page_size: int) -> None:
     async with ZillizClient("any-key", base_url=url, limiter=None) as client:
-        # What the imports have left would be looked through at a moment that one more object anywhere shifts.
+        # Otherwise the collector would go through what the imports left, at a moment that any further object shifts.
         gc.collect()
         gc.freeze()
         await walk_clusters(client, page_size)
@@ -103,20 +103,20 @@ async def _walk(url: str, page_size: int) -> None:
 
 @frozen
 class Versions:
-    """What a count depends on, except for this package: the interpreter, how it was built, and other packages."""
+    """What a count depends on besides this package: the interpreter, its build, and other packages."""
 
     python: str
     packages: Mapping[str, str]
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """Name those that are in use here."""
+        """Return the versions in use here."""
         python = f"{platform.python_implementation()} {platform.python_version()}"
         built = f"{platform.python_compiler()}, {platform.machine()}"
         return cls(f"{python} ({built})", {name: version(name) for name in _PACKAGES})
 
     def differences(self, noted: Versions) -> list[str]:
-        """Name what is not as it was noted."""
+        """Return what differs from the noted versions."""
         ours, theirs = ({"Python": each.python, **each.packages} for each in (self, noted))
         return [
             f"{name} {ours.get(name)}, noted with {theirs.get(name)}"
@@ -126,7 +126,7 @@ class Versions:
 
 
 def compare(found: Instructions, noted: Instructions) -> tuple[list[str], bool]:
-    """Tell how what was counted differs from what is noted, and whether it is slower by more than the tolerance."""
+    """Return how a count differs from the noted one, and whether it is slower by more than the tolerance."""
     lines: list[str] = []
     slower = faster = False
     for name, one in (("page", "a further page of 10"), ("record", "a further record")):
@@ -134,24 +134,24 @@ def compare(found: Instructions, noted: Instructions) -> tuple[list[str], bool]:
         change = now / then - 1
         slower |= change > TOLERANCE
         faster |= change < -TOLERANCE
-        lines.append(f"{one}: {now:,.0f} instructions, {change:+.1%} to the {then:,.0f} that are noted")
+        lines.append(f"{one}: {now:,.0f} instructions, {change:+.1%} to the {then:,.0f} noted")
     if slower:
-        lines.append(f"SLOWER by more than {TOLERANCE:.0%}. If it has to be: {_RENEW}")
+        lines.append(f"SLOWER by more than {TOLERANCE:.0%}. If that is intended: {_RENEW}")
     elif faster:
-        lines.append(f"Faster by more than {TOLERANCE:.0%}. To keep what was won: {_RENEW}")
+        lines.append(f"Faster by more than {TOLERANCE:.0%}. To keep the gain: {_RENEW}")
     else:
         lines.append(f"Within {TOLERANCE:.0%}.")
     return lines, slower
 
 
 def judge(found: Instructions, versions: Versions, noted: Path) -> tuple[list[str], bool]:
-    """Hold a count against the file `noted`; a count with other versions is told, but not judged."""
+    """Compare a count with the file `noted`; a count with other versions is shown, but never slower."""
     content = orjson.loads(noted.read_bytes())
     lines, slower = compare(found, Instructions(**content["instructions"]))
     others = versions.differences(Versions(content["python"], content["packages"]))
     if not others:
         return lines, slower
-    return [*lines, f"This is not judged, for the versions are others: {'; '.join(others)}."], False
+    return [*lines, f"Not judged, because versions differ: {'; '.join(others)}."], False
 
 
 def note(found: Instructions, versions: Versions, noted: Path) -> None:
@@ -161,11 +161,11 @@ def note(found: Instructions, versions: Versions, noted: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the arguments, count, tell; 1 where it is slower than noted."""
+    """Read the arguments, count and print; return 1 if it is slower than noted."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.guard", description="Instructions of a walk, against those noted."
+        prog="python -m benchmarks.guard", description="Instructions of a walk, compared with those noted."
     )
-    parser.add_argument("--renew", action="store_true", help=f"write {NOTED.name} anew")
+    parser.add_argument("--renew", action="store_true", help=f"write {NOTED.name} with this count")
     parser.add_argument("--walk", nargs=2, metavar=("URL", "PAGE_SIZE"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.walk:

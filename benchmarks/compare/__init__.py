@@ -1,1 +1,1 @@
-"""Ratios between this package and what its users would write instead, or a limit: works, peers, stand, server, report."""
+"""Ratios of this package to what its users would write instead, or to a limit."""

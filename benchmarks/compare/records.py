@@ -1,4 +1,4 @@
-"""Made-up clusters and answers, in the form that List Clusters V2 documents."""
+"""Made-up clusters and responses, in the form that List Clusters V2 documents."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _STATUSES: Final = ("RUNNING", "RUNNING", "RUNNING", "RUNNING", "STOPPED", "MODI
 
 
 def make_id(index: int) -> str:
-    """Give the id of cluster `index`; those of different indexes differ."""
+    """Return the id of cluster `index`; ids of different indexes differ."""
     return f"in01-{index * 0x9E3779B97F4A7C15 % (1 << 60):015x}"
 
 
 def make_record(index: int) -> dict[str, Any]:
-    """Make the 12 documented fields of a dedicated cluster, all filled in."""
+    """Return the 12 documented fields of a dedicated cluster, all filled in."""
     cluster_id = make_id(index)
     region = _REGIONS[index % 5]
     host = f"{region}.vectordb.zillizcloud.com:19530"
@@ -39,7 +39,7 @@ def make_record(index: int) -> dict[str, Any]:
 
 
 def make_odd_record(index: int) -> dict[str, Any]:
-    """Make a record of a cluster that is being created: two addresses are null, and one field is not known yet."""
+    """Return the record of a cluster that is being created: two addresses are null, and one field is not known yet."""
     record = make_record(index)
     record["connectAddress"] = record["privateLinkAddress"] = None
     record["deploymentOption"] = "Dedicated"
@@ -47,6 +47,6 @@ def make_odd_record(index: int) -> dict[str, Any]:
 
 
 def make_body(records: list[dict[str, Any]], *, count: int, page: int = 1, page_size: int = 100) -> bytes:
-    """Write the answer that holds these records, as JSON."""
+    """Return the JSON body of a response with these records."""
     data = {"count": count, "currentPage": page, "pageSize": page_size, "clusters": records}
     return orjson.dumps({"code": 0, "data": data})

@@ -1,4 +1,4 @@
-"""The rows that are measured, and the table and JSON that are made of them."""
+"""The measured rows, and the table and JSON made from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES: Final = (
 
 
 class Skipped(Exception):  # noqa: N818  # nothing is wrong
-    """A part can't be run here; the text says why."""
+    """Raised by a work that can't be run here; the message says why."""
 
 
 @frozen
@@ -37,11 +37,11 @@ class Row:
     Attributes:
         work: What was done.
         subject: Who did it, and `value` how much it took, in `unit`.
-        peer: What it is held against, and `peer_value` how much that took.
+        peer: What it is compared with, and `peer_value` how much that took.
         ratio: `value` to `peer_value`, below 1 is better.
         spread: Half the distance between the quartiles of the rounds' ratios.
         rounds: How many there were.
-        note: What else was seen.
+        note: Further observations.
         control: Whether both are the same work, so that the ratio shows how exact the others are.
     """
 
@@ -69,16 +69,16 @@ def make_row(
     note: str = "",
     control: bool = False,
 ) -> Row:
-    """Make a row of a comparison.
+    """Return the row of a comparison.
 
     Args:
         work: What was done.
         subject: Who did it.
-        peer: What it is held against.
+        peer: What it is compared with.
         ratio: The comparison.
-        unit: What the values are told in.
+        unit: The unit of the values.
         scale: Factor from the comparison's values to that unit.
-        note: What else was seen.
+        note: Further observations.
         control: Whether both are the same work.
     """
     return Row(
@@ -97,14 +97,14 @@ def make_row(
 
 
 def describe_machine() -> str:
-    """Name Python, the packages and the processor."""
+    """Return the names and versions of Python, the packages and the processor."""
     cores = f"{os.cpu_count()} cores, " + ("one for the client" if CLIENT_CORE is not None else "not pinned")
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return f"{platform.python_implementation()} {platform.python_version()}, {_processor()} ({cores}); {packages}"
 
 
 def draw_table(cells: Sequence[Sequence[str]]) -> str:
-    """Draw a table in Markdown; the first line is its head."""
+    """Return a Markdown table; the first row is its header."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
@@ -115,7 +115,7 @@ def draw_table(cells: Sequence[Sequence[str]]) -> str:
 
 
 def to_markdown(rows: Sequence[Row], seconds: float, skipped: Sequence[str] = ()) -> str:
-    """Give the table, and below it what it was made on, whether the controls hold, and what could not be run."""
+    """Return the table, and below it the machine, what was skipped, and whether the controls hold."""
     cells = [
         ("work", "who", "took", "against", "took", "ratio", "±", "rounds", "seen"),
         *(
@@ -139,7 +139,7 @@ def to_markdown(rows: Sequence[Row], seconds: float, skipped: Sequence[str] = ()
 
 
 def judge_controls(rows: Sequence[Row]) -> str:
-    """Say whether two copies of one work came out alike."""
+    """Return whether two copies of one work took equally long."""
     controls = [abs(row.ratio - 1) for row in rows if row.control]
     if not controls:
         return "No control was run."
@@ -149,7 +149,7 @@ def judge_controls(rows: Sequence[Row]) -> str:
 
 
 def to_json(rows: Sequence[Row], seconds: float, skipped: Sequence[str] = ()) -> str:
-    """Give the same as JSON."""
+    """Return the same as JSON."""
     content = {
         "machine": describe_machine(),
         "seconds": seconds,
@@ -166,7 +166,7 @@ def _measure(value: float, unit: str) -> str:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123  # no path, a kernel's answer
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123  # a kernel interface, not a file
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     except OSError:
         names = []

@@ -1,9 +1,10 @@
-"""A server that gives as little work as possible, so that what is measured is the client.
+"""A server that takes as little time as possible, so that what is measured is the client.
 
     python -m benchmarks.compare.server --records 10000
 
 It speaks just enough HTTP for clients that behave, and keeps connections alive; asyncio itself sets TCP_NODELAY. The
-answers are written before it serves, and are a lookup from then on. The first line on stdout is the port. `/stats` tells what has been counted since it was last asked.
+responses are written before it serves, and are only looked up then. The first line on stdout is the port. `/stats`
+returns what has been counted since the last request for it.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _answer(body: bytes, status: bytes = b"200 OK") -> bytes:
+def _response(body: bytes, status: bytes = b"200 OK") -> bytes:
     head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     return head % (status, len(body)) + body
 
 
-_REFUSAL: Final = _answer(b'{"code":429,"message":"Too many requests"}', b"429 Too Many Requests")
+_REFUSAL: Final = _response(b'{"code":429,"message":"Too many requests"}', b"429 Too Many Requests")
 
 
 @define
 class Service:
-    """What the server knows: the answers written so far, and what it has counted.
+    """The responses written so far, and what the server has counted.
 
     Attributes:
         records: Clusters in the list.
-        latency: Seconds from a request to its answer.
-        rate_limit: Requests answered in any one second; the others are refused and do not count. 0 is no limit.
+        latency: Seconds from a request to its response.
+        rate_limit: Requests accepted in any one second; the others are refused and do not count. 0 is no limit.
     """
 
     records: int
@@ -49,33 +50,33 @@ class Service:
     refused: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
-    _answers: dict[bytes, bytes] = field(factory=dict[bytes, bytes])
+    _responses: dict[bytes, bytes] = field(factory=dict[bytes, bytes])
     _recent: deque[float] = field(factory=deque[float])
 
     def prepare(self, page_size: int) -> None:
-        """Write the answers to a walk with this page size."""
+        """Write the responses for a walk with this page size."""
         for page in range(1, -(-self.records // page_size) + 1):
             target = b"/v2/clusters?pageSize=%d&currentPage=%d" % (page_size, page)
-            self._answers[target] = self._write(target)
+            self._responses[target] = self._write(target)
 
     def find(self, target: bytes, now: float) -> bytes:
-        """Give the answer to a request for a page."""
+        """Return the response to a request for a page."""
         self.requests += 1
-        if self.rate_limit and self._is_too_much(now):
+        if self.rate_limit and self._is_over_limit(now):
             self.refused += 1
             return _REFUSAL
-        found = self._answers.get(target)
+        found = self._responses.get(target)
         if found is None:
-            found = self._answers[target] = self._write(target)
+            found = self._responses[target] = self._write(target)
         return found
 
-    def tell(self) -> bytes:
-        """Give the answer to `/stats`, and count anew."""
-        told = {"requests": self.requests, "refused": self.refused, "most_in_flight": self.most_in_flight}
+    def read_stats(self) -> bytes:
+        """Return the response to `/stats`, and reset the counts."""
+        stats = {"requests": self.requests, "refused": self.refused, "most_in_flight": self.most_in_flight}
         self.requests = self.refused = self.most_in_flight = 0
-        return _answer(orjson.dumps(told))
+        return _response(orjson.dumps(stats))
 
-    def _is_too_much(self, now: float) -> bool:
+    def _is_over_limit(self, now: float) -> bool:
         recent = self._recent
         while recent and recent[0] <= now - 1.0:
             recent.popleft()
@@ -89,7 +90,7 @@ class Service:
         page, size = int(query["currentPage"][0]), int(query["pageSize"][0])
         indexes = range((page - 1) * size, min(page * size, self.records))
         body = make_body([make_record(i) for i in indexes], count=self.records, page=page, page_size=size)
-        return _answer(body)
+        return _response(body)
 
 
 class Connection(asyncio.Protocol):
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         service = self._service
         if target == b"/stats":
-            self._transport.write(service.tell())
+            self._transport.write(service.read_stats())
             return
         found = service.find(target, self._loop.time())
         if not service.latency:
@@ -144,9 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.server")
     parser.add_argument("--records", type=int, default=10_000, help="clusters in the list")
-    parser.add_argument("--page-size", type=int, default=100, help="of the pages that are prepared")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds from a request to its answer")
-    parser.add_argument("--rate-limit", type=int, default=0, help="requests answered in any one second")
+    parser.add_argument("--page-size", type=int, default=100, help="page size of the prepared responses")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds from a request to its response")
+    parser.add_argument("--rate-limit", type=int, default=0, help="requests accepted in any one second")
     parser.add_argument("--cpu", type=int, default=None, help="the one core to run on")
     options = parser.parse_args(arguments)
     if options.cpu is not None:

@@ -1,7 +1,7 @@
 """The test stand: cores, server processes, one event loop, and timing in the order A B B A.
 
-Whatever drifts over a round (clock speed, other processes) then meets all works alike, and only the works' own times
-within one round are compared.
+Drift over a round (clock speed, other processes) then affects all works alike, and only times within one round are
+compared.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ CLIENT_CORE: Final = _CORES[-1] if len(_CORES) > 1 else None
 
 
 def pin_client() -> None:
-    """Run on one core from now on, and child processes too; servers run on another one."""
+    """Pin this process and its later children to one core; servers run on another one."""
     if CLIENT_CORE is not None:
         os.sched_setaffinity(0, {CLIENT_CORE})
 
 
 @contextmanager
 def unpinned() -> Generator[None]:
-    """Let processes that are started meanwhile run on every core."""
+    """Let child processes that are started inside this context run on every core."""
     if CLIENT_CORE is None:
         yield
         return
@@ -53,10 +53,10 @@ def unpinned() -> Generator[None]:
 
 
 def installed_environment() -> dict[str, str]:
-    """Give this environment, in which Python keeps the bytecode of what it imports, as of what is installed.
+    """Return this environment, but such that Python writes bytecode files, as it does for installed packages.
 
-    An editable installation has none before the first import, and with `PYTHONDONTWRITEBYTECODE` never: every start
-    would compile it.
+    An editable installation has none before the first import, and never with `PYTHONDONTWRITEBYTECODE`: every start
+    would compile its modules.
     """
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -66,8 +66,8 @@ class Server:
 
     Args:
         records: Clusters in the list.
-        page_size: Clusters on the pages that will be asked for, which are prepared.
-        latency: Seconds from a request to its answer.
+        page_size: Clusters on the requested pages, whose responses are prepared.
+        latency: Seconds from a request to its response.
         rate_limit: Requests answered in any one second; 0 is no limit.
     """
 
@@ -104,12 +104,12 @@ class Server:
             process.terminate()
 
     def stats(self) -> dict[str, int]:
-        """Give what the server has counted since this was last called."""
+        """Return what the server has counted since the last call."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/stats")
-            told: dict[str, int] = orjson.loads(connection.getresponse().read())
-            return told
+            stats: dict[str, int] = orjson.loads(connection.getresponse().read())
+            return stats
         finally:
             connection.close()
 
@@ -132,7 +132,7 @@ class Loop:
         self._runner.__exit__(exc_type, exc, traceback)
 
     def enter(self, make: Callable[[], AbstractAsyncContextManager[_T]]) -> _T:
-        """Make a context inside the loop and enter it; it is left with the loop."""
+        """Make a context manager inside the loop and enter it; it exits with the loop."""
 
         async def enter() -> _T:
             return await self._stack.enter_async_context(make())
@@ -140,7 +140,7 @@ class Loop:
         return self._runner.run(enter())
 
     def work(self, coroutine: Callable[..., Coroutine[Any, Any, _T]], *arguments: object) -> Callable[[], _T]:
-        """Give the call of a coroutine function as a work to be timed."""
+        """Return a work that can be timed, which runs a coroutine function in this loop."""
         return lambda: self._runner.run(coroutine(*arguments))
 
 
@@ -149,10 +149,10 @@ class Ratio:
     """How two works compare.
 
     Attributes:
-        subject: Median of the one.
-        peer: Median of the other.
+        subject: Median of the subject.
+        peer: Median of the peer.
         value: Median of the rounds' ratios, subject to peer.
-        spread: Half the distance between the quartiles of these, 0 where there are too few.
+        spread: Half the distance between the quartiles of these, 0 if there are too few.
         rounds: How many there were.
     """
 
@@ -170,20 +170,20 @@ class Times:
     _rounds: dict[str, list[float]] = field(factory=dict[str, list[float]])
 
     def add(self, name: str, seconds: float) -> None:
-        """Note one round of a work."""
+        """Add one round of a work."""
         self._rounds.setdefault(name, []).append(seconds)
 
     def median(self, name: str) -> float:
-        """Give the median of a work's rounds, in seconds."""
+        """Return the median of a work's rounds, in seconds."""
         return median(self._rounds[name])
 
     def ratio(self, subject: str, peer: str, *, less: str | None = None) -> Ratio:
         """Compare two works round by round.
 
         Args:
-            subject: The one.
-            peer: The other.
-            less: A work whose time is taken off both.
+            subject: The name of one work.
+            peer: The name of the work that it is compared with.
+            less: A work whose time is subtracted from both.
         """
         offsets = self._rounds[less] if less is not None else [0.0] * len(self._rounds[subject])
         ours = [a - off for a, off in zip(self._rounds[subject], offsets, strict=True)]
@@ -201,11 +201,11 @@ def compare(subject: Sequence[float], peer: Sequence[float]) -> Ratio:
 
 @frozen
 class Timing:
-    """What `alternate` has measured.
+    """The measurements of `alternate`.
 
     Attributes:
-        wall: Time that passed, which is what users wait for.
-        cpu: Time for which this process had the processor. A busy machine disturbs it less.
+        wall: Elapsed time, which is what users wait for.
+        cpu: CPU time of this process, which a busy machine disturbs less.
     """
 
     wall: Times = field(factory=Times)
@@ -213,14 +213,14 @@ class Timing:
 
 
 def alternate(works: Mapping[str, Callable[[], object]], rounds: int, *, at_most: float) -> Timing:
-    """Time works in turns, in the order A B C C B A, after each has run once.
+    """Measure the time of works in turns, in the order A B C C B A, after each has run once.
 
-    The collector of cycles stays on, for users have it on too, but begins each run with nothing to do.
+    The garbage collector stays on, as it is for users, but has nothing to collect when a run starts.
 
     Args:
         works: What to time, by name.
         rounds: How often; each round runs each work twice.
-        at_most: Seconds after which no further round begins, so that a slow machine ends as well.
+        at_most: Seconds after which no further round starts, so that a slow machine finishes too.
     """
     for work in works.values():
         work()

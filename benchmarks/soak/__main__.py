@@ -3,8 +3,8 @@
     python -m benchmarks.soak --operations 10000 --seed 1
     python -m benchmarks.soak --accounts 1000
 
-The services have a process of their own. What an operation gave is judged by the history of the lists; memory, file
-descriptors, tasks and connections are counted after each quarter and at the end. The exit status is 1 where anything is
+The services have a process of their own. Each operation is checked against the history of the lists; memory, file
+descriptors, tasks and connections are counted after each quarter and at the end. The exit status is 1 if anything is
 wrong, and the last lines say what.
 """
 
@@ -29,7 +29,7 @@ from benchmarks.soak.background import change, fail, watch, watch_all
 from benchmarks.soak.figures import Figures
 from benchmarks.soak.operations import perform
 from benchmarks.soak.service import Services
-from benchmarks.soak.world import CLOUDS, PLACES, WATCHED, Ledger, World
+from benchmarks.soak.world import CLOUDS, SLOTS, WATCHED, Ledger, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from benchmarks.soak.world import Walked
 
 AT_ONCE: Final = 8
-"""Operations that are under way at once; the watches come on top."""
+"""Operations in progress at once, besides the watches."""
 
 _QUARTERS: Final = 4
 _MEMORY_BOUND: Final = 256 * 1024
@@ -72,17 +72,17 @@ def _untouched(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:
 
 
 async def soak(operations: int, seed: int, *, walked: Walked = _untouched) -> Result:
-    """Do so many operations, and judge them and what they leave.
+    """Do the operations, and check them and what they leave behind.
 
     Args:
         operations: How many.
         seed: Decides what each does, and what the services do meanwhile.
-        walked: Stands between iterators of clusters and their readers; for tests of this program.
+        walked: Wraps iterators of clusters; for tests of this program.
     """
     ledger = Ledger()
     asyncio.get_running_loop().set_exception_handler(
-        lambda _, context: ledger.accuse(
-            f"the loop complains: {context.get('exception') or context['message']}"
+        lambda _, context: ledger.report(
+            f"the loop reported: {context.get('exception') or context['message']}"
         )
     )
     async with Services(CLOUDS) as services:
@@ -126,34 +126,34 @@ async def _run(world: World, operations: int, quarters: list[Figures]) -> None:
 async def _gather(world: World, tasks: Sequence[asyncio.Task[None]], what: str) -> None:
     for error in await asyncio.gather(*tasks, return_exceptions=True):
         if error is not None:
-            world.ledger.accuse(f"{what}: raised {error!r}")
+            world.ledger.report(f"{what}: raised {error!r}")
 
 
 def _judge_rest(world: World, before: Figures, quarters: Sequence[Figures], after: Figures) -> None:
-    accuse = world.ledger.accuse
+    report = world.ledger.report
     first, last = quarters[0], quarters[-1]
     for name, bound in (("allocated", _MEMORY_BOUND), ("resident", _RESIDENT_BOUND)):
         old, new = getattr(first, name), getattr(last, name)
         if new > old + bound + _SHARE * old:
-            accuse(f"{name} memory grew from {old:,} bytes after the first quarter to {new:,} after the last")
+            report(f"{name} memory grew from {old:,} bytes after the first quarter to {new:,} after the last")
     for name in ("descriptors", "connections", "tasks"):
         if getattr(after, name) > getattr(before, name):
-            accuse(f"{getattr(after, name)} {name} are left, and there were {getattr(before, name)} before")
-    places = 0
+            report(f"{getattr(after, name)} {name} are left, and there were {getattr(before, name)} before")
+    slots = 0
     while not world.limiter.locked():
-        places += 1
+        slots += 1
         world.limiter._value -= 1  # noqa: SLF001  # to count them without waiting
-    if places != PLACES:
-        accuse(f"the shared limiter has {places} places left of {PLACES}")
+    if slots != SLOTS:
+        report(f"the shared limiter has {slots} slots left of {SLOTS}")
 
 
 @contextmanager
 def strict() -> Generator[list[str]]:
-    """Make warnings errors, and collect what was raised where nobody could take it."""
+    """Turn warnings into errors, and collect exceptions that nothing could catch."""
     unraisable: list[str] = []
     hook = sys.unraisablehook
     sys.unraisablehook = lambda raised: unraisable.append(f"{raised.exc_value!r} in {raised.object!r}")
-    quiet = logging.NullHandler()  # the log would be told of every outage and retry that is made here
+    quiet = logging.NullHandler()  # every outage and retry would be logged
     loggers = [logging.getLogger(name) for name in ("aiozilliz", "stamina")]
     for logger in loggers:
         logger.addHandler(quiet)
@@ -171,16 +171,16 @@ def strict() -> Generator[list[str]]:
 
 
 def run(operations: int, seed: int, *, walked: Walked = _untouched) -> Result:
-    """Run `soak` in a loop of its own, where a warning, or an error that nobody took, is a violation too."""
+    """Run `soak` in a loop of its own; a warning, or an exception that nothing caught, is a violation too."""
     with strict() as unraisable:
         result = asyncio.run(soak(operations, seed, walked=walked))
     for text in unraisable:
-        result.ledger.accuse(f"nobody took {text}")
+        result.ledger.report(f"nothing caught {text}")
     return result
 
 
 def to_markdown(result: Result) -> str:
-    """Give the table, how operations ended, and what was wrong."""
+    """Return the table of figures and the table of how operations ended."""
     head = ("", "before", "first quarter", "last quarter", "all closed")
     columns = (result.before, result.quarters[0], result.quarters[-1], result.after)
     rows = [
@@ -211,10 +211,10 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the arguments, run, print, and give the exit status."""
+    """Read the arguments, run, print, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.soak",
-        description="Many operations side by side; 1 where anything is wrong.",
+        description="Many operations side by side; exit status 1 if anything is wrong.",
     )
     parser.add_argument("--operations", type=_positive, default=2_000, metavar="N", help="how many")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="decides what each of them does")
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--accounts",
         type=_positive,
         metavar="N",
-        help="read so many accounts at once, a tenth failing, instead",
+        help="instead read N accounts at once, a tenth of them failing",
     )
     options = parser.parse_args(arguments)
     if options.accounts:

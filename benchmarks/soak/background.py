@@ -21,7 +21,7 @@ _SETTLES_WITHIN: Final = 60.0
 
 
 async def change(world: World, cloud: int) -> None:
-    """Change a cloud's list until all is to be calm: clusters come, go and are modified."""
+    """Add, modify and remove clusters of a cloud until `calm` is set."""
     rng = Random(f"{world.seed}/changes/{cloud}")
     history = world.histories[cloud]
     size = len(history.now)
@@ -40,13 +40,13 @@ async def change(world: World, cloud: int) -> None:
 
 
 async def fail(world: World, cloud: int) -> None:
-    """Let a cloud's answers go wrong now and then, until all is to be calm."""
+    """Make a cloud's responses fail now and then until `calm` is set."""
     rng = Random(f"{world.seed}/faults/{cloud}")
     history = world.histories[cloud]
     while not world.calm.is_set():
         await asyncio.sleep(rng.uniform(0.0, 0.5))
         fault = rng.choice(list(FAULTS))
-        # An old page is like a new one, and without a count a page that is not found is the end of the list.
+        # An old page looks like a new one, and without a count a page that is not found is the end of the list.
         misleading = fault == "repeat_page" or (fault == "404" and not history.counted)
         spell = history.trouble(misleading=misleading)
         await world.services.do(cloud, "fail", fault=fault, times=rng.choice((1, 1, 2, 4)))
@@ -56,7 +56,7 @@ async def fail(world: World, cloud: int) -> None:
 
 
 async def watch(world: World, cloud: int) -> None:
-    """Watch a cloud, from an empty list on and with many restarts, until what the events tell is the final list."""
+    """Watch a cloud, from an empty list and with many restarts, until the events add up to the final list."""
     rng = Random(f"{world.seed}/watch/{cloud}")
     known: Snapshot | None = None
     for last in _sessions(world):
@@ -69,14 +69,14 @@ async def watch(world: World, cloud: int) -> None:
                     _replay(world, f"cloud {cloud}, watch", replay, await anext(watcher))
         except TimeoutError:
             if last:
-                world.ledger.accuse(f"cloud {cloud}: the watch has not come to the final list")
+                world.ledger.report(f"cloud {cloud}: the watch has not reached the final list")
         except AuthenticationError:
             pass
         known = watcher.snapshot if watcher.snapshot is not None else known
 
 
 async def watch_all(world: World) -> None:
-    """Watch all clouds in one inventory, likewise, with fewer restarts."""
+    """Do the same for all clouds in one inventory, with fewer restarts."""
     rng = Random(f"{world.seed}/watch all")
     known: InventoryReport | None = None
     for last in _sessions(world):
@@ -89,29 +89,29 @@ async def watch_all(world: World) -> None:
             watcher = inventory.watch_clusters(interval=_INTERVAL, since=known)
             try:
                 async with asyncio.timeout(_SETTLES_WITHIN if last else rng.uniform(1, 4)):
-                    while not (last and _told(world) == [replay.clusters for replay in replays]):
+                    while not (last and _final_lists(world) == [replay.clusters for replay in replays]):
                         account, event = await anext(watcher)
                         _replay(world, f"account {account.name}, watch", replays[int(account.name)], event)
             except TimeoutError:
                 if last:
-                    world.ledger.accuse("the watch of all accounts has not come to the final lists")
+                    world.ledger.report("the watch of all accounts has not reached the final lists")
             except InventoryError:
                 pass
             known = watcher.report or known
 
 
-def _told(world: World) -> list[dict[str, Cluster]]:
+def _final_lists(world: World) -> list[dict[str, Cluster]]:
     return [world.histories[cloud].now for cloud in WATCHED]
 
 
 def _replay(world: World, what: str, replay: Replay, event: ClusterEvent) -> None:
     wrong = replay.take(event)
     if wrong is not None:
-        world.ledger.accuse(f"{what}: {wrong}")
+        world.ledger.report(f"{what}: {wrong}")
 
 
 def _sessions(world: World) -> Iterator[bool]:
-    """Give False for each session of a watch while the lists still change, and True for the last one."""
+    """Yield False for each session of a watch while the lists still change, and True for the last one."""
     while not world.settle.is_set():
         yield False
     yield True

@@ -1,4 +1,4 @@
-"""What this process holds at a moment: memory, file descriptors, connections, tasks. Linux tells by `/proc/self`."""
+"""What this process holds at a moment: memory, file descriptors, connections, tasks. Read from Linux's `/proc/self`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Figures:
 
     Attributes:
         allocated: Bytes that Python has allocated, as tracemalloc counts them.
-        resident: Bytes of the process in memory, or 0 where the system does not tell.
+        resident: Bytes of the process in memory, from `/proc/self/statm`.
         descriptors: Open file descriptors.
         connections: Those among them that are sockets.
         tasks: Tasks of the loop.
@@ -31,7 +31,7 @@ class Figures:
 
     @classmethod
     def now(cls) -> Figures:
-        """Count, after a collection of what is garbage."""
+        """Return the figures of now, after garbage collection."""
         for _ in range(3):
             gc.collect()
         links = _links()
@@ -45,7 +45,7 @@ class Figures:
 
 
 def connections() -> int:
-    """Count the sockets that this process has open."""
+    """Return the number of sockets that this process has open."""
     return sum(map(_is_socket, _links()))
 
 

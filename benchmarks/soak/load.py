@@ -24,13 +24,13 @@ _RETRY: Final = RetryPolicy(attempts=3, wait_initial=0.01, wait_max=0.05, wait_j
 
 
 def run(accounts: int) -> tuple[str, list[str]]:
-    """Read so many accounts, and give a table and what was wrong."""
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # it would tell of every retry
+    """Read this many accounts, and return a table and what was wrong."""
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # every retry would be logged
     return asyncio.run(_measure(accounts))
 
 
 def _make_accounts(number: int, url: str, strict: str, closed: str) -> list[Account]:
-    """Make accounts of which a tenth fails: a refused key and a port where nobody listens, in turns."""
+    """Return accounts of which a tenth fails, by a refused key and by a port without a server in turns."""
     accounts: list[Account] = []
     for place in range(number):
         kind, site = ("account", url)
@@ -42,7 +42,7 @@ def _make_accounts(number: int, url: str, strict: str, closed: str) -> list[Acco
 
 async def _measure(number: int) -> tuple[str, list[str]]:
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and never listens
+        unused.bind(("127.0.0.1", 0))  # without listening
         closed = f"http://127.0.0.1:{unused.getsockname()[1]}"
         clouds: list[dict[str, Any]] = [{"clusters": CLUSTERS}, {"clusters": 1, "api_key": "good-key"}]
         async with Services(clouds) as services:
@@ -53,7 +53,7 @@ async def _measure(number: int) -> tuple[str, list[str]]:
 async def _read(accounts: list[Account], services: Services) -> tuple[str, list[str]]:
     wrong: list[str] = []
     bits = {record["clusterId"]: 1 << place for place, record in enumerate(await services.do(0, "list"))}
-    seen: defaultdict[str, int] = defaultdict(int)  # a bit for each cluster, to take little memory
+    seen: defaultdict[str, int] = defaultdict(int)  # a bit for each cluster, to use little memory
     failures: dict[str, Exception] = {}
     open_before, memory_before = connections(), _peak()
     began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""The operations of a soak: readings of every kind with every kind of end, each held against the lists that there were.
+"""The operations of a soak: readings of every kind with every kind of end, each checked against the history of the lists.
 
-Each operation draws from a random number generator of its own, made of the seed and its number. What it does is the
-same in every run of a seed; how operations interleave is not.
+Each operation draws from a random number generator of its own, seeded with the seed and its number. What it does is
+the same in every run of a seed; how operations interleave is not.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _PAGE_SIZES: Final = (3, 7, 20, 100)
 
 
 async def perform(world: World, number: int) -> None:
-    """Do one operation, and judge what it gave."""
+    """Do one operation, and record how it ended."""
     rng = Random(f"{world.seed}/{number}")
     operation = rng.choices(_OPERATIONS, _WEIGHTS)[0]
     name = operation.__name__.strip("_")
     try:
         outcome = await operation(world, rng)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is what this program looks for
+    except Exception as error:  # noqa: BLE001  # any error here is a finding
         outcome = f"raised {type(error).__name__}"
-        world.ledger.accuse(f"operation {number}, {name}: raised {error!r}")
+        world.ledger.report(f"operation {number}, {name}: raised {error!r}")
     world.ledger.outcomes[f"{name}: {outcome}"] += 1
 
 
@@ -60,9 +60,9 @@ async def _walk(world: World, rng: Random, client: ZillizClient | None = None, c
         span = await history.close(ticket)
     if failure is not None:
         if len(set(ids)) != len(ids):
-            world.ledger.accuse(f"{what}: an id came twice before {failure!r}")
+            world.ledger.report(f"{what}: an id came twice before {failure!r}")
         return world.judge_error(failure, history, span, what)
-    world.accuse_all(
+    world.report_all(
         what, list(history.judge_verified(ids, span) if verify else history.judge_ids(ids, span))
     )
     return "proven" if verify else "whole"
@@ -92,10 +92,10 @@ def _judge_snapshot(world: World, cloud: int, snapshot: Snapshot, span: Span) ->
     history = world.histories[cloud]
     what = f"cloud {cloud}, {snapshot!r}"
     if snapshot.consistent:
-        world.accuse_all(what, list(history.judge_proven(snapshot.clusters, span)))
+        world.report_all(what, list(history.judge_proven(snapshot.clusters, span)))
         return "consistent"
     if history.counted and history.was_quiet(span) and not history.was_troubled(span):
-        world.ledger.accuse(f"{what}: no proof of a list that did not change")
+        world.ledger.report(f"{what}: no proof of a list that did not change")
     return "not consistent"
 
 
@@ -115,7 +115,7 @@ async def _pages(world: World, rng: Random) -> str:
     if failure is not None:
         return world.judge_error(failure, history, span, f"cloud {cloud}, iter_pages")
     if history.was_quiet(span) and history.counted:
-        world.accuse_all(f"cloud {cloud}, iter_pages", list(history.judge_ids(ids, span)))
+        world.report_all(f"cloud {cloud}, iter_pages", list(history.judge_ids(ids, span)))
     return "whole"
 
 
@@ -143,7 +143,7 @@ async def _inventory(world: World, rng: Random) -> str:
         if failure is not None:
             world.judge_error(failure, history, span, what)
         else:
-            world.accuse_all(
+            world.report_all(
                 what, list(history.judge_verified(found, span) if verify else history.judge_ids(found, span))
             )
     return f"{len(failures)} failed"
@@ -160,7 +160,7 @@ async def _collect(world: World, rng: Random) -> str:
         spans = await close_all(world.histories, tickets)
     _judge_refused(world, refused, report.failures)
     if InventoryReport.from_json(report.to_json()) != report:
-        world.ledger.accuse("a report has changed on its way through JSON")
+        world.ledger.report("a report has changed on its way through JSON")
     for cloud, (history, span) in enumerate(zip(world.histories, spans, strict=True)):
         failure = report.failures.get(str(cloud))
         if failure is not None:
@@ -172,7 +172,7 @@ async def _collect(world: World, rng: Random) -> str:
 
 def _judge_refused(world: World, refused: bool, failures: Mapping[str, Exception]) -> None:
     if refused and "refused" not in failures:
-        world.ledger.accuse("a refused key was no failure of its account")
+        world.ledger.report("a refused key was no failure of its account")
 
 
 async def _cancelled(world: World, rng: Random) -> str:
@@ -237,7 +237,7 @@ async def _client_closed(world: World, rng: Random) -> str:
 
 
 async def _end_of(task: asyncio.Task[Any], expected: str) -> str:
-    """Wait for a task whose iterator or client was closed under it."""
+    """Return how a task ended whose iterator or client was closed under it."""
     await asyncio.wait([task])
     error = task.exception()
     if error is None:

@@ -1,7 +1,7 @@
-"""What a listing must have shown: the history of a list that changes, and judgement on what was read of it.
+"""What a listing must show: the history of a changing list, which judges what was read of it.
 
-A change is sent to the service and acknowledged; it took effect at some moment between the two. So whether a cluster
-existed throughout a reading is known without a look at the service's clock.
+A change is sent to the service and acknowledged; it takes effect at some moment between the two. So it is known, without
+the service's clock, whether a cluster existed throughout a reading.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Span:
 
 @define
 class Spell:
-    """A time in which answers may go wrong.
+    """A time in which responses may be wrong.
 
     Attributes:
         began: When, in seconds of `time.monotonic()`.
-        misleading: Whether an answer may be wrong in a way that no client can tell from a right one.
+        misleading: Whether a response may be wrong in a way that no client can detect.
         ended: When it was over.
     """
 
@@ -46,7 +46,7 @@ class Spell:
     ended: float = _FOREVER
 
     def over(self) -> None:
-        """Note that no answer that is made from now on goes wrong."""
+        """Note that every response from now on is right."""
         self.ended = time.monotonic()
 
     def overlaps(self, span: Span) -> bool:
@@ -65,10 +65,10 @@ class _State:
 
 @define
 class History:
-    """The states of one list, as far back as somebody may still ask for.
+    """The states of one list, as far back as an open reading needs them.
 
     Attributes:
-        counted: Whether the service gives a `count`. Without one nothing shows that a record was skipped.
+        counted: Whether the service sends a `count`. Without it nothing shows that a record was skipped.
     """
 
     counted: bool = True
@@ -84,14 +84,14 @@ class History:
         return self._states[-1].clusters
 
     def begin(self, records: Sequence[dict[str, Any]]) -> None:
-        """Note the list as it is in the beginning."""
+        """Record the list as it is at the start."""
         self._states = [_State(_decode(records), 0.0)]
 
     async def change(self, command: Awaitable[Sequence[dict[str, Any]]]) -> None:
-        """Have the list changed, and note what it was before and after.
+        """Change the list, and record it before and after.
 
         Args:
-            command: Sends the change, and gives the records as they are when it is acknowledged.
+            command: Sends the change, and returns the records when it is acknowledged.
         """
         async with self._changing:
             sent = time.monotonic()
@@ -102,19 +102,19 @@ class History:
         self._prune()
 
     def trouble(self, *, misleading: bool) -> Spell:
-        """Note that answers may go wrong from now on, until what this gives is `over`."""
+        """Note that responses may be wrong from now on, until the returned spell is `over`."""
         spell = Spell(time.monotonic(), misleading=misleading)
         self._spells.append(spell)
         return spell
 
     def open(self) -> int:
-        """Note that a reading begins; what it may need is kept until it is closed."""
+        """Note that a reading begins, and return its ticket; the states that it needs are kept until it is closed."""
         self._tickets += 1
         self._reading[self._tickets] = time.monotonic()
         return self._tickets
 
     async def close(self, ticket: int) -> Span:
-        """Note that a reading has ended. What is judged has to be judged before the next turn of the loop."""
+        """Note that a reading has ended, and return its time. Judge it before the next turn of the loop."""
         return (await close_all([self], [ticket]))[0]
 
     async def settled(self) -> None:
@@ -123,11 +123,11 @@ class History:
             pass
 
     def forget(self, ticket: int) -> float:
-        """Keep nothing any more for a reading, and give when it began."""
+        """Stop keeping states for a reading, and return when it began."""
         return self._reading.pop(ticket)
 
     def judge_ids(self, ids: Sequence[str], span: Span) -> Iterator[str]:
-        """Say what is wrong with the ids of a listing that has come to its end."""
+        """Return what is wrong with the ids of a listing that has ended."""
         if len(set(ids)) != len(ids):
             twice = next(name for place, name in enumerate(ids) if name in ids[:place])
             yield f"{twice} came twice"
@@ -141,10 +141,10 @@ class History:
             yield f"{min(missing)} existed throughout and is missing ({len(missing)} in all)"
 
     def judge_proven(self, clusters: Sequence[Cluster], span: Span) -> Iterator[str]:
-        """Say what is wrong with a listing that is said to be that of one moment.
+        """Return what is wrong with a listing that claims to be that of one moment.
 
         The proof is of the ids. A record may have been modified, or have moved behind one that was created, while the
-        others were read: each has to be true at some time of the reading, and their order where nothing changed.
+        others were read: each must be true at some time of the reading, and the order must be if nothing changed.
         """
         if self._was_spoilt(span):
             return
@@ -159,7 +159,7 @@ class History:
                 yield f"{cluster!r} was never listed"
 
     def judge_verified(self, ids: Sequence[str], span: Span) -> Iterator[str]:
-        """Say what is wrong with ids that are said to miss nothing: each moment's are in them, for one moment."""
+        """Return what is wrong with ids that claim to miss nothing: all ids of some moment must be among them."""
         yield from self.judge_ids(ids, span)
         if not self._was_spoilt(span) and not any(
             state.clusters.keys() <= set(ids) for state in self._possible(span)
@@ -167,7 +167,7 @@ class History:
             yield "it holds the listing of no moment"
 
     def was_quiet(self, span: Span) -> bool:
-        """Whether nothing changed during a reading, and every answer was of its own moment."""
+        """Whether nothing changed during a reading, and every response was of its own moment."""
         return len(self._possible(span)) == 1 and not self._was_spoilt(span)
 
     def _possible(self, span: Span) -> list[_State]:
@@ -176,7 +176,7 @@ class History:
         ]
 
     def was_troubled(self, span: Span) -> bool:
-        """Whether an answer may have gone wrong during a reading."""
+        """Whether a response may have been wrong during a reading."""
         return any(spell.overlaps(span) for spell in self._spells)
 
     def _was_spoilt(self, span: Span) -> bool:
@@ -187,7 +187,7 @@ class History:
         return set(states[0].clusters).intersection(*(state.clusters for state in states[1:]))
 
     def _can_show_all(self, states: Sequence[_State]) -> bool:
-        """Whether the answers show every loss: not where one was deleted and one created, as the docs of verify say."""
+        """Whether the responses show every loss. They do not if one was deleted and one created, see `verify`."""
         sizes = [len(state.clusters) for state in states]
         shrunk = any(after < before for before, after in pairwise(sizes))
         grown = any(after > before for before, after in pairwise(sizes))
@@ -218,19 +218,19 @@ async def close_all(histories: Sequence[History], tickets: Sequence[int]) -> lis
     try:
         for history in histories:
             await history.settled()
-    finally:  # also where it is cancelled
+    finally:  # also when it is cancelled
         began += (history.forget(ticket) for history, ticket in zip(histories, tickets, strict=True))
     return [Span(moment, ended) for moment in began]
 
 
 @define
 class Replay:
-    """A listing that is made of a watch's events alone, beginning with an empty one."""
+    """A listing that is built from a watch's events alone, starting from an empty one."""
 
     clusters: dict[str, Cluster] = field(factory=dict[str, Cluster])
 
     def take(self, event: ClusterEvent) -> str | None:
-        """Apply an event, and say what is wrong with it."""
+        """Apply an event, and return what is wrong with it, if anything."""
         name = event.cluster.cluster_id
         known = self.clusters.get(name)
         if event.kind == EventKind.REMOVED:

@@ -1,4 +1,4 @@
-"""The services of a soak: several `FakeZillizCloud`s in a process of their own, changed and spoilt by command.
+"""The services of a soak: several `FakeZillizCloud`s in a process of their own, changed and made to fail by commands.
 
     python -m benchmarks.soak.service '[{"clusters": 40}]'
 
@@ -41,7 +41,7 @@ FAULTS: Final[dict[str, Callable[[], Fault]]] = {
     "delay": lambda: Fault.delay(0.02),
     "repeat_page": Fault.repeat_page,
 }
-"""Every kind of fault that `aiozilliz.testing` knows, by a name that a command can carry."""
+"""Every kind of fault that `aiozilliz.testing` knows, by the name that commands use."""
 
 
 class Services:
@@ -78,12 +78,12 @@ class Services:
         await self._process.wait()
 
     async def do(self, cloud: int, what: str, **fields: Any) -> list[dict[str, Any]]:
-        """Have a cloud do something, and give its records as they are then. A command is never left half done.
+        """Execute a command on a cloud, and return its records afterwards. Cancellation never leaves a command half done.
 
         Args:
-            cloud: Its place.
+            cloud: Its index.
             what: `add`, `update`, `remove`, `fail`, `clear` or `list`.
-            fields: What the command needs.
+            fields: The arguments of the command.
         """
         return await asyncio.shield(asyncio.ensure_future(self._do({"cloud": cloud, "do": what, **fields})))
 
@@ -91,8 +91,8 @@ class Services:
         assert self._process.stdin is not None
         async with self._turn:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
-            answer: list[dict[str, Any]] = await self._read()
-        return answer
+            records: list[dict[str, Any]] = await self._read()
+        return records
 
     async def _read(self) -> list[Any]:
         assert self._process.stdout is not None
@@ -102,7 +102,7 @@ class Services:
         return cast("list[Any]", json.loads(line))
 
 
-def _obey(cloud: FakeZillizCloud, command: dict[str, Any]) -> None:
+def _execute(cloud: FakeZillizCloud, command: dict[str, Any]) -> None:
     match command["do"]:
         case "add":
             cloud.add(index=command["index"])
@@ -117,11 +117,11 @@ def _obey(cloud: FakeZillizCloud, command: dict[str, Any]) -> None:
         case "list":
             pass
         case what:
-            raise ValueError(f"{what} is no command")
+            raise ValueError(f"{what} is not a command")
 
 
 def _forget_requests(cloud: FakeZillizCloud) -> None:
-    # The log is for tests, which are short, and keeps all. Places in it stay valid.
+    # The log keeps every request, as tests are short. Indexes into it stay valid.
     entries = cast("list[Any]", cloud._log._entries)  # noqa: SLF001  # no public way, as no test needs one
     for place in range(len(entries) - _KEPT_REQUESTS, -1, -1):
         if entries[place] is None:
@@ -141,7 +141,7 @@ async def _serve(settings: Sequence[dict[str, Any]]) -> None:
         while line := await commands.readline():
             command = json.loads(line)
             cloud = clouds[int(command["cloud"])]
-            _obey(cloud, command)
+            _execute(cloud, command)
             _forget_requests(cloud)
             print(json.dumps(cloud.clusters), flush=True)
         for cloud in clouds:

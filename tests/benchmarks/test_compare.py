@@ -64,7 +64,7 @@ def test_a_control_that_is_off_by_more_than_two_percent_spoils_the_run() -> None
     assert "run it again" in judge_controls(rows)
 
 
-def test_what_was_skipped_is_told_with_its_reason() -> None:
+def test_what_was_skipped_is_reported_with_its_reason() -> None:
     from benchmarks.compare.report import to_json, to_markdown
 
     assert "Skipped cli: no network." in to_markdown([], 1.0, ["cli: no network"])
@@ -79,7 +79,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def test_every_rival_reads_every_record_with_as_many_requests(server: Server) -> None:
+def test_every_peer_reads_every_record_with_as_many_requests(server: Server) -> None:
     import aiohttp
     import httpx
 
@@ -133,7 +133,7 @@ def test_memory_is_held_against_a_set_of_the_ids() -> None:
     assert ours.peer_value == dicts.peer_value == pytest.approx(control.value, rel=0.02)
 
 
-def test_growth_tells_what_each_further_one_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_growth_shows_what_each_further_one_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.compare.works import growth
 
     def read(number: int) -> tuple[float, int]:

@@ -43,14 +43,14 @@ def test_the_guard_says_which_way_a_count_has_gone_and_how_to_renew_it(
     file = tmp_path / "instructions.json"
     guard.note(noted(), versions, file)
 
-    lines, told_slower = guard.judge(noted(*found), versions, file)
+    lines, found_slower = guard.judge(noted(*found), versions, file)
 
     assert lines[-1].startswith(last_line)
-    assert told_slower is slower
+    assert found_slower is slower
     assert ("--renew" in lines[-1]) is not last_line.startswith("Within")
 
 
-def test_the_guard_only_tells_a_count_of_other_versions(tmp_path: Path, versions: Versions) -> None:
+def test_the_guard_only_shows_a_count_of_other_versions(tmp_path: Path, versions: Versions) -> None:
     from benchmarks import guard
 
     file = tmp_path / "instructions.json"
@@ -64,7 +64,7 @@ def test_the_guard_only_tells_a_count_of_other_versions(tmp_path: Path, versions
     assert not slower
 
 
-def test_the_guard_is_skipped_with_a_reason_where_valgrind_is_missing(
+def test_the_guard_is_skipped_with_a_reason_if_valgrind_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from benchmarks import guard

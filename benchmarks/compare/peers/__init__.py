@@ -1,1 +1,1 @@
-"""Those that do the works: this package, and what its users would write or install instead."""
+"""The clients that do the works: this package, and what its users would write or install instead."""

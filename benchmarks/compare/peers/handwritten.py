@@ -1,4 +1,4 @@
-"""The rivals, written as their users would write them."""
+"""Clients that are written by hand, as users would write them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADERS: Final = {"Authorization": "Bearer any-key", "Accept": "application/jso
 
 
 async def aiohttp_orjson(session: aiohttp.ClientSession, url: str, page_size: int) -> int:
-    """Walk in a plain loop that gives dicts. Like all here, give the number of records."""
+    """Walk in a plain loop that yields dicts. Like all works, return the number of records."""
     received = 0
     page = 1
     while True:
@@ -80,7 +80,7 @@ async def aiohttp_gather(
 
 
 async def gather_accounts(url: str, keys: Sequence[str], page_size: int, concurrency: int) -> int:
-    """Do that for many accounts at once, with one semaphore and one session for all."""
+    """Read many accounts at once like `aiohttp_gather`, with one semaphore and one session for all."""
     semaphore = asyncio.Semaphore(concurrency)
     async with aiohttp.ClientSession() as session:
         return sum(
@@ -89,7 +89,7 @@ async def gather_accounts(url: str, keys: Sequence[str], page_size: int, concurr
 
 
 class BareConnection(asyncio.Protocol):
-    """HTTP over a bare asyncio transport, as far as `benchmarks.compare.server` needs it: what Python can do at best.
+    """HTTP over a bare asyncio transport, as far as `benchmarks.compare.server` needs it: the limit of Python.
 
     An async context manager: it connects to `port` on loopback.
     """
@@ -102,7 +102,7 @@ class BareConnection(asyncio.Protocol):
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self._received.append(data)
@@ -122,7 +122,7 @@ class BareConnection(asyncio.Protocol):
             self._waiter = None
 
     async def get(self, page: int, page_size: int) -> Any:
-        """Give the `data` of a page."""
+        """Return the `data` of a page."""
         assert self._transport is not None
         self._received = []
         self._waiter = asyncio.get_running_loop().create_future()
@@ -156,7 +156,7 @@ async def bare_socket(connection: BareConnection, page_size: int) -> int:
 
 
 async def bare_trips(port: int, number: int) -> None:
-    """Make round trips over a bare connection, one after another: the least time that many can take."""
+    """Make round trips over a bare connection, one after another: a lower bound of their time."""
     async with BareConnection(port) as connection:
         for _ in range(number):
             await connection.get(1, 100)

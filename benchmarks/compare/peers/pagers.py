@@ -1,4 +1,4 @@
-"""Rivals that come with packages of their own: httpx + pydantic, and the pagers of openai and azure-core.
+"""Clients made from other packages: httpx + pydantic, and the pagers of openai and azure-core.
 
 Each is written as its users write it: the pagers as the code that is generated on top of these packages uses them.
 """
@@ -55,13 +55,13 @@ class PydanticPage(CamelModel):
     clusters: list[PydanticCluster]
 
 
-class PydanticAnswer(CamelModel):
+class PydanticResponse(CamelModel):
     code: int
     data: PydanticPage
 
 
 async def httpx_pydantic(client: httpx.AsyncClient, page_size: int) -> int:
-    """Walk page by page; pydantic reads the bytes of an answer at once, which is its fastest way."""
+    """Walk page by page; pydantic decodes the bytes of a response directly, which is its fastest way."""
     received = 0
     page = 1
     while True:
@@ -71,7 +71,7 @@ async def httpx_pydantic(client: httpx.AsyncClient, page_size: int) -> int:
             headers={"Authorization": f"Bearer {_KEY}"},
         )
         response.raise_for_status()
-        data = PydanticAnswer.model_validate_json(response.content).data
+        data = PydanticResponse.model_validate_json(response.content).data
         for cluster in data.clusters:
             assert cluster.cluster_id
             received += 1
@@ -119,7 +119,7 @@ class OpenAIPage(BaseAsyncPage[_T], BasePage[_T], Generic[_T]):
 
 
 def make_openai(url: str) -> AsyncOpenAI:
-    """Make the client, which is an async context manager."""
+    """Return the client, an async context manager."""
     return AsyncOpenAI(api_key=_KEY, base_url=f"{url}/v2")
 
 
@@ -139,7 +139,7 @@ async def openai_pager(client: AsyncOpenAI, page_size: int) -> int:
 
 
 def make_azure(url: str) -> AzureClient:
-    """Make the client, an async context manager, with the policies that generated clients have."""
+    """Return the client, an async context manager, with the policies that generated clients have."""
     return AsyncPipelineClient(
         url,
         policies=[
@@ -161,7 +161,7 @@ def make_azure(url: str) -> AzureClient:
 
 
 async def azure_pager(client: AzureClient, page_size: int) -> int:
-    """Walk with azure-core's `AsyncItemPaged`, which gives dicts: its models come with each service's package."""
+    """Walk with azure-core's `AsyncItemPaged`, which yields dicts: models come with each service's package."""
 
     async def get_next(token: str | None) -> AsyncHttpResponse:
         query: dict[str, str | int] = {"pageSize": page_size, "currentPage": token or "1"}

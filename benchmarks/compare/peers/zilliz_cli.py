@@ -1,4 +1,4 @@
-"""The official command line, installed into a virtual environment of its own: a rival must not change our packages."""
+"""The official command line, installed into its own virtual environment, so that it changes none of our packages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ _INSTALL_SECONDS: Final = 180
 
 
 def cache_folder() -> Path:
-    """Name the folder for what is kept from run to run."""
+    """Return the folder for what is kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aiozilliz-benchmarks"
 
 
 def find_zilliz(folder: Path | None = None) -> Path:
-    """Give the command `zilliz`; the first time, it is installed into `folder`, by default one in the cache.
+    """Return the path of the command `zilliz`, and install it first if needed.
+
+    Args:
+        folder: Where to install it; by default a folder in the cache.
 
     Raises:
-        Skipped: It can't be installed here.
+        Skipped: It can't be installed.
     """
     tag = sys.implementation.cache_tag
     folder = folder or cache_folder() / f"zilliz-cli-{VERSION}-{tag}"
@@ -32,7 +35,7 @@ def find_zilliz(folder: Path | None = None) -> Path:
     done = folder / "installed"
     if done.exists():
         return command
-    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run has left
+    shutil.rmtree(folder, ignore_errors=True)  # leftovers of an interrupted run
     try:
         _run(sys.executable, "-m", "venv", str(folder))
         python = str(command.with_name("python"))

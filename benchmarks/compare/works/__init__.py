@@ -1,1 +1,1 @@
-"""What is compared: one function a work, which yields the rows of its comparisons."""
+"""The works: for each a function that measures it and yields the rows of its comparisons."""

@@ -1,6 +1,6 @@
 """Decoding a page of 100 clusters, without a network.
 
-This is the one work that looks inside the package: no public name decodes the bytes of a page.
+Only this work uses a private name of the package, as no public one decodes the bytes of a page.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure_decode(rounds: int | None) -> Iterator[Row]:
         rounds or 30,
         at_most=15.0,
     )
-    times = timing.cpu  # nothing waits in it
+    times = timing.cpu  # nothing waits here
     name = f"decode a page of {RECORDS}"
     page = 1000.0 / REPEAT
     hand = times.ratio("aiozilliz", "hand")

@@ -1,6 +1,6 @@
 """How cost grows with the number of records and of accounts: `python -m benchmarks --growth`.
 
-Where the cost of each further one stays the same, growth is linear.
+If the cost of each further one stays the same, growth is linear.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ACCOUNTS: Final = (1, 10, 100, 1_000)
 
 _AT_ONCE: Final = 64
 _LONG_ENOUGH: Final = 10_000
-"""Records that are walked in one timed run at least, so that no run is too short for the clock."""
+"""The least number of records in one timed run, so that no run is too short for the clock."""
 
 
 @frozen
@@ -35,9 +35,9 @@ class Growth:
         kind: What they are.
         number: How many.
         seconds: The median time to read them.
-        bytes_at_most: Memory allocated at most.
-        further_seconds: Seconds of each one more than in the row before, or of each where there is none before.
-        further_bytes: Bytes of each one more, likewise.
+        bytes_at_most: Peak of allocated memory.
+        further_seconds: Seconds of each one more than in the row before, or of each one in the first row.
+        further_bytes: Bytes of each one more, in the same way.
     """
 
     kind: str
@@ -93,7 +93,7 @@ def _time(walk: Callable[[], object], records: int) -> float:
 
 
 def to_markdown(rows: Sequence[Growth], seconds: float) -> str:
-    """Give the table, and below it what it was made on."""
+    """Return the table, and below it the machine."""
     head = ("read", "time", "each", "each further one", "memory at most", "each", "each further one")
     cells = [
         (
@@ -112,7 +112,7 @@ def to_markdown(rows: Sequence[Growth], seconds: float) -> str:
 
 
 def to_json(rows: Sequence[Growth], seconds: float) -> str:
-    """Give the same as JSON."""
+    """Return the same as JSON."""
     content: dict[str, Any] = {
         "machine": describe_machine(),
         "seconds": seconds,

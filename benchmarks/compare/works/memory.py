@@ -1,9 +1,9 @@
-"""How much memory a work takes at its highest: what Python allocates is counted, in a process for each work.
+"""Peaks of memory: what Python allocates is counted, in a new process for each work.
 
     python -m benchmarks.compare.works.memory clusters http://127.0.0.1:8000 10000
 
-tracemalloc gives the same figure on every machine. It slows the work down, but time is no matter here, so that many
-can run at once and on every core.
+tracemalloc reports the same figure on every machine. It slows the work down, but time does not matter here, so that
+many can run at once and on every core.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _MEGABYTE: Final = 1 / (1024 * 1024)
 
 
 def measure_memory(_: int | None, records: int = RECORDS) -> Iterator[Row]:
-    """Measure a stream of a million clusters, once, against a set of their ids alone: nothing in it is a matter of chance.
+    """Measure a stream of a million clusters, once, against a set of their ids: the result does not vary.
 
-    An id that has been given must be remembered, so that none is given twice; nothing else should grow.
+    The ids must be remembered, so that no record is yielded twice; nothing else should grow.
     """
     works = ("clusters", "ids", "ids", "dicts")
     with Server(records=records) as server:
@@ -59,10 +59,10 @@ def measure_memory(_: int | None, records: int = RECORDS) -> Iterator[Row]:
 
 
 def measure_peaks(works: Sequence[tuple[str, str, int]]) -> list[int]:
-    """Give the bytes allocated at most, beyond those before, by each of these works, which run at once.
+    """Return the peak of allocated bytes, above the start, of each of these works, which run at once.
 
     Args:
-        works: The name of one, the URL of the server, and the number of records, or accounts, that are expected.
+        works: For each its name, the URL of the server, and the expected number of records or accounts.
     """
     with unpinned():
         processes = [
@@ -73,15 +73,15 @@ def measure_peaks(works: Sequence[tuple[str, str, int]]) -> list[int]:
             )
             for name, url, number in works
         ]
-    told = [process.communicate()[0] for process in processes]
+    outputs = [process.communicate()[0] for process in processes]
     for process in processes:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, process.args)
-    return [int(text) for text in told]
+    return [int(text) for text in outputs]
 
 
 def stream_clusters(url: str, number: int) -> int:
-    """Walk with the client, whose walk has been warmed by one page."""
+    """Walk with the client, after one page as a warm-up."""
 
     async def walk() -> int:
         async with ZillizClient("any-key", base_url=url, limiter=None) as client:
@@ -118,7 +118,7 @@ def gather_ids(_: str, number: int) -> int:
 
 
 def stream_accounts(url: str, number: int) -> int:
-    """Walk accounts, 64 requests at once; what was made for the accounts counts as well."""
+    """Walk accounts, 64 requests at once; objects made for the accounts count too."""
 
     async def walk() -> int:
         await walk_accounts(make_accounts(url, 1), 100, 1)

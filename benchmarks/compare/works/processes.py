@@ -23,7 +23,7 @@ RECORDS = 250
 
 
 def measure_import(rounds: int | None) -> Iterator[Row]:
-    """Measure the import of the client against that of aiohttp alone, each without what a bare interpreter takes."""
+    """Measure the import of the client against that of aiohttp alone, each less the time of a bare interpreter."""
     times = alternate(
         {
             "bare": _interpreter("pass"),
@@ -47,7 +47,7 @@ def measure_import(rounds: int | None) -> Iterator[Row]:
 
 def _interpreter(code: str) -> Callable[[], object]:
     environment = installed_environment()
-    # -P: the installed package, not what lies in the current folder.
+    # -P: import the installed package, not the one in the current folder.
     return lambda: subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
 
 
@@ -57,7 +57,7 @@ def measure_cli(rounds: int | None) -> Iterator[Row]:
     Both find key and URL in the same files, those of the official client.
 
     Raises:
-        Skipped: One of them is not here.
+        Skipped: One of them is not installed.
     """
     zilliz = str(find_zilliz())
     aiozilliz = str(_find_aiozilliz())
@@ -65,8 +65,8 @@ def measure_cli(rounds: int | None) -> Iterator[Row]:
     theirs = (zilliz, "cluster", "list", "--all", "-o", "json")
     with Server(records=RECORDS) as server, _settings(server.url) as environment:
         for command in (ours, theirs):
-            told = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout
-            assert len({record["clusterId"] for record in orjson.loads(told)}) == RECORDS
+            output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout
+            assert len({record["clusterId"] for record in orjson.loads(output)}) == RECORDS
         times = alternate(
             {
                 "ours": _process(environment, *ours),
@@ -96,7 +96,7 @@ def _find_aiozilliz() -> Path:
 
 @contextmanager
 def _settings(url: str) -> Generator[Mapping[str, str]]:
-    """Give an environment in which both commands find a key, and a server at `url`."""
+    """Yield an environment in which both commands find a key and the server at `url`."""
     with TemporaryDirectory() as folder:
         credentials = Path(folder) / "credentials"
         credentials.write_text("[default]\napi_key = any-key\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Pages of a service that takes 50 ms for each, or refuses some: how near the client comes to the bound.
+"""Pages of a service that takes 50 ms for each, or limits their rate: how near the client comes to the bound.
 
-All begin cold, so that opening connections is part of it, but under the rate limit, where the clock decides.
+All start cold, so that opening connections counts too, except under the rate limit, where the clock decides.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def _gather_cold(url: str, concurrency: int) -> int:
 
 
 def measure_inventory(rounds: int | None) -> Iterator[Row]:
-    """Measure many accounts with full and with small pages: the former keep the processor busy, the latter leave it to the waiting."""
+    """Measure many accounts with full and with small pages: the former keep the processor busy, the latter mostly wait."""
     yield from _accounts(100, rounds or 1)
     yield from _accounts(10, rounds or 1)
 
@@ -117,7 +117,7 @@ def _accounts(page_size: int, rounds: int) -> Iterator[Row]:
 
 def measure_limiter(_: int | None) -> Iterator[Row]:
     """Measure sixty pages at 20 in any one second, which the server enforces; once, as the clock decides."""
-    # A fresh server for each: it remembers the last second.
+    # A new server for each, because it remembers the last second.
     with Server(records=LIMITED_PAGES * 100, rate_limit=RATE) as server, Loop() as loop:
         client = loop.enter(lambda: ZillizClient("any-key", base_url=server.url))
         ours, note = _time(loop, server, walk_clusters, client, 100, RATE)
