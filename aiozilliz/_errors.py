@@ -3,39 +3,59 @@
 ```
 ZillizError
 ├── ConfigurationError (also ValueError)
-├── TransportError            no usable answer arrived: refused, reset, timed out, cut short
-├── ResponseError             an answer that can't be used: not JSON, wrong shape, too large, a redirect
+├── TransportError            no usable response arrived: refused, reset, timed out, cut short
+├── ResponseError             a response that can't be used: not JSON, wrong shape, too large, a redirect
 │   ├── DecodeError
 │   └── IncompleteListingError
-├── APIError                  the service said no
+├── APIError                  the service refused the request
 │   ├── AuthenticationError   the key is refused, or may not do this
 │   ├── RateLimitError
 │   └── ServerError
 └── InventoryError (also ExceptionGroup)
 ```
 
+Advice is data: a text that names settings in braces. The library and the command line each make their sentence from it.
+
 Errors are plain data. None holds a live object of the HTTP library, for those carry request headers and so the key.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, cast
+import re
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from aiozilliz._public import new_object, public
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TEXT = 500
 """Text of the service is quoted in errors up to this many characters."""
 
+SETTINGS: Final = {
+    "api_key": "the api_key argument",
+    "base_url": "base_url",
+    "site": "aiozilliz.GLOBAL or aiozilliz.CHINA",
+    "page_size": "page_size",
+    "max_passes": "max_passes",
+    "verify": "verify",
+    "timeout": "timeout=",
+    "deadline": "retry=RetryPolicy(deadline=...)",
+    "max_response_bytes": "max_response_bytes",
+    "limiter": "a shared limiter",
+    "session": "a session= of your own",
+}
+"""Settings that advice may name in braces, as in `{page_size}`, and what the library calls them."""
+
+_SETTING: Final = re.compile(rf"\{{({'|'.join(SETTINGS)})\}}")
+
 
 def printable(text: str, limit: int = MAX_TEXT) -> str:
-    """Give `text` on one line: control characters, and what no terminal should get raw, made visible.
+    """Return `text` on one line: control characters, and what no terminal should get raw, made visible.
 
     Args:
         text: Anything, for instance what the service wrote.
-        limit: Characters at most; what is longer is cut and ends in an ellipsis.
+        limit: Characters at most; a longer text is cut and ends in an ellipsis.
     """
     return _on_one_line(text if len(text) <= limit else text[: limit - 1] + "…")
 
@@ -51,15 +71,14 @@ _new = new_object  # pickles of version 0.1.0 name it
 
 @public
 class ZillizError(Exception):
-    """Base of all errors that this package raises about the service, its answers, or its own set-up.
+    """Base of all errors that this package raises about the service, its responses, or its own set-up.
 
     Attributes:
-        method: The HTTP method of the request, or None where nothing was asked.
+        method: The HTTP method of the request, or None if there was no request.
         url: The URL of the request, or None. It never holds a key.
-        page: The page number that was asked for, 1-based, or None.
+        page: The page number that was requested, 1-based, or None.
         attempts: Requests that were sent for this page before the error was raised.
         elapsed: Seconds from the beginning of the call until the error was raised, or None.
-        advice: What to do about it.
         retryable: Whether the same request may succeed later. The client has then already tried as often as its
             `RetryPolicy` says.
     """
@@ -75,7 +94,7 @@ class ZillizError(Exception):
         retryable: bool = False,
     ) -> None:
         super().__init__(message)
-        self.advice = advice
+        self._advice = advice
         self.method = method
         self.url = url
         self.page = page
@@ -85,11 +104,37 @@ class ZillizError(Exception):
 
     @property
     def message(self) -> str:
-        """What went wrong, without what was asked. Of an `APIError`, what the service wrote."""
+        """What went wrong, without what was requested. Of an `APIError`, what the service wrote."""
         return str(self.args[0]) if self.args else ""
 
+    @property
+    def advice(self) -> str:
+        """What to do about it, with the library's names of settings."""
+        return self._advice_with(SETTINGS)
+
+    @advice.setter
+    def advice(self, advice: str) -> None:
+        self._advice = advice
+
+    def describe(self, settings: Mapping[str, str]) -> str:
+        """Return the text of the error as `str` does, with other names of settings in its advice.
+
+        The message is never changed: it may quote the service.
+
+        Args:
+            settings: What the reader calls a setting: `{"page_size": "--page-size"}`. The settings are `api_key`,
+                `base_url`, `site`, `page_size`, `max_passes`, `verify`, `timeout`, `deadline`, `max_response_bytes`,
+                `limiter` and `session`; one that is missing keeps the library's name.
+        """
+        parts = (self._said(), self._asked(), self._advice_with({**SETTINGS, **settings}))
+        return _on_one_line(" ".join(part for part in parts if part))
+
+    def _advice_with(self, settings: Mapping[str, str]) -> str:
+        # Not `str.format`: anybody may write an advice, and other braces in it mean themselves.
+        return _SETTING.sub(lambda name: settings[name[1]], self._advice)
+
     def __str__(self) -> str:
-        return _on_one_line(" ".join(part for part in (self._said(), self._asked(), self.advice) if part))
+        return self.describe(SETTINGS)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -134,13 +179,13 @@ class ConfigurationError(ZillizError, ValueError):
 
 @public
 class TransportError(ZillizError):
-    """No usable answer arrived: the connection was refused, reset, timed out or cut short.
+    """No usable response arrived: the connection was refused, reset, timed out or cut short.
 
     It is raised after the attempts of the `RetryPolicy` are used up or its deadline has passed. A certificate that
     does not verify is never tried again.
 
     Attributes:
-        lost_connection: Whether a connection that stood was lost before an answer arrived.
+        lost_connection: Whether an established connection was lost before a response arrived.
     """
 
     lost_connection = False
@@ -148,10 +193,10 @@ class TransportError(ZillizError):
 
 @public
 class ResponseError(ZillizError):
-    """An answer arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect.
+    """A response arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect.
 
     Attributes:
-        retry_after: Seconds after which the service wants to be asked again, or None.
+        retry_after: Seconds that the service asks to wait before the next request, or None.
     """
 
     retry_after: float | None = None
@@ -163,8 +208,8 @@ class DecodeError(ResponseError):
 
     Attributes:
         index: Position of the record on its page, from 0.
-        cluster_id: The record's id, or None where it has none.
-        field: The field's wire name, for instance `cuSize`, or None where the record is no object.
+        cluster_id: The record's id, or None if it has none.
+        field: The field's wire name, for instance `cuSize`, or None if the record is no object.
     """
 
     def __init__(
@@ -184,12 +229,12 @@ class DecodeError(ResponseError):
 
 @public
 class IncompleteListingError(ResponseError):
-    """The service's answers do not show that the listing is complete.
+    """The service's responses do not show that the listing is complete.
 
     It is raised after every record that was seen has been yielded.
 
     Attributes:
-        expected: The service's `count` as of its latest answer, or None where it gave none.
+        expected: The `count` of the latest response, or None if it had none.
         received: Distinct ids in the last pass.
         passes: Passes made over the pages.
     """
@@ -211,13 +256,13 @@ class IncompleteListingError(ResponseError):
 
 @public
 class APIError(ZillizError):
-    """The service said no.
+    """The service refused the request.
 
     Attributes:
         status: The HTTP status.
-        code: The `code` of the body, or None where the body has none.
+        code: The `code` of the body, or None if the body has none.
         request_id: The response header `requestid`, which the service's support asks for, or None.
-        retry_after: Seconds after which the service wants to be asked again, or None.
+        retry_after: Seconds that the service asks to wait before the next request, or None.
     """
 
     def __init__(
@@ -253,7 +298,7 @@ class AuthenticationError(APIError):
 
 @public
 class RateLimitError(APIError):
-    """The service refuses because it was asked too often. `retry_after` is in seconds, or None."""
+    """Too many requests were sent. `retry_after` is in seconds, or None."""
 
 
 @public
@@ -263,7 +308,7 @@ class ServerError(APIError):
 
 @public
 class InventoryError(ZillizError, ExceptionGroup[Exception]):
-    """Some accounts of an inventory failed; what could be had of the others was given before.
+    """Some accounts of an inventory failed; what could be read of the others was yielded before.
 
     Attributes:
         failures: Account name to its error. A part that `except*` splits off keeps the failures of its own errors.
@@ -287,7 +332,7 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
         return self.message, self.failures
 
     def derive(self, excs: Sequence[Exception], /) -> ExceptionGroup[Exception]:  # type: ignore[override]  # of Exception only, as the class
-        """Make the group that `split` and `except*` give for a part of the errors, in their order.
+        """Return the group that `split` and `except*` make for a part of the errors, in their order.
 
         Args:
             excs: Errors of this group, or parts of those that are groups themselves. Errors that are no part of this

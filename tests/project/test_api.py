@@ -76,7 +76,8 @@ def describe_class(value: type[Any]) -> Iterator[str]:
     if not issubclass(value, MADE_BY_METHODS):
         yield f"    __init__{signature(value.__init__)}"
     if issubclass(value, aiozilliz.ZillizError):
-        yield from (f"    {name}: attribute" for name in sorted(vars(value(**ARGUMENTS.get(value, ASKED)))))
+        names = vars(value(**ARGUMENTS.get(value, ASKED)))
+        yield from (f"    {name}: attribute" for name in sorted(names) if not name.startswith("_"))
     fields = [field.name for field in attrs.fields(value)] if attrs.has(value) else []
     yield from (f"    {field}: field" for field in fields if not field.startswith("_"))
     for member in sorted(set(public_members(value)) - set(fields)):

@@ -22,7 +22,7 @@ from aiozilliz import (
     TransportError,
     ZillizError,
 )
-from aiozilliz._errors import printable
+from aiozilliz._errors import SETTINGS, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,6 +221,58 @@ def test_printable_is_bounded_and_shows_what_can_be_shown(text: str, limit: int)
         assert (
             len(re.sub(r"\\(x..|u....|U.{8}|[nrt])", "_", printable(text.replace("\\", "/"), limit))) == limit
         )
+
+
+# Advice names settings.
+
+
+def _itself(error: ZillizError) -> ZillizError:
+    return error
+
+
+def _pickled(error: ZillizError) -> ZillizError:
+    twin: ZillizError = pickle.loads(pickle.dumps(error))
+    return twin
+
+
+@pytest.mark.parametrize("duplicate", [_itself, copy.copy, copy.deepcopy, _pickled])
+@pytest.mark.parametrize("cls", ALL)
+def test_advice_names_settings_as_the_reader_calls_them(
+    cls: type[ZillizError], duplicate: Callable[[ZillizError], ZillizError]
+) -> None:
+    original = SAMPLES[cls]()
+    original.advice = "Ask for smaller pages ({page_size}), {patience} or a longer {timeout}."
+    error = duplicate(original)
+    library = "Ask for smaller pages (page_size), {patience} or a longer timeout=."
+    assert error.advice == library
+    assert str(error).endswith(f" {library}")
+    assert error.describe({}) == str(error)
+    assert error.describe({"page_size": "--page-size", "other": "x"}) == str(error).removesuffix(library) + (
+        "Ask for smaller pages (--page-size), {patience} or a longer timeout=."
+    )
+
+
+def test_advice_may_be_given_as_an_argument_or_set() -> None:
+    error = ZillizError("Failed", advice="See {page_size}.")
+    assert error.advice == "See page_size."
+    error.advice = "See nothing."
+    assert (error.advice, str(error)) == ("See nothing.", "Failed. See nothing.")
+
+
+@given(st.text(), st.text())
+def test_only_settings_are_named_anew_and_only_in_advice(message: str, advice: str) -> None:
+    error = ZillizError(f"{message}{{page_size}}", advice=advice.replace("{", "("))
+    assert error.advice == advice.replace("{", "(")
+    assert error.describe(dict.fromkeys(SETTINGS, "X")) == str(error)
+    assert "{page_size}" in str(error)
+
+
+def test_describe_is_one_printable_line() -> None:
+    assert ZillizError("a\nb", advice="{verify}").describe({"verify": "\x1b"}) == "a\\nb. \\x1b"
+
+
+def test_describe_names_the_settings() -> None:
+    assert set(re.findall(r"`(\w+)`", ZillizError.describe.__doc__ or "")) == {*SETTINGS, "str"}
 
 
 def test_attributes_have_defaults() -> None:
