@@ -1,4 +1,6 @@
-"""What is tried again, and how long to wait before it.
+"""Whether an attempt is followed by another, and how long to wait before it.
+
+Which errors may be retried is said where they are made: in the table of `wire`, and in `aiohttp_errors`.
 
 Pure: the time that is left and random numbers come in as arguments. Counting attempts and waiting is stamina's part.
 """
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_SPREAD = 0.5
-"""Seconds over which requests that a `Retry-After` held back are spread at most, so that they don't come at once."""
+"""Seconds over which requests that a `Retry-After` held back are spread at most."""
 
 
 def _count(_: object, attribute: Attribute[int], value: object) -> None:
@@ -35,22 +37,22 @@ def _not_negative(_: object, attribute: Attribute[float], value: object) -> None
 @record
 @frozen
 class RetryPolicy:
-    """How often one page is asked for, and how long that may take.
+    """How often one page is requested, and how long that may take.
 
-    Tried again are refused and lost connections, cut answers, timeouts, 408, 429, 500, 502, 503 and 504 (as HTTP
-    status or as the body's `code`), and answers that are not JSON at all; never a certificate that does not verify.
-    Before attempt number n+1 it waits `min(wait_max, wait_initial * 2**(n-1) + random(0, wait_jitter))` seconds, or as
+    Retried are refused and lost connections, responses that were cut short, timeouts, 408, 429, 500, 502, 503 and 504
+    (as HTTP status or as the body's `code`), and responses that are not JSON at all; never a certificate that does not
+    verify. Before attempt number n+1 it waits `min(wait_max, wait_initial * 2**(n-1) + random(0, wait_jitter))` seconds, or as
     long as a `Retry-After` says. A connection that is lost on the first attempt is most often a kept one that the
     service had just closed, so that wait has no jitter.
 
     While `stamina.set_testing(True)` or `stamina.set_active(False)` are in force, they hold here too.
 
     Attributes:
-        attempts: Requests for one page at most; 1 is no retry.
+        attempts: Requests for one page at most; 1 means no retry.
         deadline: Seconds for one page at most: attempts, waits, the limiter and a key callable together.
         wait_initial: Seconds before the second attempt.
-        wait_max: Seconds before any attempt at most, a `Retry-After` aside.
-        wait_jitter: Seconds that are added at most, by chance.
+        wait_max: Seconds before any attempt at most, unless a `Retry-After` asks for more.
+        wait_jitter: Upper bound of the random seconds that are added.
 
     Raises:
         TypeError: A value is of the wrong type.
@@ -65,18 +67,18 @@ class RetryPolicy:
 
 
 def retry_after(error: ZillizError) -> float | None:
-    """Give the seconds that the service asks to be left alone, or None where it does not."""
+    """Return the seconds that the service asks to wait, or None if it does not ask, or the error is not retried."""
     if not isinstance(error, (APIError, ResponseError)) or not error.retryable:
         return None
     return error.retry_after if error.retry_after is not None and error.retry_after > 0 else None
 
 
 def spread(policy: RetryPolicy, uniform: Callable[[float, float], float]) -> float:
-    """Give seconds by chance that part those who were held back together.
+    """Return random seconds, so that requests that were held back together don't all come back at once.
 
     Args:
         policy: Its jitter bounds them, as does `MAX_SPREAD`.
-        uniform: Gives a random number between two others.
+        uniform: Returns a random number between two others.
     """
     return uniform(0.0, min(policy.wait_jitter, MAX_SPREAD))
 
@@ -94,9 +96,9 @@ def wait_before_retry(
     Args:
         error: What the attempt raised.
         first: Whether it was the first attempt.
-        policy: The waits.
+        policy: Bounds the waits.
         time_left: Seconds until the deadline.
-        uniform: Gives a random number between two others.
+        uniform: Returns a random number between two others.
 
     Returns:
         False to give up, True to wait as the policy says, or the seconds to wait.
@@ -105,10 +107,12 @@ def wait_before_retry(
         return False
     asked = retry_after(error)
     if asked is not None:
-        if asked >= time_left:
+        if asked >= time_left:  # an attempt before that time would be refused again
             return False
+        # If the spread leads past the deadline, do without it rather than give up.
         wait = asked + spread(policy, uniform)
         return wait if wait < time_left else asked
     if first and isinstance(error, TransportError) and error.lost_connection:
+        # Most often a kept connection that the service had just closed: nothing is wrong, so no jitter.
         return min(policy.wait_initial, policy.wait_max)
     return True
