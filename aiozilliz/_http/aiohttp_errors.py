@@ -1,4 +1,4 @@
-"""What aiohttp's exceptions mean: the error to raise, what to do about it, and whether another attempt may help.
+"""What aiohttp's exceptions mean: the error to raise, the advice, and whether another attempt may help.
 
 aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
 """
@@ -18,12 +18,12 @@ from aiozilliz._errors import ConfigurationError, TransportError, printable
 if TYPE_CHECKING:
     from aiozilliz._errors import ZillizError
 
-_CHECK_NETWORK: Final = "Check base_url, the network and the proxy settings."
+_CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
 
 
 class ConnectionLostError(aiohttp.ClientConnectionError):
-    """Stands for the errors upon which aiohttp would silently send the request again; its text is the reason."""
+    """Replaces the errors on which aiohttp would silently send the request again; its text is the reason."""
 
 
 class ClearTextProxyError(aiohttp.ClientError):
@@ -31,11 +31,19 @@ class ClearTextProxyError(aiohttp.ClientError):
 
 
 def failure_of(error: Exception) -> ZillizError:
-    """Make the error that stands for this one."""
+    """Return the error to raise for one that the exchange ended in.
+
+    Args:
+        error: What aiohttp, or the connection below it, raised.
+
+    Returns:
+        A `ConfigurationError` if the key would have been sent in clear, else a `TransportError`. It refers to nothing
+        of aiohttp's.
+    """
     if isinstance(error, ClearTextProxyError):
         return ConfigurationError(
             "The borrowed session would send the key in clear to a proxy on another host",
-            advice="Use https:// in base_url, or a session without that proxy.",
+            advice="Use https:// in {base_url}, or do without that proxy.",
         )
     text, advice, retryable = describe(error)
     failure = TransportError(text, advice=advice, retryable=retryable)
@@ -44,17 +52,25 @@ def failure_of(error: Exception) -> ZillizError:
 
 
 def describe(error: Exception) -> tuple[str, str, bool]:
-    """Say what happened, what to do, and whether another attempt may help."""
+    """Return what happened, what to do, and whether another attempt may help.
+
+    Args:
+        error: What aiohttp, or the connection below it, raised.
+
+    Returns:
+        Message, advice, and whether the request may be sent again.
+    """
+    # A subclass stands before its base: the order of the cases is the precedence.
     match error:
         case aiohttp.ClientConnectorCertificateError():
             reason = getattr(error.certificate_error, "verify_message", "") or "it is not valid"
             return (
-                f"The service's certificate does not verify: {printable(reason, 200)}",
-                "Check base_url and the machine's certificate authorities, or give a session= whose connector trusts yours.",
+                f"The server certificate does not verify: {printable(reason, 200)}",
+                "Check {base_url} and the machine's certificate authorities; others can be trusted by {session}.",
                 False,
             )
         case aiohttp.ServerFingerprintMismatch():
-            return "The service's certificate has not the expected fingerprint", _CHECK_NETWORK, False
+            return "The server certificate does not match the expected fingerprint", _CHECK_NETWORK, False
         case aiohttp.ClientConnectorDNSError():
             return f"The host name can't be resolved: {printable(error.host, 200)}", _CHECK_NETWORK, True
         case aiohttp.ClientProxyConnectionError():
@@ -65,26 +81,28 @@ def describe(error: Exception) -> tuple[str, str, bool]:
             return f"The connection failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
         case aiohttp.ConnectionTimeoutError():
             return "The connection took too long", _CHECK_NETWORK, True
-        case TimeoutError():
-            return "The service took too long to answer", _CHECK_SERVICE, True
+        case TimeoutError():  # after the case above, which is one too
+            return "The service took too long to respond", _CHECK_SERVICE, True
         case aiohttp.ClientHttpProxyError():
+            # A proxy that is overloaded recovers; one that wants a password, or forbids the host, does not.
             passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             return f"The proxy refused the connection: HTTP {error.status}", _CHECK_NETWORK, passing
         case aiohttp.ClientResponseError():
-            return "What arrived is no valid HTTP", _CHECK_NETWORK, True
+            return "The response is no valid HTTP", _CHECK_NETWORK, True
         case aiohttp.ClientPayloadError():
-            return "The answer was cut short, or can't be decompressed", _CHECK_SERVICE, True
+            return "The response was cut short, or can't be decompressed", _CHECK_SERVICE, True
         case ConnectionLostError():
-            return f"The connection was lost before an answer arrived: {error}", _CHECK_SERVICE, True
+            return f"The connection was lost before a response arrived: {error}", _CHECK_SERVICE, True
         case aiohttp.ClientConnectionError() | OSError() | RuntimeError() | EOFError():
             # uvloop reports a TLS connection that was closed under it as a RuntimeError.
             return f"The connection was lost: {reason_of(error)}", _CHECK_SERVICE, True
         case _:
+            # Unknown, so possibly a mistake of ours or of the caller's, which is the same the next time.
             return f"The request could not be sent: {type(error).__name__}", _CHECK_NETWORK, False
 
 
 def reason_of(error: Exception) -> str:
-    """Say in a few words why a connection failed."""
+    """Return in a few words why a connection failed, with nothing of what was sent or received."""
     if isinstance(error, ssl.SSLError):
         return printable(error.reason or "SSL error", 200)
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
@@ -92,5 +110,5 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError)):
         return "the service closed it"
     if isinstance(error, ConnectionResetError):
-        return os.strerror(errno.ECONNRESET)  # asyncio gives none for one that is closed in the TLS handshake
+        return os.strerror(errno.ECONNRESET)  # asyncio sets no errno if it is closed during the TLS handshake
     return type(error).__name__

@@ -340,7 +340,7 @@ class PageRequest:
             return self._last
         return TransportError(
             f"The deadline of {self._access.policy.deadline:g} s leaves no time: it was waiting for {self._waiting_for}",
-            advice="Give a longer deadline in retry=RetryPolicy(deadline=...), or ask less often.",
+            advice="Allow more time with {deadline}, or ask less often.",
             retryable=True,
         )
 

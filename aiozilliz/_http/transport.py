@@ -172,7 +172,7 @@ class Transport:
         """Make the error for a request that did not end within the timeout."""
         return TransportError(
             f"No whole answer arrived within {self.timeout:g} s",
-            advice="Check the service's status, or give a longer timeout=.",
+            advice="Check the service's status, or give a longer {timeout}.",
             retryable=True,
         )
 

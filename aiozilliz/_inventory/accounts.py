@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from aiozilliz._errors import ConfigurationError
 from aiozilliz._public import public
-from aiozilliz._settings.checks import GLOBAL, check_base_url, key_error
+from aiozilliz._settings.checks import GLOBAL, check_base_url
 from aiozilliz._settings.credentials import (
     ApiKey,
     KeySource,
@@ -130,7 +130,7 @@ def load_accounts(*, base_url: str | None = None) -> list[Account]:
     """Read every organisation in the official command-line client's credentials file (zilliz-cli 1.0.2).
 
     Each key comes once. An account is named by its organisation, by the organisation's id where two share a name, and
-    `default` where the file names none.
+    `default` where the file names none. For keys that are kept elsewhere, make the `Account` objects yourself.
 
     Args:
         base_url: The site of all of them. None takes the base URL of the client's `config` file where it has one, else
@@ -145,7 +145,7 @@ def load_accounts(*, base_url: str | None = None) -> list[Account]:
     if found is None:
         raise ConfigurationError(
             fault,
-            advice="Log in with the official command-line client (`zilliz login`), or make the accounts yourself.",
+            advice="Log in with the official command-line client (`zilliz login`).",
         )
     _warn_of_readers(path)
     times = Counter(name for name, _, _ in found)
@@ -181,7 +181,7 @@ def _organisations(path: Path) -> tuple[list[tuple[str, str, Secret]] | None, st
             continue
         secret, fault = wrap_key(credentials.get(section, "api_key"))
         if secret is None:
-            return None, key_error(fault, f"section [{section}] of {path}").message
+            return None, f"The API key from section [{section}] of {path} can't be used: {fault}"
         found.setdefault(secret, _named(credentials, section))
     if not found:
         return None, f"{path} holds no api_key"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from aiozilliz._records.cluster import Cluster, ClusterPage
 
 _READ_AGAIN = (
-    "Everything seen was given before; read again when fewer clusters change, or with more max_passes."
+    "All clusters seen were yielded before; read again when fewer change, or with more passes ({max_passes})."
 )
-_NO_COUNT = "Everything seen was given before; this service can be read without verify only."
+_NO_COUNT = "All clusters seen were yielded before; this service can only be read without {verify}."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
 

@@ -118,12 +118,14 @@ class ClusterWatcher(Pager[ClusterEvent]):
 
     async def _read(self) -> Snapshot | None:
         now = asyncio.get_running_loop().time
+        reason: object
         try:
             reading = await self._take_snapshot(self._scope)
         except (AuthenticationError, ConfigurationError):
             raise
         except ZillizError as error:
-            reason = str(error)
+            # The error itself, so that a handler can word it; without its traceback, which refers to this frame.
+            reason = error.with_traceback(None)
         except RuntimeError:
             self._scope.check()
             self._check_open()  # raises where nothing can be asked any more; else it came out of the key callable

@@ -18,8 +18,7 @@ GLOBAL = "https://api.cloud.zilliz.com"
 CHINA = "https://api.cloud.zilliz.com.cn"
 """Base URL of the China site. Its keys and clusters are separate from the global ones."""
 
-_KEY_ADVICE = "Pass the key exactly as the Zilliz Cloud console shows it."
-_URL_ADVICE = "Pass aiozilliz.GLOBAL, aiozilliz.CHINA or a URL such as 'https://host/prefix'."
+_URL_ADVICE = "Pass {site}, or a URL such as 'https://host/prefix' as {base_url}."
 
 _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
@@ -44,8 +43,16 @@ def key_fault(key: object) -> str | None:
 
 
 def key_error(fault: str, source: str) -> ConfigurationError:
-    """Make the error for a key from `source` that has this fault."""
-    return ConfigurationError(f"The API key from {source} can't be used: {fault}", advice=_KEY_ADVICE)
+    """Return the error for a key that can't be used.
+
+    Args:
+        fault: What is wrong with it, from `key_fault`.
+        source: Where it came from, for the advice: it may name a setting, as `{api_key}`.
+    """
+    return ConfigurationError(
+        f"The API key can't be used: {fault}",
+        advice=f"It came from {source}. Pass it exactly as the Zilliz Cloud console shows it.",
+    )
 
 
 def is_loopback(host: str | None) -> bool:

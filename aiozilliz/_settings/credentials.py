@@ -24,7 +24,8 @@ ENVIRONMENT_KEY = "ZILLIZ_API_KEY"
 _SHORTEST_REDACTED = 6
 _HIDDEN = "<key>"
 _HOW_TO_GIVE_A_KEY = (
-    f"Pass api_key=, set {ENVIRONMENT_KEY}, or log in with the official command-line client (`zilliz login`)."
+    f"Pass {{api_key}}, set {ENVIRONMENT_KEY}, "
+    "or log in with the official command-line client (`zilliz login`)."
 )
 
 
@@ -126,7 +127,7 @@ def find_key(api_key: ApiKey | None, *, read_site: bool = True) -> tuple[KeySour
     if api_key is None:
         return _find_outside(read_site=read_site)
     if isinstance(api_key, str):
-        return _fixed(wrap_key(api_key), "the api_key argument"), None
+        return _fixed(wrap_key(api_key), "{api_key}"), None
     if callable(api_key):
         return KeySource(None, api_key), None
     raise TypeError(f"api_key must be a str, a callable or None, not {type(api_key).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import logging
@@ -15,7 +16,6 @@ import click
 from click.shell_completion import shell_complete
 
 import aiozilliz
-from aiozilliz.cli.output.advice import for_options
 from aiozilliz.cli.output.console import complain, discard_stdout, say
 from aiozilliz.cli.signals import tell_end
 
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 NAME = "aiozilliz"
 DEBUG = "aiozilliz.debug"
+
+SETTINGS = {
+    "api_key": "--api-key-file",
+    "base_url": "--base-url",
+    "site": "--china",
+    "page_size": "--page-size",
+    "max_passes": "--max-passes",
+    "verify": "--verify",
+    "timeout": "--timeout",
+    "deadline": "--timeout",  # which lengthens it too
+    "max_response_bytes": "fixed",
+    "limiter": "a smaller --concurrency",
+    "session": "the environment variable SSL_CERT_FILE",
+}
+"""What the command line calls the settings that advice names: see `ZillizError.describe`."""
 
 FAILED = 1
 MISUSED = 2
@@ -147,10 +162,10 @@ def _ended_by(error: Exception) -> int:
             return error.status
         case PartialError() | aiozilliz.InventoryError():
             for name, failure in error.failures.items():
-                complain(f"account {name}: {_text(failure)}")
+                complain(f"account {name}: {error_text(failure)}")
             complain(str(error.args[0]))
         case aiozilliz.ZillizError():
-            complain(_text(error))
+            complain(error_text(error))
         case _:
             complain(f"this is a bug in aiozilliz: {type(error).__name__}: {error}. --debug shows where.")
     return _status(error)
@@ -171,19 +186,23 @@ def _status(error: Exception) -> int:
             return FAILED
 
 
-def _text(error: Exception) -> str:
-    return (
-        for_options(str(error))
-        if isinstance(error, aiozilliz.ZillizError)
-        else f"{type(error).__name__}: {error}"
-    )
+def error_text(error: Exception) -> str:
+    """Return the text of an error; an error of the library names options in its advice."""
+    if isinstance(error, aiozilliz.ZillizError):
+        return error.describe(SETTINGS)
+    return f"{type(error).__name__}: {error}"
 
 
 class _Teller(logging.Handler):
     """Tells on standard error what is logged, as the command tells its errors."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain(for_options(self.format(record)))
+        shown = copy.copy(record)  # other handlers get the record as it was logged
+        if isinstance(record.args, tuple):
+            shown.args = tuple(
+                error_text(arg) if isinstance(arg, aiozilliz.ZillizError) else arg for arg in record.args
+            )
+        complain(self.format(shown))
 
 
 @contextmanager

@@ -83,7 +83,7 @@ async def watched(server: WireServer) -> AsyncGenerator[str, None]:
 
 def assert_refused(error: ZillizError, says: str) -> None:
     assert isinstance(error, TransportError)
-    assert error.message.startswith("The service's certificate does not verify: ")
+    assert error.message.startswith("The server certificate does not verify: ")
     assert says in error.message.replace(
         "self signed", "self-signed"
     )  # the words of OpenSSL before version 3
@@ -140,7 +140,7 @@ async def test_a_fingerprint_that_does_not_match_is_named_and_tried_once(authori
         aiohttp.ClientSession(connector=connector) as session,
     ):
         error = await failure(url, session)
-        assert "has not the expected fingerprint" in str(error)
+        assert "does not match the expected fingerprint" in str(error)
         assert error.attempts == 1
 
 

@@ -16,7 +16,6 @@ from aiozilliz.cli.input.options import (
     paging_options,
     selection_options,
 )
-from aiozilliz.cli.output.advice import for_options
 from aiozilliz.cli.output.changes import change_fields_rows, change_lines, change_row
 from aiozilliz.cli.output.columns import ACCOUNT
 from aiozilliz.cli.output.console import (
@@ -30,7 +29,7 @@ from aiozilliz.cli.output.console import (
     stdout_has_colour,
 )
 from aiozilliz.cli.output.formats import Format, Layout, make_writer
-from aiozilliz.cli.process import MISUSED, CommandError, PartialError, accounts_error
+from aiozilliz.cli.process import MISUSED, CommandError, PartialError, accounts_error, error_text
 from aiozilliz.cli.signals import call
 from aiozilliz.cli.state.files import STANDARD_INPUT, FileError, parts, read_document
 
@@ -185,9 +184,9 @@ def _troubled(error: aiozilliz.ZillizError) -> Exception:
         if all(isinstance(failure, told) for failure in error.failures.values()):
             return error
         for name, failure in error.failures.items():
-            complain(f"account {name}: {for_options(str(failure))}")
+            complain(f"account {name}: {error_text(failure)}")
         return CommandError(error.message, MISUSED)
-    return error if isinstance(error, told) else CommandError(for_options(str(error)), MISUSED)
+    return error if isinstance(error, told) else CommandError(error_text(error), MISUSED)
 
 
 def _sides(

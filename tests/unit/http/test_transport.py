@@ -89,8 +89,8 @@ def sending(data: bytes) -> Script:
 @pytest.mark.parametrize(
     ("script", "text"),
     [
-        (reset, "lost before an answer arrived: Connection reset by peer"),
-        (cut, "lost before an answer arrived: the service closed it"),
+        (reset, "lost before a response arrived: Connection reset by peer"),
+        (cut, "lost before a response arrived: the service closed it"),
         (cut_body, "cut short"),
         (reset_in_body, "cut short"),
         (sending(b"SSH-2.0-OpenSSH\r\n\r\n"), "no valid HTTP"),
@@ -253,7 +253,8 @@ async def test_a_body_above_the_bound_is_refused_while_it_is_read(script: Script
         finally:
             tracemalloc.stop()
         assert type(error) is ResponseError
-        assert "max_response_bytes (10000 bytes)" in str(error)
+        assert "the limit of 10000 bytes" in str(error)
+        assert "max_response_bytes" in error.advice
         assert not error.retryable
         assert peak < 5_000_000
         await server.all_closed()

@@ -253,8 +253,9 @@ def test_a_record_without_an_id_is_a_decode_error(record: Any) -> None:
 def test_a_body_too_large_to_be_read_is_a_response_error(status: int) -> None:
     error = refusal(None, status)
     assert type(error) is ResponseError
-    assert "larger than max_response_bytes (1000 bytes)" in str(error)
+    assert "larger than the limit of 1000 bytes" in str(error)
     assert "page_size" in error.advice
+    assert "max_response_bytes" in error.advice
     assert not error.retryable
 
 
@@ -314,6 +315,7 @@ CODES = [
     *[(code, ServerError, "later") for code in (500, 501, 502, 503, 504, 520, 599)],
 ]
 AGAIN = {408, 429, 500, 502, 503, 504}
+STATUS_OR_CODE = st.integers(-1, 1000) | st.integers()
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 429, 500, 503])
@@ -378,6 +380,51 @@ def test_without_a_known_code_the_status_decides(status: int, kind: type[APIErro
     assert error.retryable is (status in AGAIN)
 
 
+# A body without a code, then codes: known ones, those of success, neighbours of both, and what is no code.
+SOME_CODES = [
+    *sorted({near for code, _, _ in CODES for near in (code - 1, code, code + 1)} | {-429, -1, 0, 1, 200}),
+    *(None, True, False, "429", 429.0, 503.0, 2**31, 10**30, [429], {"code": 429}),
+]
+KNOWN_CODES = {code for code, _, _ in CODES} | {*range(500, 600)}
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_nothing_is_retried_that_the_table_does_not_name(status: int) -> None:
+    for code in SOME_CODES:
+        known = type(code) is int and code in KNOWN_CODES
+        decides = code if known else status
+        assert refusal({"code": code, "message": "No."}, status).retryable is (decides in AGAIN), code
+    for body in (b"[]", b"7", b"null", b'{"code": 123456}', b'{"data": 1}', b"[" * 5000 + b"]" * 5000):
+        assert refusal(body, status).retryable is (status in AGAIN), body
+    for body in (
+        b"",
+        HTML,
+        b"no JSON",
+        b"\xff\xfe",
+        b'{"code": 0',
+    ):  # may be whole the next time, if it is a page
+        assert refusal(body, status).retryable is (status // 100 == 2 or status in AGAIN), body
+    assert refusal(None, status).retryable is (status in AGAIN)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 500])
+def test_a_text_that_speaks_of_a_rate_limit_counts_only_where_neither_code_nor_status_decides(
+    status: int,
+) -> None:
+    said = "Rate limit exceeded"
+    assert refusal({"code": 123456, "message": said}, status).retryable is (status in {200, 500})
+    assert not refusal({"code": 80001, "message": said}, status).retryable
+    assert refusal({"code": "80001", "message": said}, status).retryable is (status == 500)
+
+
+@given(STATUS_OR_CODE, STATUS_OR_CODE)
+def test_whatever_code_and_status_only_the_table_says_what_is_retried(code: int, status: int) -> None:
+    decides = code if code in KNOWN_CODES else status
+    error = refusal({"code": code}, status)
+    assert error.retryable is (decides in AGAIN)
+    assert error.retryable <= isinstance(error, APIError)
+
+
 def test_the_bodys_code_is_kept_where_the_status_decides() -> None:
     assert api_refusal({"code": 123456, "message": "x"}, 400).code == 123456
     assert api_refusal({"code": 0}, 500).code == 0
@@ -407,6 +454,7 @@ def test_an_unknown_code_that_speaks_of_a_rate_limit_is_one(message: str) -> Non
 def test_a_status_that_http_does_not_know_is_a_response_error(status: int) -> None:
     error = refusal({"code": 0, "data": LISTING}, status)
     assert type(error) is ResponseError
+    assert str(error).startswith(f"Unexpected HTTP status {status}. ")
     assert not error.retryable
 
 

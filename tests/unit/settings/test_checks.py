@@ -58,8 +58,8 @@ def test_a_fault_is_one_of_a_few_texts_and_so_never_the_key(key: str) -> None:
 def test_the_error_names_the_source_and_what_to_do() -> None:
     error = key_error("it is empty", "the moon")
     assert str(error) == (
-        "The API key from the moon can't be used: it is empty. "
-        "Pass the key exactly as the Zilliz Cloud console shows it."
+        "The API key can't be used: it is empty. "
+        "It came from the moon. Pass it exactly as the Zilliz Cloud console shows it."
     )
 
 
