@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiozilliz._errors import APIError, IncompleteListingError
-from aiozilliz._pagination.planner import Done, GiveUp, PagePlanner, RequestPage
+from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from aiozilliz._aio.cancel_scope import CancelScope
+    from aiozilliz._pagination.planner import PagePlanner
     from aiozilliz._records.cluster import Cluster, ClusterPage
 
 _READ_AGAIN = (
@@ -134,7 +135,7 @@ class PlanRunner:
             if not self._is_past_the_end(request, error):
                 raise
         except BaseException:
-            self.walk.lost(request)
+            self.walk.on_lost(request)
             raise
         else:
             self._feed(request, page)
@@ -221,18 +222,18 @@ class PlanRunner:
             self._started = asyncio.get_running_loop().time()
         if self._recorder is not None:
             self._recorder.sent(request)
-        self.walk.sent(request)
+        self.walk.on_sent(request)
 
     def _feed(self, request: RequestPage, page: ClusterPage) -> None:
         if self._recorder is not None:
             self._recorder.on_page(request, page)
-        self.walk.feed(request, page.clusters, count=page.count, page_size=page.page_size)
+        self.walk.on_page(request, page.clusters, count=page.count, page_size=page.page_size)
 
     def _is_past_the_end(self, request: RequestPage, error: Exception) -> bool:
         return (
             type(error) is APIError
             and (error.code == _PAGE_OUT_OF_RANGE or error.status in _NOT_FOUND)
-            and self.walk.refused(request)
+            and self.walk.on_refused(request)
         )
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from aiozilliz._errors import IncompleteListingError
 from aiozilliz._iteration.iterators import ClusterIterator
 from aiozilliz._iteration.runner import GetPage
-from aiozilliz._pagination.planner import PagePlanner, RequestPage
+from aiozilliz._pagination.decisions import RequestPage
+from aiozilliz._pagination.planner import PagePlanner
 from aiozilliz._records.cluster import Cluster, ClusterPage
 from aiozilliz._records.snapshot import Snapshot
 

@@ -1,1 +1,1 @@
-"""Which page is next, what is new, and whether it is complete. Pure."""
+"""Which page is next, what is new, whether the listing is complete, and if not, why. Pure."""

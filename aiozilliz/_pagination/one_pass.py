@@ -4,14 +4,14 @@ A pass reads pages 1, 2, 3 … Only what arrives counts. Let n be the distinct i
 `count` that the service gave in it.
 
 The pass ends at a page that brings no id new to it (an empty page is one), or when n = c. A short page ends nothing.
-Where page 1 is full and is all that c announces, page 2 is asked all the same, because c may be the number on that
-page alone; where page 2 brings nothing new, page 1 was all.
+If page 1 is full and is all that c announces, page 2 is asked for all the same, because c may be the number on that
+page alone; if page 2 brings nothing new, page 1 was all.
 
 The pass is **clean** unless one of these shows that the list moved, or that the service contradicts itself:
 
-- two answers of the pass give different counts (a missing one is unknown, not different);
-- an id comes twice; not so on the page that shows the end where there is no other sign of it: the page after a first
-  one that is all, or the last one where the service gives no count;
+- two responses of the pass give different counts (a missing one is unknown, not different);
+- an id comes twice; not so on the page that shows the end if there is no other sign of it: the page after a first
+  one that is all, or the last one if the service gives no count;
 - n exceeds c; reading goes on, so that a count that is too low loses nothing;
 - the last page brings nothing new though n < c.
 """
@@ -22,24 +22,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import define, field
 
+from aiozilliz._pagination.decisions import Cause, Repetition
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class Page(NamedTuple):
-    """What a pass wants to know of an answer.
+    """What a pass needs of a response.
 
     Attributes:
-        number: The page's number, 1-based.
+        number: The page's number, from 1.
         ids: The ids on it, in the service's order.
         announced: The `count` that came with it, or None.
         full: Whether it holds as many records as a page can.
+        refused: Whether the service refused the page number, and the page is taken for an empty one.
     """
 
     number: int
     ids: Sequence[str]
     announced: int | None
     full: bool
+    refused: bool = False
 
 
 @define
@@ -52,11 +56,11 @@ class Pass:
         step: 1 forwards, -1 backwards.
         first: The page that it begins with.
         at: The page read last.
-        asked: Up to here all pages have been asked for.
-        counts: What the answers announced, each where it differs from the one before.
+        asked: All pages up to this one have been asked for.
+        counts: What the responses announced, each if it differs from the one before.
         count: The latest of these, or None.
         largest: Records on the largest page.
-        clean: Whether nothing has shown yet that the list moved.
+        repetition: Why the pass has to be repeated, from the first sign on that the list moved; None while it is clean.
         ended: Whether the page read last was the end.
         confirming: Whether page 1 seems to be all, which the next page will tell.
     """
@@ -70,7 +74,7 @@ class Pass:
     counts: list[int] = field(factory=list[int], init=False)
     count: int | None = field(default=None, init=False)
     largest: int = field(default=1, init=False)
-    clean: bool = field(default=True, init=False)
+    repetition: Repetition | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     confirming: bool = field(default=False, init=False)
 
@@ -79,7 +83,7 @@ class Pass:
 
     @property
     def horizon(self) -> int:
-        """The last page worth asking, by what is known now."""
+        """The last page worth asking for, by what is known now."""
         if self.at == self.first - self.step:
             return self.first
         if self.step < 0:
@@ -88,8 +92,12 @@ class Pass:
         return self.at + max(1, -(-missing // self.largest))
 
     def read(self, page: Page) -> set[str] | None:
-        """Take the next page. Give the ids that are new to this pass; None where all are, and none comes twice."""
-        number, ids, announced, full = page
+        """Take the next page.
+
+        Returns:
+            The ids that are new to this pass. None if all are, and none comes twice: no set is built for that.
+        """
+        number, ids, announced, full, _ = page
         seen = self.seen
         before = len(seen)
         size = len(ids)
@@ -106,6 +114,9 @@ class Pass:
         self.at = number
         self.largest = max(self.largest, size)
 
+        # End 1: page 1 seemed to be all, and page 2 brings nothing that speaks against it. Its count is not compared
+        # with that of page 1: a service that counts the page alone says 0 on an empty one. Known records are no
+        # repetition here, as a service that ignores the page number sends page 1 again.
         if self.confirming and not fresh and (announced is None or announced <= received):
             self.ended = True
             return new
@@ -114,14 +125,50 @@ class Pass:
             self.counts.append(announced)
             self.count = announced
         count = self.count
-        if len(self.counts) > 1 or (fresh < size and (fresh or count is not None)):
-            self.clean = False
-        if count is not None and (received > count or (not fresh and received < count)):
-            self.clean = False
+        if self.repetition is None:
+            self._look_for_signs(page, fresh)
 
+        # A full first page that is all can't be told from a count of the page alone: the next page decides (end 1).
         self.confirming = number == 1 and full and size == received == count
         if self.step < 0:
+            # End 2: backwards, page 1 is the end, whatever has come by then; the pass before has seen the last page.
             self.ended = number == 1
         elif not fresh or (received == count and not self.confirming):
+            # End 3: forwards, a page without a new id, or as many ids as announced. More ids than that end nothing, so
+            # that a count that is too low loses none.
             self.ended = True
         return new
+
+    def _look_for_signs(self, page: Page, fresh: int) -> None:
+        """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself."""
+        count, received, size = self.count, len(self.seen), len(page.ids)
+        cause = None
+        if len(self.counts) > 1:
+            # 1. Two counts. A missing one was never added to `counts`, so it is no change.
+            cause = Cause.COUNT_CHANGED
+        elif fresh < size and (fresh or count is not None):
+            # 2. An id came twice, on this page or on an earlier one. A page of known ids only is the regular end if
+            #    there is no count that could show one.
+            cause = Cause.CAME_TWICE
+        elif count is not None and received > count:
+            # 3. More than announced: the count is too low, or clusters went while as many others came.
+            cause = Cause.TOO_MANY
+        elif count is not None and not fresh and received < count:
+            # 4. Nothing new although more should follow: clusters moved to pages read before, or the count is wrong.
+            cause = Cause.REFUSED if page.refused else Cause.TOO_FEW
+        if cause is None:
+            return
+        if self.confirming and fresh and page.announced == size:
+            # 5. Says more than 1 to 3: page 1 was full and all of its count, and the page after it is all of its own.
+            #    A total that included page 1 could not be as small.
+            cause = Cause.COUNT_OF_PAGE
+        self.repetition = Repetition(
+            pass_number=self.number,
+            page_number=page.number,
+            cause=cause,
+            count=count,
+            received=received,
+            records=size,
+            repeated=size - fresh,
+            count_before=self.counts[-2] if cause is Cause.COUNT_CHANGED else None,
+        )

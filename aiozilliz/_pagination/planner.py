@@ -1,115 +1,74 @@
-"""Plan a walk over a list that is given in numbered pages and may change meanwhile: what to ask, what is new, when to end.
+"""Plan the reading of a list that comes in numbered pages and may change meanwhile: what to ask, what is new, when to end.
 
-`PagePlanner` does no I/O. `next_decision()` says what to do now, and the caller tells it what happened: `sent()` and then
-`feed()`, `refused()` or `lost()`. All is generic over the record.
+`PagePlanner` does no I/O. `next_decision()` says what to do now, and the caller says what happened: `on_sent()`, then
+`on_page()`, `on_refused()` or `on_lost()`. All is generic over the record.
 
-**Passes.** The list is read in passes: page 1, 2, 3 … up to one that shows the end. `_passes` says where a pass ends, and
-whether it was clean, that is, whether nothing showed that the list moved or that the service contradicts itself.
+**Passes.** The list is read in passes: page 1, 2, 3 … up to one that shows the end. `one_pass` says where a pass ends,
+and whether it was clean, that is, whether nothing showed that the list moved or that the service contradicts itself.
 
-A clean pass ends the walk. After any other the list is read again from page 1, and what is new to the walk is yielded.
-The walk gives up after `max_passes`, and where two passes in a row brought the same ids and the same counts, and these
-are not as many: nothing moves, so reading again is no use. What a clean pass can't see: one cluster deleted before the cursor *and*
-another created behind it, both between the same two answers. The count stays, nothing repeats, and one id is skipped.
+A clean pass ends the reading. After any other the list is read again from page 1, and what is new is yielded;
+`repeated` says why. The planner gives up after `max_passes`, and if two passes in a row brought the same ids and the
+same counts, and these are not as many: nothing moves, so reading again is no use. What a clean pass can't see: one
+cluster deleted before the cursor *and* another created behind it, both between the same two responses. The count stays,
+nothing repeats, and one id is skipped.
 
-**With `verify`** a clean pass is not enough: the walk ends when the answers prove what the whole listing was at one
-moment (`_proof`). Passes go forwards and backwards in turn, and the page where one turns belongs to both: the forward
-pass reads pages 1 to k, the backward pass k-1 to 1, the next one 2 and on. On a quiet list of k pages, when page k was
-sent all other ids had arrived; the k-1 answers that come after it bracket them; so 2k-1 answers prove the moment of
-page k. It can't be done with fewer: before the last page was read not all ids are known, and after it each other page
-has to be seen again. A backward pass takes the end of the list over from the pass before, so whether two passes agree
-is asked after forward ones only.
+**With `verify`** a clean pass is not enough: the reading ends when the responses prove what the whole listing was at
+one moment (`proof`). Passes go forwards and backwards in turn, and the page where one turns belongs to both: the
+forward pass reads pages 1 to k, the backward pass k-1 to 1, the next one 2 and on. On a quiet list of k pages, when
+page k was sent all other ids had arrived; the k-1 responses that come after it bracket them; so 2k-1 responses prove
+the moment of page k. It can't be done with fewer: before the last page was read not all ids are known, and after it
+each other page has to be seen again.
 
-**With `window` > 1** page 1 goes alone; then up to `window` pages are asked at once, but only up to the page that the
-count and the largest page of the pass suggest; where they suggest nothing, only the next one. Pages are read in their order,
-whatever the order of arrival. With `verify` the suggested last page is sent alone, so that all before it has arrived.
-A turning page is shared by two passes only where nothing else was in flight together with it; else it is asked again.
-What is in flight at the end of a pass, or after the proof, is waited for, and what it brings is taken.
+**With `window` > 1** page 1 goes alone; then up to `window` pages are in flight at once, but only up to the page that
+the count and the largest page of the pass suggest; if they suggest nothing, only the next one. Pages are read in their
+order, whatever the order of arrival. What is in flight at the end of a pass, or after the proof, is waited for, and
+what it brings is taken.
 
 **It always ends.** Let N be the number of distinct ids that the service shows. In a forward pass each page but the
 last brings at least one new id, and when it ends at most `window` - 1 others are in flight: at most N + `window`
-answers. A backward pass asks only pages that the pass before has read. So a walk takes at most
-`max_passes` * (N + `window`) answers, and never more than `max_answers`, for a service that invents ids for ever.
+responses. A backward pass asks only for pages that the pass before has read. So there are at most
+`max_passes` * (N + `window`) responses, and never more than `max_answers`, for a service that invents ids for ever.
 
-**Memory.** The ids of the walk, in one set during the first pass, and from the second pass on those of that pass and
-of the one before; at most `window` pages of records that are not yet yielded; with `verify`, what `_proof` keeps.
+**Memory.** All ids, in one set during the first pass, and from the second pass on also those of that pass and of the
+one before; at most `window` pages of records that are not yet yielded; with `verify`, what `proof` keeps.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from attrs import frozen
-
+from aiozilliz._pagination.decisions import Cause, Done, GiveUp, Repetition, RequestPage, Wait, YieldRecords
 from aiozilliz._pagination.one_pass import Page, Pass
 from aiozilliz._pagination.proof import Proof, Proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence, Set as AbstractSet
 
+    from aiozilliz._pagination.decisions import Decision
+
 R = TypeVar("R")
 
 
-class RequestPage(NamedTuple):
-    """Ask for this page. The decision is repeated until `PagePlanner.sent` is told."""
-
-    pass_number: int
-    page_number: int
-
-
-class YieldRecords(NamedTuple, Generic[R]):
-    """Hand these records on; there is at least one, and none was handed on before."""
-
-    records: Sequence[R]
-
-
-@frozen
-class Wait:
-    """Nothing can be done before something that is out arrives."""
-
-
-@frozen
-class Done:
-    """The listing is complete, as far as a clean pass shows it, or proven."""
-
-
-@frozen
-class GiveUp:
-    """The answers do not show that the listing is complete.
-
-    Attributes:
-        reason: Why, as the end of a sentence.
-        expected: The service's latest count, or None where it gave none.
-        received: Distinct ids in the last pass.
-        passes: Passes made.
-    """
-
-    reason: str
-    expected: int | None
-    received: int
-    passes: int
-
-
-Decision: TypeAlias = "RequestPage | YieldRecords[R] | Wait | Done | GiveUp"
-
-
 class PagePlanner(Generic[R]):
-    """The planner of one walk.
+    """Plans the reading of one list, once.
 
     Args:
         page_size: Records that each request asks for.
-        key: Gives the id of a record.
+        key: Returns the id of a record.
         window: Pages that may be asked for and not yet yielded, at most. With 1 a page is asked for only when all
             records before it have been yielded.
-        verify: Whether to go on until the answers prove what the listing was.
+        verify: Whether to go on until the responses prove what the listing was.
         max_passes: Passes after which to give up.
-        require_count: Whether `verify` gives up at once where the first answer has no count; else the walk then
+        require_count: Whether `verify` gives up at once if the first response has no count; else the reading then
             goes on without `verify`.
-        max_answers: Answers after which to give up.
+        max_answers: Responses after which to give up.
 
     Attributes:
-        count: The service's total as of the latest answer that gave one; None before.
+        count: The service's total as of the latest response that gave one; None before.
         answers: Pages received.
+        repeated: Why each pass was repeated, in their order: one `Repetition` for each but the pass under way. It is a
+            new tuple whenever a pass is begun again, and the same object until then.
     """
 
     def __init__(
@@ -125,6 +84,7 @@ class PagePlanner(Generic[R]):
     ) -> None:
         self.count: int | None = None
         self.answers = 0
+        self.repeated: tuple[Repetition, ...] = ()
         self._page_size = page_size
         self._key = key
         self._window = window
@@ -132,16 +92,16 @@ class PagePlanner(Generic[R]):
         self._require_count = require_count
         self._max_answers = max_answers
         self._proof: Proof[RequestPage] | None = Proof() if verify else None
-        self._known: set[str] = set()  # ids of the walk
+        self._known: set[str] = set()  # ids of all passes; the first pass adds to this very set
         self._pass = Pass(1, self._known)
         self._before: Pass | None = None
-        self._out: set[RequestPage] = set()
+        self._in_flight: set[RequestPage] = set()
         self._offer: RequestPage | None = None  # the request that may go out, once it is worked out
         self._held: dict[int, tuple[Page, Sequence[R]]] = {}  # arrived before a page that comes first
         self._ready: deque[Sequence[R]] = deque()  # read, not yet yielded
         self._latest = Page(0, (), None, full=False)  # the page read last
-        self._alone: RequestPage | None = None  # sent last, with nothing else out from then on
-        self._refused_in: dict[tuple[int, int], int] = {}  # page and count, to the first pass in which it was
+        self._alone: RequestPage | None = None  # sent last, with nothing else in flight ever since
+        self._refused_in: dict[tuple[int, int], int] = {}  # page and count: the first pass in which it was
         self._end: Done | GiveUp | None = None
 
     @property
@@ -151,12 +111,12 @@ class PagePlanner(Generic[R]):
 
     @property
     def last_pass(self) -> AbstractSet[str]:
-        """The ids seen in the pass under way, or in the last one. To be read, not changed."""
+        """The ids seen in the pass under way, or in the last one. It must not be changed."""
         return self._pass.seen
 
     @property
     def proven(self) -> Proven[RequestPage] | None:
-        """The moment at which the whole listing is known, once the answers prove one."""
+        """The moment at which the whole listing is known, once the responses prove one."""
         return self._proof.proven if self._proof is not None else None
 
     @property
@@ -170,23 +130,26 @@ class PagePlanner(Generic[R]):
         return len(self._held)
 
     def next_decision(self) -> Decision[R]:
-        """Say what to do now. `Done` and `GiveUp` come again for ever, once all records have been yielded."""
+        """Return what to do now. `Done` and `GiveUp` are returned for ever, once all records have been yielded."""
         request = self.next_request()
         if request is not None:
             return request
         records = self.next_records()
         if records is not None:
             return YieldRecords(records)
-        if self._end is not None and not self._out:
+        if self._end is not None and not self._in_flight:
             return self._end
         return Wait()
 
     def next_records(self) -> Sequence[R] | None:
-        """Give the records that are to be handed on, or None. They are not given again."""
+        """Return the records that are to be handed on now, or None. They are not returned again."""
         return self._ready.popleft() if self._ready else None
 
-    def sent(self, request: RequestPage) -> None:
-        """The request goes out now.
+    def on_sent(self, request: RequestPage) -> None:
+        """Take note that the request goes out now.
+
+        Args:
+            request: What `next_decision` or `next_request` returned last.
 
         Raises:
             ValueError: `next_decision` does not ask for it.
@@ -195,22 +158,24 @@ class PagePlanner(Generic[R]):
             raise ValueError(f"{request} is not what is to be asked now")
         self._offer = None
         self._pass.asked = request.page_number
-        self._alone = None if self._out else request
-        self._out.add(request)
+        self._alone = None if self._in_flight else request
+        self._in_flight.add(request)
         if self._proof is not None:
-            self._proof.sent(request)
+            self._proof.on_sent(request)
 
-    def feed(self, request: RequestPage, records: Sequence[R], *, count: int | None, page_size: int) -> None:
-        """The answer arrived.
+    def on_page(
+        self, request: RequestPage, records: Sequence[R], *, count: int | None, page_size: int
+    ) -> None:
+        """Take the page that arrived.
 
         Args:
-            request: What it answers.
+            request: What it responds to.
             records: The records on the page, in the service's order.
-            count: The service's total, or None where the answer has none.
+            count: The service's total, or None if the response has none.
             page_size: The size that the service says it cuts pages to, else the one asked for.
 
         Raises:
-            ValueError: The request is not out.
+            ValueError: The request is not in flight.
         """
         self._expect(request)
         size = min(self._page_size, page_size) if page_size > 0 else self._page_size
@@ -219,68 +184,83 @@ class PagePlanner(Generic[R]):
             self.count = count
         self._take(request, Page(request.page_number, ids, count, full=len(ids) >= size), records)
 
-    def lost(self, request: RequestPage) -> None:
-        """The request was given up without an answer. It is asked again when it is needed."""
-        self._out.discard(request)
+    def on_lost(self, request: RequestPage) -> None:
+        """Take note that no response will come. The page is asked for again when it is needed.
+
+        Args:
+            request: One that was in flight; any other is ignored, as its response may have come first.
+        """
+        self._in_flight.discard(request)
         self._offer = None
         self._pass.asked = self._pass.at
         self._settle()
 
-    def refused(self, request: RequestPage) -> bool:
-        """The service refused this page number. Give whether that is to be taken for an empty page.
+    def on_refused(self, request: RequestPage) -> bool:
+        """Take note that the service refused this page number.
 
-        It is not for page 1; and not where more records should follow and the page was refused before, in an earlier
-        pass with the same count. The first time the list may just have become shorter, which reading it again shows.
-        Where it is not, nothing changes: the request is still out.
+        Args:
+            request: What it responds to.
+
+        Returns:
+            Whether the refusal is taken for an empty page. If not, nothing changes: the request is still in flight.
 
         Raises:
-            ValueError: The request is not out.
+            ValueError: The request is not in flight.
         """
         self._expect(request)
+        # 1. Page 1 exists in every listing: it is never past the end.
         if request.page_number == 1:
             return False
+        # 2. More records should follow. The first time the list may just have become shorter, which reading it again
+        #    shows. Refused again in a later pass while count stays the same, the service contradicts itself.
         this = self._pass
         if this.count is not None and len(this.seen) < this.count:
             refusal = request.page_number, this.count
             if self._refused_in.setdefault(refusal, this.number) < this.number:
                 return False
-        self._take(request, Page(request.page_number, (), None, full=False), ())
+        # 3. All that count announces has come, or there is no count: it is the end.
+        self._take(request, Page(request.page_number, (), None, full=False, refused=True), ())
         return True
 
     def next_request(self) -> RequestPage | None:
-        """Give the request that may go out now, or None. `next_decision` gives it before all else."""
-        out = len(self._out)
-        if out + len(self._held) + len(self._ready) >= self._window:
+        """Return the request that may go out now, or None. `next_decision` returns it before all else."""
+        in_flight = len(self._in_flight)
+        if in_flight + len(self._held) + len(self._ready) >= self._window:
             return None
         this = self._pass
-        if self._end is not None or this.ended or self.answers + out >= self._max_answers:
+        if self._end is not None or this.ended or self.answers + in_flight >= self._max_answers:
             return None
         if self._offer is None:
             self._offer = self._next_of(this)
         return self._offer
 
     def _next_of(self, this: Pass) -> RequestPage | None:
-        if not self._out and not self._held:
+        # 1. Nothing is under way: the pass has not ended, so the page behind the last one is needed, whatever count says.
+        if not self._in_flight and not self._held:
             return RequestPage(this.number, this.at + this.step)
+        # 2. Else the first page up to the horizon that is neither in flight nor held. It lies behind all that was asked
+        #    for, unless one was lost: `on_lost` sets `asked` back.
         horizon = this.horizon
         begin = max(this.asked, this.at) if this.step > 0 else min(this.asked, this.at)
         for number in range(begin + this.step, horizon + this.step, this.step):
             request = RequestPage(this.number, number)
-            if request not in self._out and number not in self._held:
+            if request not in self._in_flight and number not in self._held:
+                # 3. With `verify` the page that seems to be the last is the moment to prove. It is sent alone, so that
+                #    all before it has arrived by then, and so that the backward pass can share it.
                 turns = self._proof is not None and this.step > 0 and number == horizon
-                return None if turns and self._out else request
+                return None if turns and self._in_flight else request
         return None
 
     def _expect(self, request: RequestPage) -> None:
-        if request not in self._out:
+        if request not in self._in_flight:
             raise ValueError(f"{request} is not out")
 
     def _take(self, request: RequestPage, page: Page, records: Sequence[R]) -> None:
-        self._out.remove(request)
+        self._in_flight.remove(request)
         self._offer = None
         self.answers += 1
         if self._proof is not None:
-            self._proof.arrived(
+            self._proof.on_page(
                 request, page.ids, page_number=page.number, count=page.announced, full=page.full
             )
         this, held = self._pass, self._held
@@ -294,6 +274,7 @@ class PagePlanner(Generic[R]):
 
     def _read(self, page: Page, records: Sequence[R]) -> None:
         new = self._pass.read(page)
+        # From the second pass on, what is new to the pass may have been yielded in an earlier one.
         if self._pass.seen is not self._known:
             new = (set(page.ids) if new is None else new) - self._known
             self._known |= new
@@ -301,7 +282,7 @@ class PagePlanner(Generic[R]):
             if records:
                 self._ready.append(records)
         elif new:
-            first: dict[str, R] = {}
+            first: dict[str, R] = {}  # of two records with one id the first is yielded
             for cluster_id, record in zip(page.ids, records, strict=True):
                 if cluster_id in new:
                     first.setdefault(cluster_id, record)
@@ -309,17 +290,22 @@ class PagePlanner(Generic[R]):
         self._latest = page
 
     def _settle(self) -> None:
-        """End the walk, or begin the next pass, where that is due."""
+        """End the reading, or begin the next pass, if that is due."""
         if self._end is None and self._proof is not None:
+            # 1. Proven: that is the end at once, whatever the pass under way has shown or still lacks.
             if self._proof.proven is not None:
                 self._end = Done()
+            # 2. The first response has no count, which every proof needs: give up, or go on as without `verify`.
             elif self.answers == 1 and self._latest.announced is None:
                 if self._require_count:
                     self._end = self._give_up("without a count from the service nothing can be proven")
                 self._proof = None
         over = self._end is not None or self._pass.ended or self.answers >= self._max_answers
-        if self._out or not over:
+        # 3. The pass goes on, or it is over, but pages are in flight: what they bring is taken first.
+        if self._in_flight or not over:
             return
+        # 4. Pages are held behind one that was lost, and that is not asked for any more. What they bring is new all the
+        #    same, and still belongs to this pass.
         for number in sorted(self._held):
             self._read(*self._held.pop(number))
         if self._end is None:
@@ -328,17 +314,23 @@ class PagePlanner(Generic[R]):
             self._begin_pass()
 
     def _judge(self) -> Done | GiveUp | None:
-        """Say how the walk ends with this pass, or None where there is to be another."""
+        """Return how the reading ends with this pass, or None if there is to be another."""
         this, before = self._pass, self._before
-        if self._proof is None and this.ended and this.clean:
+        # 1. A clean pass is the end, unless a proof is wanted: that ends it in `_settle`.
+        if self._proof is None and this.ended and this.repetition is None:
             return Done()
+        # 2. The bound for a service that invents records; the pass may have been cut short.
         if self.answers >= self._max_answers:
             return self._give_up(f"there was no end after {self.answers} answers")
+        # 3. The list rests, but is not as long as count says. Only forward passes are asked: a backward one takes the
+        #    end of the list over from the pass before, so the two would agree by themselves.
         wrong = this.step > 0 and this.count is not None and this.count != len(this.seen)
         if wrong and before is not None and this.counts == before.counts and this.seen == before.seen:
             return self._give_up("two passes in a row agree with each other, but not with the count")
+        # 4. The list moved, or the proof is not complete: read again.
         if this.number < self._max_passes:
             return None
+        # 5. The passes are used up.
         if self._proof is None:
             return self._give_up(f"in each of {this.number} passes the list changed, or contradicted itself")
         if self._proof.contradicted:
@@ -346,18 +338,44 @@ class PagePlanner(Generic[R]):
         return self._give_up(f"{this.number} passes did not bring the proof")
 
     def _give_up(self, reason: str) -> GiveUp:
-        return GiveUp(reason, self.count, len(self._pass.seen), self._pass.number)
+        repeated = (*self.repeated, *self._repetition())
+        return GiveUp(reason, self.count, len(self._pass.seen), self._pass.number, repeated)
+
+    def _repetition(self) -> tuple[Repetition, ...]:
+        """Return why the pass has to be repeated; nothing if it has not ended and was clean so far."""
+        this = self._pass
+        if this.repetition is not None:
+            return (this.repetition,)
+        if self._proof is None or not this.ended:
+            return ()
+        # Clean, so this is no contradiction: `verify` wants more than a clean pass.
+        unproven = Repetition(
+            pass_number=this.number,
+            page_number=this.at,
+            cause=Cause.UNPROVEN,
+            count=this.count,
+            received=len(this.seen),
+        )
+        return (unproven,)
 
     def _begin_pass(self) -> None:
+        self.repeated += self._repetition()
         this = self._before = self._pass
+        # The first pass shares its set with `_known`; from now on the two differ.
         if this.seen is self._known:
             self._known = set(this.seen)
+        # 1. Without `verify`: forwards, from page 1.
         self._pass = Pass(this.number + 1)
         if self._proof is None:
             return
+        # 2. With `verify`, after a forward pass: backwards, from the page where that ended. After a backward one, which
+        #    ended at page 1: forwards from there.
         if this.step > 0:
             self._pass = Pass(this.number + 1, step=-1, first=this.at)
+        # 3. The page where it turns belongs to both passes, but only if nothing was in flight together with it: the
+        #    proof needs all other pages before it or after it. Else it is asked for again.
         if self._alone == RequestPage(this.number, this.at):
             self._pass.read(self._latest)
-            if self._pass.ended:  # a pass has at least one page of its own
+            # 4. If the shared page would be the whole pass, nothing new would ever be asked: read page 1 again.
+            if self._pass.ended:
                 self._pass = Pass(this.number + 1)

@@ -1,14 +1,15 @@
-"""Do the answers so far prove that nothing is missing?
+"""Do the responses so far prove that nothing is missing?
 
-An answer tells which ids are on one page and how many clusters there are (`count`). Call the moment at which the
-service looked, somewhere between our sending and our receiving, the moment of that answer.
+A response says which ids are on one page and how many clusters there are (`count`). Call the moment at which the
+service looked, somewhere between our sending and our receiving, the moment of that response.
 
-**The rule.** Take an answer `m`. An id that had arrived before `m` was sent, and is in an answer that was sent after
-`m` had arrived, was listed before the moment of `m` and after it. So it was listed at that moment: call it bracketed.
-The ids on the page of `m` were listed too. If both together are exactly `count` many, they are the whole listing of
-that moment. (This is the double collect of Afek et al., "Atomic Snapshots of Shared Memory", 1993, page by page.)
+**The rule.** Take a response `m`. An id that had arrived before the request for `m` was sent, and is in a response
+whose request was sent after `m` had arrived, was listed before the moment of `m` and after it. So it was listed at that
+moment: call it bracketed. The ids on the page of `m` were listed too. If both together are exactly `count` many, they
+are the whole listing of that moment. (This is the double collect of Afek et al., "Atomic Snapshots of Shared Memory",
+1993, page by page.)
 
-**What is assumed.** (1) `count` and page of one answer are of one moment, and `count` is the number of all clusters
+**What is assumed.** (1) `count` and page of one response are of one moment, and `count` is the number of all clusters
 listed, not of a part. (2) An id that leaves the listing does not come back while it is being read. Nothing that a
 client can ask shows these to be true, but it may see that they are not: if *more* ids are bound to a moment than its
 `count`, one of them is broken. From then on nothing is proven.
@@ -16,19 +17,19 @@ client can ask shows these to be true, but it may see that they are not: if *mor
 **Traps.** A service may give as `count` what is on the page alone. So
 
 - a page after the first that reaches `count` by itself proves nothing: something must stand before it;
-- a first page that reaches `count` by itself is the whole listing only where it is not full. Where it is full, the
-  next page, asked after it had arrived, has to be empty or to bring nothing else; if it brings other ids, that moment
-  is out for good;
-- an answer that lists one id twice is no picture of any moment.
+- a first page that reaches `count` by itself is the whole listing only if it is not full. If it is full, the next
+  page, asked for after it had arrived, must be empty or bring nothing else; if it brings other ids, that moment is out
+  for good;
+- a response that lists one id twice is no picture of any moment.
 
 A `count` that is wrong in a way that fits the pages read (too low by just the records of the last page, or counting
-only the pages up to this one) can't be told from a true one. Neither can one that is the number on the page from a
-service that cuts pages shorter than asked without saying so.
+only the pages up to this one) can't be distinguished from a true one. Neither can one that is the number on the page
+from a service that cuts pages shorter than asked without saying so.
 
-**Cost.** Of an id two numbers are kept, in a tuple shared by all ids that were read together. A moment is given up
-at once where even all ids known at its sending, with its own, are less than `count`: on the way forwards only the
-last page is a moment. It is not kept either where an earlier one with the same `count` covers it (`_is_covered`): on
-a quiet list there is one moment, and each change adds few.
+**Cost.** Of an id two numbers are kept, in a tuple shared by all ids that were read together. A moment is dropped at
+once if even all ids known at its sending, with its own, are less than `count`: on the way forwards only the last page
+is a moment. It is not kept either if an earlier one with the same `count` covers it (`_is_covered`): on a quiet list
+there is one moment, and each change adds few.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ class Proven(Generic[Q]):
     """A moment whose whole listing is known.
 
     Attributes:
-        request: The request whose answer shows that moment.
-        sent: When it was sent, in the count of sendings and arrivals of the walk.
-        arrived: When its answer arrived, likewise.
+        request: The request whose response shows that moment.
+        sent: When it was sent, as the number of sendings and arrivals up to then.
+        arrived: When its response arrived, likewise.
     """
 
     request: Q
@@ -64,7 +65,11 @@ class Proven(Generic[Q]):
     _sightings: Mapping[str, _Sighting] = field(alias="sightings", repr=False)
 
     def holds(self, cluster_id: str) -> bool:
-        """Whether that id was listed at the moment. It never changes."""
+        """Return whether that id was listed at the moment. It never changes.
+
+        Args:
+            cluster_id: An id, known or not.
+        """
         if cluster_id in self._ids:
             return True
         sighting = self._sightings.get(cluster_id)
@@ -73,6 +78,8 @@ class Proven(Generic[Q]):
 
 @define(eq=False)
 class _Moment(Generic[Q]):
+    """The moment of a response, while its proof is incomplete."""
+
     request: Q
     sent: int
     arrived: int
@@ -84,42 +91,45 @@ class _Moment(Generic[Q]):
 
 
 class Proof(Generic[Q]):
-    """Watches sendings and arrivals, and knows the first moment that they prove.
+    """Finds the first moment whose whole listing is proven by the order of sendings and arrivals.
 
-    It needs no clock: sendings and arrivals are numbered in the order in which they are told. `Q` is what names a
-    request.
+    It needs no clock: sendings and arrivals are numbered in the order of the calls. `Q` is what names a request.
 
     Attributes:
-        proven: The moment, from the answer on that completes its proof. Nothing changes after that.
-        contradicted: Whether the answers contradict what the proof assumes. Then `proven` stays None.
+        proven: The moment, from the response on that completes its proof. Nothing changes after that.
+        contradicted: Whether the responses contradict what the proof assumes. Then `proven` stays None.
     """
 
     def __init__(self) -> None:
         self.proven: Proven[Q] | None = None
         self.contradicted = False
         self._now = 0
-        self._out: dict[Q, tuple[int, int]] = {}  # when it was sent, and how many ids had arrived by then
+        self._in_flight: dict[Q, tuple[int, int]] = {}  # when sent, and how many ids had arrived by then
         self._sightings: dict[str, _Sighting] = {}
         self._moments: list[_Moment[Q]] = []
 
-    def sent(self, request: Q) -> None:
-        """The request goes out now. One that was sent before and got no answer may go out again."""
-        self._now += 1
-        self._out[request] = self._now, len(self._sightings)
-
-    def arrived(
-        self, request: Q, ids: Collection[str], *, page_number: int, count: int | None, full: bool
-    ) -> None:
-        """The answer arrives now.
+    def on_sent(self, request: Q) -> None:
+        """Take note that the request goes out now.
 
         Args:
-            request: What it answers.
+            request: Its name. One that was sent before and got no response may go out again.
+        """
+        self._now += 1
+        self._in_flight[request] = self._now, len(self._sightings)
+
+    def on_page(
+        self, request: Q, ids: Collection[str], *, page_number: int, count: int | None, full: bool
+    ) -> None:
+        """Take the response that arrives now.
+
+        Args:
+            request: The request that it responds to; it must have been sent.
             ids: The ids on the page, as they came.
             page_number: Which page it is, from 1.
-            count: How many clusters there are, or None where the answer does not say.
+            count: How many clusters there are, or None if the response does not say.
             full: Whether the page has as many records as a page can have.
         """
-        sent, known = self._out.pop(request)
+        sent, known = self._in_flight.pop(request)
         self._now += 1
         if self.proven is not None or self.contradicted:
             return
@@ -127,16 +137,24 @@ class Proof(Generic[Q]):
         before = list(map(self._sightings.get, page))  # in the order of `page`
         groups = Counter(before)
 
+        # 1. The page closes brackets of moments that had arrived before it was asked for. One that was in flight
+        #    together with it gets nothing: which of the two the service read first is unknown.
         for moment in self._moments:
             if moment.arrived < sent:
                 moment.found += _newly_bracketed(moment, page, before, groups)
+        # 2. It tells whether a full first page was all.
         if page_number == 2:  # noqa: PLR2004 - the page after the first
             self._confirm(page, sent)
 
+        # 3. It renews its ids: the first arrival stays, the last sending is the latest of all. This comes after 1,
+        #    which compares with the sightings before, and before 4, for which the ids of this page are known ones.
+        #    One new tuple a group, not one an id.
         renewed: dict[_Sighting | None, _Sighting] = {None: (self._now, sent)}
         renewed |= {old: (old[0], max(old[1], sent)) for old in groups if old is not None}
         self._sightings.update(zip(page, map(renewed.__getitem__, before), strict=True))
 
+        # 4. It may be a moment itself, unless it has no count, or lists an id twice. Its reach is what had arrived when
+        #    it was sent, and of its own page what had not: `late`.
         if count is not None and len(page) == len(ids):
             late = sum(number for old, number in groups.items() if old is None or old[0] > sent)
             self._admit(
@@ -155,27 +173,36 @@ class Proof(Generic[Q]):
         self._judge()
 
     def _confirm(self, page: frozenset[str], sent: int) -> None:
+        """Confirm full first pages that page 2 adds nothing to, and drop those that it adds to."""
         for moment in list(self._moments):
             if not moment.confirmed and moment.arrived < sent:
+                # Only the first page 2 sent after it decides: it is confirmed or gone, so no later one finds it here.
                 if page <= moment.ids:
                     moment.confirmed = True
                 else:
                     self._moments.remove(moment)
 
     def _admit(self, moment: _Moment[Q], *, is_first: bool) -> None:
+        """Keep the moment if it may be the first one proven, or shows a contradiction."""
         if moment.found < moment.count:
+            # 1. It needs brackets. It is hopeless if `count` is beyond its reach, and of no use if covered.
             wanted = moment.reach >= moment.count and not self._is_covered(moment)
         else:
+            # 2. Its page is all of `count`. On the first page that is the listing (at once, or if page 2 confirms it);
+            #    on a later one it is taken for a count of the page alone, as something must stand before it.
+            # 3. Its page is more than `count`: a contradiction wherever it stands.
             wanted = is_first or moment.found > moment.count
         if wanted:
             self._moments.append(moment)
 
     def _is_covered(self, moment: _Moment[Q]) -> bool:
-        """Whether an earlier moment will be proven before this one, if this one ever is.
+        """Return whether an earlier moment will be proven before this one, if this one ever is.
 
-        It is so where that one had arrived before this one was sent, has the same `count`, and only ids are known that
-        were known when it was sent, or are on its page. For then each id on this page, and each that ever gets
-        bracketed for this moment, is bound to the earlier one too, by then at the latest.
+        It will if (1) it is not waiting for page 2, (2) it has the same `count`, (3) it had arrived before this one
+        was sent, and (4) only ids are known that were known when it was sent, or are on its page. Then each id on this
+        page, and each that ever gets bracketed for this moment, is bound to the earlier one too, by then at the latest:
+        by (4) it had arrived before the earlier one was sent, or is on its page; by (3) what is sent after this one had
+        arrived is sent after the earlier one had.
         """
         return any(
             earlier.confirmed
@@ -186,11 +213,15 @@ class Proof(Generic[Q]):
         )
 
     def _judge(self) -> None:
+        """Look for a contradiction, then for the earliest moment that is proven. Either ends all proving."""
+        # 1. More ids than `count` are bound to a moment. This comes first: what another moment seems to prove rests on
+        #    the assumption that was just seen to be broken.
         if any(moment.found > moment.count for moment in self._moments):
             self.contradicted = True
             self._moments.clear()
             self._sightings.clear()
             return
+        # 2. Exactly `count`. `found` never shrinks, so nothing is missed by looking after each response only.
         for moment in self._moments:
             if moment.confirmed and moment.found == moment.count:
                 self.proven = Proven(
@@ -210,16 +241,27 @@ def _newly_bracketed(
     before: Sequence[_Sighting | None],
     groups: Mapping[_Sighting | None, int],
 ) -> int:
-    """Count the ids of a page, sent after the moment had arrived, that are bracketed now and were not `before`."""
+    """Return how many ids of a page, sent after the moment had arrived, are bracketed now and were not `before`.
+
+    Args:
+        moment: The moment.
+        page: The ids of the page.
+        before: Their sightings before this page, in the order of `page`.
+        groups: How many ids of the page have each of these sightings.
+    """
     total = 0
     for sighting, ids in groups.items():
         if sighting is None:
             continue
         first_arrival, last_sent = sighting
+        # The left side of the bracket is there, and the right side was not before this page.
         if first_arrival < moment.sent and last_sent < moment.arrived:
             if last_sent < moment.sent:
+                # 1. Last asked for before the moment's page: none of these ids can be on that.
                 total += ids
-            else:  # brought by the moment's own page, or by one that was in flight together with it
+            else:
+                # 2. Brought by the moment's own page, whose ids are in `found` already, or by one that was in flight
+                #    together with it, whose ids are not.
                 total += sum(
                     old == sighting and i not in moment.ids for i, old in zip(page, before, strict=True)
                 )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field, frozen
 
-from aiozilliz._pagination.planner import Done, GiveUp, PagePlanner, RequestPage, Wait, YieldRecords
+from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage, Wait, YieldRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from aiozilliz._pagination.planner import PagePlanner
 
 
 @frozen
@@ -217,7 +219,7 @@ def every_choice() -> Iterator[Callable[[int], int]]:
 
 
 def drive(
-    walk: PagePlanner[str],
+    planner: PagePlanner[str],
     service: Service,
     page_size: int,
     choose: Callable[[int], int] = first,
@@ -225,7 +227,7 @@ def drive(
     window: int = 1,
     lose: Callable[[], bool] = lambda: False,
 ) -> Run:
-    """Carry out a walk. Among requests in flight `choose` picks which is read, or answered, next.
+    """Carry out what the planner decides. Among requests in flight `choose` picks which is read, or answered, next.
 
     It checks what every caller relies on: a page is asked for until it is sent, never more than `window` pages are
     asked for and not yielded, and with a window of 1 none while records are in hand.
@@ -234,12 +236,12 @@ def drive(
     flying: list[Flight] = []
     run = Run(Done(), [], [], [], [], None, raised=False)
     while True:
-        decision = walk.next_decision()
+        decision = planner.next_decision()
         clock += 1
         match decision:
             case RequestPage():
-                assert walk.next_decision() == decision
-                walk.sent(decision)
+                assert planner.next_decision() == decision
+                planner.on_sent(decision)
                 assert decision not in {flight.request for flight in flying}
                 flying.append(Flight(decision, clock))
                 run.flights.append(flying[-1])
@@ -253,7 +255,7 @@ def drive(
                 flight = flying[choose(len(flying)) if len(flying) > 1 else 0]
                 if lose():
                     flying.remove(flight)
-                    walk.lost(flight.request)
+                    planner.on_lost(flight.request)
                 elif flight.answer is None:
                     flight.read = len(service.listings)
                     flight.answer = service.read(flight.request.page_number, page_size)
@@ -262,23 +264,23 @@ def drive(
                     flying.remove(flight)
                     flight.arrived = clock
                     run.arrived.append(flight)
-                    if not arrive(walk, flight.request, flight.answer):
+                    if not arrive(planner, flight.request, flight.answer):
                         run.raised = True
                         return run
-                    if walk.proven is not None and run.proven_at is None:
+                    if planner.proven is not None and run.proven_at is None:
                         run.proven_at = len(run.arrived) - 1
             case Done() | GiveUp():
                 assert not flying
-                assert walk.next_decision() == decision, "the end is told for ever"
+                assert planner.next_decision() == decision, "the end is told for ever"
                 run.end = decision
                 return run
 
 
-def arrive(walk: PagePlanner[str], request: RequestPage, answer: Answer) -> bool:
-    """Tell the walk; False where it wants the refusal to be raised."""
+def arrive(planner: PagePlanner[str], request: RequestPage, answer: Answer) -> bool:
+    """Hand the answer to the planner. Return False if the caller has to raise the refusal."""
     if answer.records is None:
-        return walk.refused(request)
-    walk.feed(request, answer.records, count=answer.count, page_size=answer.page_size)
+        return planner.on_refused(request)
+    planner.on_page(request, answer.records, count=answer.count, page_size=answer.page_size)
     return True
 
 

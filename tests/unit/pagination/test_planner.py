@@ -1,4 +1,4 @@
-"""The walk planner: its rules one by one, then every small list under every pair of changes and every habit.
+"""The planner: its rules one by one, then every small list under every pair of changes and every habit.
 
 What is expected comes from what `iter_clusters` promises, not from the planner. `AIOZILLIZ_EXHAUSTIVE=1` runs all
 cases; without it each test takes an even share of them.
@@ -19,7 +19,8 @@ import pytest
 from attrs import frozen
 from hypothesis import given, settings, strategies as st
 
-from aiozilliz._pagination.planner import Decision, Done, GiveUp, PagePlanner, RequestPage, Wait, YieldRecords
+from aiozilliz._pagination.decisions import Decision, Done, GiveUp, RequestPage, Wait, YieldRecords
+from aiozilliz._pagination.planner import PagePlanner
 from tests.support.moving_list import (
     HABITS,
     Change,
@@ -43,19 +44,21 @@ BY_HABIT = pytest.mark.parametrize("habit", HABITS, ids=str)
 BY_VERIFY = pytest.mark.parametrize("verify", [False, True], ids=["plain", "verify"])
 
 
-def talk(walk: PagePlanner[str], *answers: tuple[str, int | None], page_size: int = 2) -> list[str | GiveUp]:
-    """Answer the walk's requests in turn, and tell what it did: pages asked, records yielded, how it ended."""
+def talk(
+    planner: PagePlanner[str], *answers: tuple[str, int | None], page_size: int = 2
+) -> list[str | GiveUp]:
+    """Answer the planner's requests in turn. Return what it did: pages asked, records yielded, how it ended."""
     did: list[str | GiveUp] = []
     left = list(answers)
     while True:
-        match walk.next_decision():
+        match planner.next_decision():
             case RequestPage() as request:
                 did.append(f"{request.pass_number}:{request.page_number}")
                 if not left:
                     return did
-                walk.sent(request)
+                planner.on_sent(request)
                 ids, count = left.pop(0)
-                walk.feed(request, ids, count=count, page_size=page_size)
+                planner.on_page(request, ids, count=count, page_size=page_size)
             case YieldRecords(records):
                 did.append("".join(records))
             case Done():
@@ -99,14 +102,14 @@ def test_a_quiet_list_of_k_pages_takes_k_requests_and_2k_minus_1_with_verify(
 ) -> None:
     for clusters in range(12):
         service = Service(tuple("abcdefghijkl"[:clusters]), HONEST)
-        walk = letters(page_size, window=window, verify=verify)
-        run = drive(walk, service, page_size, window=window)
+        planner = letters(page_size, window=window, verify=verify)
+        run = drive(planner, service, page_size, window=window)
         pages = max(1, math.ceil(clusters / page_size))
         one_full_page = clusters == page_size
         expected = 2 if one_full_page else 2 * pages - 1 if verify else pages
-        assert (run.end, run.yielded, walk.answers) == (Done(), list(service.clusters), expected)
-        assert walk.count == clusters
-        assert walk.pass_number == (1 if expected <= pages or one_full_page else 2)
+        assert (run.end, run.yielded, planner.answers) == (Done(), list(service.clusters), expected)
+        assert planner.count == clusters
+        assert planner.pass_number == (1 if expected <= pages or one_full_page else 2)
 
 
 @pytest.mark.parametrize("window", [2, 3, 5])
@@ -114,9 +117,9 @@ def test_a_quiet_list_of_k_pages_takes_k_requests_and_2k_minus_1_with_verify(
 def test_a_quiet_list_takes_no_more_requests_in_any_order_of_answers(window: int, verify: bool) -> None:
     for choose in itertools.islice(every_choice(), None if EXHAUSTIVE else 500):
         service = Service(tuple("abcdefghi"), HONEST)
-        walk = letters(2, window=window, verify=verify)
-        run = drive(walk, service, 2, choose, window=window)
-        assert (run.end, run.yielded, walk.answers) == (Done(), list("abcdefghi"), 9 if verify else 5)
+        planner = letters(2, window=window, verify=verify)
+        run = drive(planner, service, 2, choose, window=window)
+        assert (run.end, run.yielded, planner.answers) == (Done(), list("abcdefghi"), 9 if verify else 5)
 
 
 # When a pass ends, and when it is clean
@@ -224,13 +227,13 @@ def test_verify_gives_up_at_once_where_there_is_no_count_but_yields_what_came() 
 
 
 def test_verify_that_does_not_insist_on_a_count_goes_on_without() -> None:
-    walk = letters(verify=True, require_count=False)
-    assert talk(walk, ("ab", None), ("c", None), ("", None))[-1] == "done"
-    assert walk.proven is None
-    assert walk.last_pass == {"a", "b", "c"}
-    walk = letters(verify=True, require_count=False)
-    assert talk(walk, ("ab", 3), ("c", None), ("ab", 3), ("c", 3))[-1] == "done"
-    assert walk.proven is not None
+    planner = letters(verify=True, require_count=False)
+    assert talk(planner, ("ab", None), ("c", None), ("", None))[-1] == "done"
+    assert planner.proven is None
+    assert planner.last_pass == {"a", "b", "c"}
+    planner = letters(verify=True, require_count=False)
+    assert talk(planner, ("ab", 3), ("c", None), ("ab", 3), ("c", 3))[-1] == "done"
+    assert planner.proven is not None
 
 
 @pytest.mark.parametrize("max_passes", [1, 2])
@@ -255,39 +258,39 @@ def test_a_service_that_invents_records_for_ever_meets_the_bound(
     count: str, window: int, verify: bool
 ) -> None:
     service = EndlessService((), Habit("", count="total" if count == "total" else "absent"))
-    walk = letters(2, window=window, verify=verify, require_count=False, max_answers=50)
-    run = drive(walk, service, 2, random.Random(1).randrange, window=window)
+    planner = letters(2, window=window, verify=verify, require_count=False, max_answers=50)
+    run = drive(planner, service, 2, random.Random(1).randrange, window=window)
     assert isinstance(run.end, GiveUp)
-    assert walk.answers == 50
+    assert planner.answers == 50
     assert len(run.yielded) == len(set(run.yielded)) == run.end.received == 100
 
 
-# The turns of a verifying walk
+# The turns with verify
 
 
 def test_verify_goes_back_from_the_last_page_and_on_from_the_first() -> None:
     # a goes before page 1 is read again
     answers = (("ab", 5), ("cd", 5), ("e", 5), ("cd", 5), ("bc", 4), ("de", 4))
-    walk = letters(verify=True)
-    assert talk(walk, *answers) == [
+    planner = letters(verify=True)
+    assert talk(planner, *answers) == [
         "1:1", "ab", "1:2", "cd", "1:3", "e", "2:2", "2:1", "3:2", "done",
     ]  # fmt: skip
-    assert walk.proven is not None
-    assert walk.proven.request == RequestPage(2, 1)
-    assert "".join(filter(walk.proven.holds, "abcdef")) == "bcde"
+    assert planner.proven is not None
+    assert planner.proven.request == RequestPage(2, 1)
+    assert "".join(filter(planner.proven.holds, "abcdef")) == "bcde"
 
 
 def test_a_first_page_that_would_be_a_pass_by_itself_is_asked_again() -> None:
     assert talk(letters(verify=True), ("", 1), ("a", 1)) == ["1:1", "2:1", "a", "done"]
 
 
-def sends(walk: PagePlanner[str], number: int) -> list[int]:
+def sends(planner: PagePlanner[str], number: int) -> list[int]:
     """Send up to `number` requests, with a consumer that takes all it can get; give the pages."""
     pages: list[int] = []
     while len(pages) < number:
-        match walk.next_decision():
+        match planner.next_decision():
             case RequestPage() as request:
-                walk.sent(request)
+                planner.on_sent(request)
                 pages.append(request.page_number)
             case YieldRecords():
                 pass
@@ -296,129 +299,129 @@ def sends(walk: PagePlanner[str], number: int) -> list[int]:
     return pages
 
 
-def comes(walk: PagePlanner[str], in_pass: int, page: int, ids: str, count: int) -> None:
-    walk.feed(RequestPage(in_pass, page), ids, count=count, page_size=2)
+def comes(planner: PagePlanner[str], in_pass: int, page: int, ids: str, count: int) -> None:
+    planner.on_page(RequestPage(in_pass, page), ids, count=count, page_size=2)
 
 
 def test_with_a_window_the_last_page_goes_alone_and_then_all_before_it_together() -> None:
-    walk = letters(2, verify=True, window=9)
-    assert sends(walk, 9) == [1]
-    comes(walk, 1, 1, "ab", 9)
-    assert sends(walk, 9) == [2, 3, 4]
-    comes(walk, 1, 4, "gh", 9)
-    comes(walk, 1, 2, "cd", 9)
-    assert sends(walk, 9) == []
-    comes(walk, 1, 3, "ef", 9)
-    assert sends(walk, 9) == [5]
-    comes(walk, 1, 5, "i", 9)
-    assert sends(walk, 9) == [4, 3, 2, 1]
+    planner = letters(2, verify=True, window=9)
+    assert sends(planner, 9) == [1]
+    comes(planner, 1, 1, "ab", 9)
+    assert sends(planner, 9) == [2, 3, 4]
+    comes(planner, 1, 4, "gh", 9)
+    comes(planner, 1, 2, "cd", 9)
+    assert sends(planner, 9) == []
+    comes(planner, 1, 3, "ef", 9)
+    assert sends(planner, 9) == [5]
+    comes(planner, 1, 5, "i", 9)
+    assert sends(planner, 9) == [4, 3, 2, 1]
     for page, ids in ((1, "ab"), (4, "gh"), (3, "ef")):
-        comes(walk, 2, page, ids, 9)
-        assert walk.proven is None
-    comes(walk, 2, 2, "cd", 9)
-    assert walk.next_decision() == Done()
-    assert walk.proven is not None
-    assert walk.proven.request == RequestPage(1, 5)
-    assert [i for i in "abcdefghix" if walk.proven.holds(i)] == list("abcdefghi")
+        comes(planner, 2, page, ids, 9)
+        assert planner.proven is None
+    comes(planner, 2, 2, "cd", 9)
+    assert planner.next_decision() == Done()
+    assert planner.proven is not None
+    assert planner.proven.request == RequestPage(1, 5)
+    assert [i for i in "abcdefghix" if planner.proven.holds(i)] == list("abcdefghi")
 
 
 def test_with_a_window_a_first_page_is_shared_only_where_it_was_in_flight_alone() -> None:
-    walk = letters(2, verify=True, window=2)
+    planner = letters(2, verify=True, window=2)
     for page, ids in enumerate(("ab", "cd", "e"), start=1):
-        assert sends(walk, 1) == [page]
-        comes(walk, 1, page, ids, 5)
-    assert sends(walk, 2) == [2, 1]
-    comes(walk, 2, 2, "dx", 5)
-    comes(walk, 2, 1, "ab", 5)
-    assert sends(walk, 9) == [1]
+        assert sends(planner, 1) == [page]
+        comes(planner, 1, page, ids, 5)
+    assert sends(planner, 2) == [2, 1]
+    comes(planner, 2, 2, "dx", 5)
+    comes(planner, 2, 1, "ab", 5)
+    assert sends(planner, 9) == [1]
 
 
 def test_a_turning_page_that_was_not_in_flight_alone_is_asked_again() -> None:
-    walk = letters(2, verify=True, window=2)
-    assert sends(walk, 2) == [1]
-    comes(walk, 1, 1, "ab", 7)
-    assert sends(walk, 2) == [2, 3]
-    comes(walk, 1, 3, "", 4)
-    comes(walk, 1, 2, "cd", 4)
-    assert sends(walk, 9) == [3]
+    planner = letters(2, verify=True, window=2)
+    assert sends(planner, 2) == [1]
+    comes(planner, 1, 1, "ab", 7)
+    assert sends(planner, 2) == [2, 3]
+    comes(planner, 1, 3, "", 4)
+    comes(planner, 1, 2, "cd", 4)
+    assert sends(planner, 9) == [3]
 
 
 # Windows, order, what is held
 
 
 def test_with_a_window_of_1_a_page_is_asked_for_only_when_its_turn_has_come() -> None:
-    walk = letters(2)
-    assert sends(walk, 5) == [1]
-    assert walk.next_decision() == Wait()
-    walk.feed(RequestPage(1, 1), "ab", count=4, page_size=2)
-    assert walk.next_decision() == YieldRecords("ab")
-    assert sends(walk, 5) == [2]
+    planner = letters(2)
+    assert sends(planner, 5) == [1]
+    assert planner.next_decision() == Wait()
+    planner.on_page(RequestPage(1, 1), "ab", count=4, page_size=2)
+    assert planner.next_decision() == YieldRecords("ab")
+    assert sends(planner, 5) == [2]
 
 
 def test_a_slow_consumer_holds_the_window() -> None:
-    walk = letters(2, window=3)
-    sends(walk, 1)
-    walk.feed(RequestPage(1, 1), "ab", count=20, page_size=2)
+    planner = letters(2, window=3)
+    sends(planner, 1)
+    planner.on_page(RequestPage(1, 1), "ab", count=20, page_size=2)
     for page in (2, 3):  # page 1 is in hand, so there is room for two
-        assert walk.next_decision() == RequestPage(1, page)
-        walk.sent(RequestPage(1, page))
-    walk.feed(RequestPage(1, 3), "ef", count=20, page_size=2)
-    assert walk.next_decision() == YieldRecords("ab")
-    assert walk.next_decision() == RequestPage(1, 4)
-    walk.sent(RequestPage(1, 4))
-    assert walk.next_decision() == Wait()
-    walk.feed(RequestPage(1, 2), "cd", count=20, page_size=2)
-    assert walk.next_decision() == YieldRecords("cd")
-    assert walk.next_decision() == RequestPage(1, 5)
-    walk.sent(RequestPage(1, 5))
-    assert walk.next_decision() == YieldRecords("ef")
+        assert planner.next_decision() == RequestPage(1, page)
+        planner.on_sent(RequestPage(1, page))
+    planner.on_page(RequestPage(1, 3), "ef", count=20, page_size=2)
+    assert planner.next_decision() == YieldRecords("ab")
+    assert planner.next_decision() == RequestPage(1, 4)
+    planner.on_sent(RequestPage(1, 4))
+    assert planner.next_decision() == Wait()
+    planner.on_page(RequestPage(1, 2), "cd", count=20, page_size=2)
+    assert planner.next_decision() == YieldRecords("cd")
+    assert planner.next_decision() == RequestPage(1, 5)
+    planner.on_sent(RequestPage(1, 5))
+    assert planner.next_decision() == YieldRecords("ef")
 
 
 def test_no_page_is_asked_ahead_that_nothing_suggests() -> None:
-    walk = letters(2, window=5)
-    assert sends(walk, 9) == [1]
-    walk.feed(RequestPage(1, 1), "ab", count=None, page_size=2)
-    assert sends(walk, 9) == [2]
-    walk.feed(RequestPage(1, 2), "cd", count=7, page_size=2)
-    assert sends(walk, 9) == [3, 4]
+    planner = letters(2, window=5)
+    assert sends(planner, 9) == [1]
+    planner.on_page(RequestPage(1, 1), "ab", count=None, page_size=2)
+    assert sends(planner, 9) == [2]
+    planner.on_page(RequestPage(1, 2), "cd", count=7, page_size=2)
+    assert sends(planner, 9) == [3, 4]
 
 
 def test_what_is_in_flight_when_a_pass_ends_is_waited_for_and_taken() -> None:
-    walk = letters(2, window=3)
-    sends(walk, 1)
-    comes(walk, 1, 1, "ab", 8)
-    assert sends(walk, 9) == [2, 3, 4]
-    comes(walk, 1, 2, "cd", 4)
-    assert sends(walk, 9) == []
-    walk.feed(RequestPage(1, 3), "e", count=5, page_size=2)
-    assert walk.next_decision() == YieldRecords("e")
-    assert walk.next_decision() == Wait()
-    walk.lost(RequestPage(1, 4))
-    assert walk.next_decision() == RequestPage(2, 1)
+    planner = letters(2, window=3)
+    sends(planner, 1)
+    comes(planner, 1, 1, "ab", 8)
+    assert sends(planner, 9) == [2, 3, 4]
+    comes(planner, 1, 2, "cd", 4)
+    assert sends(planner, 9) == []
+    planner.on_page(RequestPage(1, 3), "e", count=5, page_size=2)
+    assert planner.next_decision() == YieldRecords("e")
+    assert planner.next_decision() == Wait()
+    planner.on_lost(RequestPage(1, 4))
+    assert planner.next_decision() == RequestPage(2, 1)
 
 
 def test_a_page_behind_a_lost_one_is_taken_when_the_pass_has_ended() -> None:
-    walk = letters(2, window=4)
-    sends(walk, 1)
-    comes(walk, 1, 1, "ab", 9)
-    sends(walk, 9)
-    walk.feed(RequestPage(1, 4), "g", count=9, page_size=2)
-    comes(walk, 1, 2, "", 9)
-    walk.lost(RequestPage(1, 3))
-    walk.lost(RequestPage(1, 5))
-    assert walk.next_decision() == RequestPage(2, 1)
-    assert talk(walk, ("ab", 2), ("", 2)) == ["2:1", "2:2", "g", "done"]
+    planner = letters(2, window=4)
+    sends(planner, 1)
+    comes(planner, 1, 1, "ab", 9)
+    sends(planner, 9)
+    planner.on_page(RequestPage(1, 4), "g", count=9, page_size=2)
+    comes(planner, 1, 2, "", 9)
+    planner.on_lost(RequestPage(1, 3))
+    planner.on_lost(RequestPage(1, 5))
+    assert planner.next_decision() == RequestPage(2, 1)
+    assert talk(planner, ("ab", 2), ("", 2)) == ["2:1", "2:2", "g", "done"]
 
 
 def test_a_lost_page_is_asked_again_before_any_other() -> None:
-    walk = letters(2, window=3)
-    sends(walk, 1)
-    comes(walk, 1, 1, "ab", 20)
-    assert sends(walk, 9) == [2, 3, 4]
-    walk.lost(RequestPage(1, 2))
-    walk.lost(RequestPage(1, 2))
-    assert sends(walk, 9) == [2]
-    assert walk.answers == 1
+    planner = letters(2, window=3)
+    sends(planner, 1)
+    comes(planner, 1, 1, "ab", 20)
+    assert sends(planner, 9) == [2, 3, 4]
+    planner.on_lost(RequestPage(1, 2))
+    planner.on_lost(RequestPage(1, 2))
+    assert sends(planner, 9) == [2]
+    assert planner.answers == 1
 
 
 def test_records_are_not_kept_once_they_are_yielded() -> None:
@@ -426,17 +429,17 @@ def test_records_are_not_kept_once_they_are_yielded() -> None:
     class Record:
         cluster_id: str
 
-    walk: PagePlanner[Record] = PagePlanner(page_size=2, key=lambda record: record.cluster_id, verify=True)
+    planner: PagePlanner[Record] = PagePlanner(page_size=2, key=lambda record: record.cluster_id, verify=True)
     seen: list[weakref.ref[Record]] = []
 
     def step() -> None:
-        decision: Decision[Record] = walk.next_decision()
+        decision: Decision[Record] = planner.next_decision()
         assert isinstance(decision, RequestPage)
-        walk.sent(decision)
+        planner.on_sent(decision)
         records = [Record(f"{decision.page_number} {i}") for i in range(2)]
         seen.extend(map(weakref.ref, records))
-        walk.feed(decision, records, count=100, page_size=2)
-        assert isinstance(walk.next_decision(), YieldRecords)
+        planner.on_page(decision, records, count=100, page_size=2)
+        assert isinstance(planner.next_decision(), YieldRecords)
 
     for _ in range(3):
         step()
@@ -445,81 +448,81 @@ def test_records_are_not_kept_once_they_are_yielded() -> None:
 
 
 def test_of_two_records_with_one_id_the_first_is_yielded() -> None:
-    walk: PagePlanner[tuple[str, int]] = PagePlanner(page_size=3, key=lambda record: record[0])
-    walk.sent(RequestPage(1, 1))
-    walk.feed(RequestPage(1, 1), [("a", 1), ("a", 2), ("b", 3)], count=2, page_size=3)
-    assert walk.next_decision() == YieldRecords([("a", 1), ("b", 3)])
+    planner: PagePlanner[tuple[str, int]] = PagePlanner(page_size=3, key=lambda record: record[0])
+    planner.on_sent(RequestPage(1, 1))
+    planner.on_page(RequestPage(1, 1), [("a", 1), ("a", 2), ("b", 3)], count=2, page_size=3)
+    assert planner.next_decision() == YieldRecords([("a", 1), ("b", 3)])
 
 
 # Misuse
 
 
 def test_what_was_not_decided_is_refused_and_changes_nothing() -> None:
-    walk = letters(2)
+    planner = letters(2)
     with pytest.raises(ValueError, match="not what is to be asked"):
-        walk.sent(RequestPage(1, 2))
+        planner.on_sent(RequestPage(1, 2))
     with pytest.raises(ValueError, match="not out"):
-        walk.feed(RequestPage(1, 1), "ab", count=2, page_size=2)
+        planner.on_page(RequestPage(1, 1), "ab", count=2, page_size=2)
     with pytest.raises(ValueError, match="not out"):
-        walk.refused(RequestPage(1, 2))
-    assert (walk.count, walk.answers, walk.next_decision()) == (None, 0, RequestPage(1, 1))
-    walk.sent(RequestPage(1, 1))
+        planner.on_refused(RequestPage(1, 2))
+    assert (planner.count, planner.answers, planner.next_decision()) == (None, 0, RequestPage(1, 1))
+    planner.on_sent(RequestPage(1, 1))
     with pytest.raises(ValueError, match="not what is to be asked"):
-        walk.sent(RequestPage(1, 1))
-    walk.feed(RequestPage(1, 1), "a", count=1, page_size=2)
+        planner.on_sent(RequestPage(1, 1))
+    planner.on_page(RequestPage(1, 1), "a", count=1, page_size=2)
     with pytest.raises(ValueError, match="not out"):
-        walk.feed(RequestPage(1, 1), "a", count=1, page_size=2)
-    walk.lost(RequestPage(1, 1))
-    assert [walk.next_decision() for _ in range(3)] == [YieldRecords("a"), Done(), Done()]
+        planner.on_page(RequestPage(1, 1), "a", count=1, page_size=2)
+    planner.on_lost(RequestPage(1, 1))
+    assert [planner.next_decision() for _ in range(3)] == [YieldRecords("a"), Done(), Done()]
 
 
 # Refused page numbers
 
 
 def test_a_refusal_of_page_1_is_never_an_empty_page() -> None:
-    walk = letters(2)
-    sends(walk, 1)
-    assert not walk.refused(RequestPage(1, 1))
-    assert walk.next_decision() == Wait()  # the caller still has it out
-    walk.lost(RequestPage(1, 1))
-    assert walk.next_decision() == RequestPage(1, 1)
+    planner = letters(2)
+    sends(planner, 1)
+    assert not planner.on_refused(RequestPage(1, 1))
+    assert planner.next_decision() == Wait()  # the caller still has it out
+    planner.on_lost(RequestPage(1, 1))
+    assert planner.next_decision() == RequestPage(1, 1)
 
 
 @pytest.mark.parametrize("count", [None, 2])
 def test_a_refusal_past_the_end_ends_the_pass_cleanly(count: int | None) -> None:
-    walk = letters(2)
-    assert talk(walk, ("ab", count)) == ["1:1", "ab", "1:2"]
-    sends(walk, 1)
-    assert walk.refused(RequestPage(1, 2))
-    assert walk.next_decision() == Done()
-    assert walk.answers == 2
+    planner = letters(2)
+    assert talk(planner, ("ab", count)) == ["1:1", "ab", "1:2"]
+    sends(planner, 1)
+    assert planner.on_refused(RequestPage(1, 2))
+    assert planner.next_decision() == Done()
+    assert planner.answers == 2
 
 
 def test_a_refusal_against_count_is_doubted_once_and_then_raised() -> None:
-    walk = letters(2)
-    talk(walk, ("ab", 3))
-    sends(walk, 1)
-    assert walk.refused(RequestPage(1, 2))
-    assert talk(walk, ("ab", 3)) == ["2:1", "2:2"]
-    sends(walk, 1)
-    assert not walk.refused(RequestPage(2, 2))
+    planner = letters(2)
+    talk(planner, ("ab", 3))
+    sends(planner, 1)
+    assert planner.on_refused(RequestPage(1, 2))
+    assert talk(planner, ("ab", 3)) == ["2:1", "2:2"]
+    sends(planner, 1)
+    assert not planner.on_refused(RequestPage(2, 2))
 
 
 def test_a_refusal_because_the_list_became_shorter_only_makes_another_pass() -> None:
-    walk = letters(2)
-    talk(walk, ("ab", 3))
-    sends(walk, 1)
-    assert walk.refused(RequestPage(1, 2))
-    assert talk(walk, ("a", 1)) == ["2:1", "done"]
+    planner = letters(2)
+    talk(planner, ("ab", 3))
+    sends(planner, 1)
+    assert planner.on_refused(RequestPage(1, 2))
+    assert talk(planner, ("a", 1)) == ["2:1", "done"]
 
 
 # Everything at once: what holds for any walk
 
 
 def check(
-    service: Service, walk: PagePlanner[str], run: Run, page_size: int, *, window: int, verify: bool
+    service: Service, planner: PagePlanner[str], run: Run, page_size: int, *, window: int, verify: bool
 ) -> None:
-    """Hold a finished walk, of up to 5 passes and with nothing lost, against the promises."""
+    """Hold a finished planner, of up to 5 passes and with nothing lost, against the promises."""
     habit = service.habit
     arrived = [cluster for flight in run.arrived for cluster in flight.ids]
     asked_order = [cluster for flight in run.flights if flight.arrived for cluster in flight.ids]
@@ -534,32 +537,32 @@ def check(
         assert habit.refuses
         assert not habit.counts_truly, "a refusal is raised only where the count was a lie"
         return
-    assert walk.answers == len(run.arrived)
+    assert planner.answers == len(run.arrived)
     if isinstance(run.end, GiveUp):
-        assert run.end.received == len(walk.last_pass)
-        assert run.end.passes == walk.pass_number <= 5
-        assert run.end.expected == walk.count
-        assert walk.proven is None
+        assert run.end.received == len(planner.last_pass)
+        assert run.end.passes == planner.pass_number <= 5
+        assert run.end.expected == planner.count
+        assert planner.proven is None
         if habit.is_honest:
             assert verify, "two changes can't spoil five plain passes"
             assert moved_in_pass_3_or_later(service, run), "a list at rest is proven"
         return
     if not verify:
-        assert walk.proven is None
+        assert planner.proven is None
         if habit.is_honest and not service.survivors <= set(run.yielded):
             assert deletion_hidden_by_creation(service, run, page_size, window), service
     elif habit.counts_truly:
         assert service.survivors <= set(run.yielded)
-        assert_proven_listing(service, walk, run)
+        assert_proven_listing(service, planner, run)
     else:
-        assert walk.proven is not None
+        assert planner.proven is not None
 
 
-def assert_proven_listing(service: Service, walk: PagePlanner[str], run: Run) -> None:
+def assert_proven_listing(service: Service, planner: PagePlanner[str], run: Run) -> None:
     """What is called proven was the whole listing when the service read it for that answer."""
-    assert walk.proven is not None
-    (moment,) = [flight for flight in run.arrived if flight.request == walk.proven.request]
-    assert set(filter(walk.proven.holds, [*service.ever, "never"])) == set(moment.listing)
+    assert planner.proven is not None
+    (moment,) = [flight for flight in run.arrived if flight.request == planner.proven.request]
+    assert set(filter(planner.proven.holds, [*service.ever, "never"])) == set(moment.listing)
 
 
 def moved_in_pass_3_or_later(service: Service, run: Run) -> bool:
@@ -613,8 +616,8 @@ def test_every_pair_of_changes_at_every_point_between_requests(habit: Habit, ver
 
         def run(script: dict[int, list[Change]], clusters: int = clusters, page_size: int = page_size) -> int:
             service = Service(tuple("abcd"[:clusters]), habit, script)
-            walk = letters(page_size, verify=verify)
-            check(service, walk, drive(walk, service, page_size), page_size, window=1, verify=verify)
+            planner = letters(page_size, verify=verify)
+            check(service, planner, drive(planner, service, page_size), page_size, window=1, verify=verify)
             return len(service.listings)
 
         place(run, pair)
@@ -634,9 +637,9 @@ def test_every_change_under_every_order_of_two_answers_in_flight(habit: Habit, v
             reached = False
             for choose in itertools.islice(every_choice(), 2_000 if EXHAUSTIVE else 25):
                 service = Service(tuple("abcd"[:clusters]), habit, {at: [change]})
-                walk = letters(page_size, verify=verify, window=2)
-                run = drive(walk, service, page_size, choose, window=2)
-                check(service, walk, run, page_size, window=2, verify=verify)
+                planner = letters(page_size, verify=verify, window=2)
+                run = drive(planner, service, page_size, choose, window=2)
+                check(service, planner, run, page_size, window=2, verify=verify)
                 reached = reached or len(service.listings) > at
             if not reached:
                 break
@@ -652,9 +655,9 @@ def test_pairs_of_changes_under_two_answers_in_flight(habit: Habit, verify: bool
             for change in pair:
                 script.setdefault(chance.randrange(9), []).append(change)
             service = Service(tuple("abcd"[:clusters]), habit, script)
-            walk = letters(page_size, verify=verify, window=2)
-            run = drive(walk, service, page_size, chance.randrange, window=2)
-            check(service, walk, run, page_size, window=2, verify=verify)
+            planner = letters(page_size, verify=verify, window=2)
+            run = drive(planner, service, page_size, chance.randrange, window=2)
+            check(service, planner, run, page_size, window=2, verify=verify)
 
 
 def test_only_a_deletion_before_the_cursor_hidden_by_a_creation_behind_it_can_lose_a_cluster() -> None:
@@ -663,8 +666,8 @@ def test_only_a_deletion_before_the_cursor_hidden_by_a_creation_behind_it_can_lo
         for pair in itertools.product(changes(clusters + 1), repeat=2):
             for point in range(6):
                 service = Service(tuple("abcd"[:clusters]), HONEST, {point: list(pair)})
-                walk = letters(page_size)
-                run = drive(walk, service, page_size)
+                planner = letters(page_size)
+                run = drive(planner, service, page_size)
                 if run.end == Done() and not service.survivors <= set(run.yielded):
                     assert deletion_hidden_by_creation(service, run, page_size, window=1)
                     lost[pair[0].kind, pair[1].kind] += 1
@@ -731,9 +734,9 @@ def test_larger_lists_more_changes_any_window_and_lost_requests(data: st.DataObj
         label="changes",
     )
     service = Service(tuple("abcdefghijklmn"[:clusters]), habit, script)
-    walk = letters(page_size, verify=verify, window=window, max_passes=max_passes)
+    planner = letters(page_size, verify=verify, window=window, max_passes=max_passes)
     run = drive(
-        walk,
+        planner,
         service,
         page_size,
         lambda number: data.draw(st.integers(0, number - 1), label="next"),
@@ -748,12 +751,12 @@ def test_larger_lists_more_changes_any_window_and_lost_requests(data: st.DataObj
     assert set(run.yielded) == {cluster for flight in run.arrived for cluster in flight.ids}
     if run.end == Done() and verify and habit.counts_truly:
         assert service.survivors <= set(run.yielded)
-        assert_proven_listing(service, walk, run)
-    if verify and walk.count is not None:
+        assert_proven_listing(service, planner, run)
+    if verify and planner.count is not None:
         expected = proof_by_definition(run.arrived, page_size)
         assert run.proven_at == (expected[0] if expected is not None else None)
-        if expected is not None and walk.proven is not None:
-            assert walk.proven.request == expected[1].request
+        if expected is not None and planner.proven is not None:
+            assert planner.proven.request == expected[1].request
 
 
 @settings(max_examples=2_000 if EXHAUSTIVE else 60)
@@ -766,24 +769,24 @@ def test_larger_lists_more_changes_any_window_and_lost_requests(data: st.DataObj
 def test_any_answers_whatever_end_the_walk_and_give_no_id_twice(
     answers: list[tuple[str, int | None, int]], window: int, verify: bool, chance: random.Random
 ) -> None:
-    walk = letters(2, window=window, verify=verify, max_passes=4)
+    planner = letters(2, window=window, verify=verify, max_passes=4)
     out: list[RequestPage] = []
     yielded: list[str] = []
     fed: set[str] = set()
     source = itertools.cycle(answers or [("", 1, 2)])
-    while not isinstance(decision := walk.next_decision(), (Done, GiveUp)):
+    while not isinstance(decision := planner.next_decision(), (Done, GiveUp)):
         if isinstance(decision, RequestPage):
-            walk.sent(decision)
+            planner.on_sent(decision)
             out.append(decision)
         elif isinstance(decision, YieldRecords):
             yielded.extend(decision.records)
         else:
             ids, count, echo = next(source)
             fed.update(ids)
-            walk.feed(out.pop(chance.randrange(len(out))), ids, count=count, page_size=echo)
+            planner.on_page(out.pop(chance.randrange(len(out))), ids, count=count, page_size=echo)
     assert len(yielded) == len(set(yielded))
     assert set(yielded) == fed
-    assert walk.answers <= 4 * (4 + window)
+    assert planner.answers <= 4 * (4 + window)
 
 
 def test_the_chooser_takes_every_way_once() -> None:

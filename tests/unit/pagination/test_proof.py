@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from aiozilliz._pagination.planner import RequestPage
+from aiozilliz._pagination.decisions import RequestPage
 from aiozilliz._pagination.proof import Proof
 from tests.support.moving_list import Answer, Flight, proof_by_definition
 
@@ -20,8 +20,8 @@ def told(*answers: tuple[int, str, int | None], full: int = 2) -> Proof[int]:
     """Tell a proof of answers (page, ids, count), each sent after the one before had arrived."""
     proof: Proof[int] = Proof()
     for number, (page, ids, count) in enumerate(answers):
-        proof.sent(number)
-        proof.arrived(number, ids, page_number=page, count=count, full=len(ids) >= full)
+        proof.on_sent(number)
+        proof.on_page(number, ids, page_number=page, count=count, full=len(ids) >= full)
     return proof
 
 
@@ -56,18 +56,18 @@ def test_an_id_that_left_before_the_moment_is_not_held() -> None:
 
 def test_what_was_in_flight_together_with_the_moment_brackets_nothing() -> None:
     proof: Proof[str] = Proof()
-    proof.sent("page 1")
-    proof.sent("page 2")
-    proof.arrived("page 1", "ab", page_number=1, count=3, full=True)
-    proof.sent("page 1 again")
-    proof.arrived("page 2", "c", page_number=2, count=3, full=False)
-    proof.arrived("page 1 again", "ab", page_number=1, count=3, full=True)
+    proof.on_sent("page 1")
+    proof.on_sent("page 2")
+    proof.on_page("page 1", "ab", page_number=1, count=3, full=True)
+    proof.on_sent("page 1 again")
+    proof.on_page("page 2", "c", page_number=2, count=3, full=False)
+    proof.on_page("page 1 again", "ab", page_number=1, count=3, full=True)
     assert proof.proven is None
-    proof.sent("page 2 again")
-    proof.arrived("page 2 again", "c", page_number=2, count=3, full=False)
+    proof.on_sent("page 2 again")
+    proof.on_page("page 2 again", "c", page_number=2, count=3, full=False)
     assert proof.proven is None  # c had not arrived when page 1 was sent again
-    proof.sent("page 1 for the third time")
-    proof.arrived("page 1 for the third time", "ab", page_number=1, count=3, full=True)
+    proof.on_sent("page 1 for the third time")
+    proof.on_page("page 1 for the third time", "ab", page_number=1, count=3, full=True)
     assert proof.proven is not None
     assert proof.proven.request == "page 2 again"
 
@@ -89,10 +89,10 @@ def test_a_full_first_page_is_out_for_good_where_the_next_page_brings_others() -
 
 def test_a_next_page_that_was_sent_before_the_full_first_one_arrived_does_not_confirm_it() -> None:
     proof: Proof[str] = Proof()
-    proof.sent("page 1")
-    proof.sent("page 2")
-    proof.arrived("page 1", "ab", page_number=1, count=2, full=True)
-    proof.arrived("page 2", "", page_number=2, count=2, full=False)
+    proof.on_sent("page 1")
+    proof.on_sent("page 2")
+    proof.on_page("page 1", "ab", page_number=1, count=2, full=True)
+    proof.on_page("page 2", "", page_number=2, count=2, full=False)
     assert proof.proven is None
 
 
@@ -116,9 +116,9 @@ def test_an_id_that_came_back_is_seen_as_a_contradiction_where_count_shows_it() 
 
 def test_a_request_that_is_sent_again_counts_from_then_on() -> None:
     proof: Proof[int] = Proof()
-    proof.sent(1)
-    proof.sent(1)
-    proof.arrived(1, "a", page_number=1, count=1, full=False)
+    proof.on_sent(1)
+    proof.on_sent(1)
+    proof.on_page(1, "a", page_number=1, count=1, full=False)
     assert proof.proven is not None
     assert proof.proven.sent == 2
 
@@ -193,9 +193,9 @@ def assert_as_by_definition(arrived: list[Flight], asked: int) -> tuple[Flight, 
     for index, flight in enumerate(arrived):
         assert flight.arrived is not None
         while unsent and unsent[0].sent < flight.arrived:
-            proof.sent(unsent.pop(0))
+            proof.on_sent(unsent.pop(0))
         assert flight.answer is not None
-        proof.arrived(
+        proof.on_page(
             flight,
             flight.ids,
             page_number=flight.request.page_number,
