@@ -22,12 +22,13 @@ class Cause(StrEnum):
     TOO_MANY = "more records than count"
     REFUSED = "a page was refused"
     TOO_FEW = "fewer records than count"
+    CONTRADICTED = "the proof met a contradiction"
     UNPROVEN = "not proven yet"
 
 
 @frozen(kw_only=True)
 class Repetition:
-    """Why a pass has to be repeated: the first sign in it, or that it was clean but completes no proof.
+    """Why a pass has to be repeated: the first sign in it, or that it was clean but proves nothing.
 
     "First" is in the order in which the pass reads its pages, not in the order of arrival. If one page shows several
     signs, the one is kept that stands first in `Cause`. The numbers are those after that page. `str()` says it all, as
@@ -35,7 +36,7 @@ class Repetition:
 
     Attributes:
         pass_number: The pass that has to be repeated, from 1.
-        page_number: The page that showed it, from 1; for `UNPROVEN` the last page of the pass.
+        page_number: The page that showed it, from 1; for `CONTRADICTED` and `UNPROVEN` the last page read.
         cause: What kind of reason it is.
         count: The latest count in the pass, or None if no response had one.
         received: Distinct ids in the pass.
@@ -67,7 +68,9 @@ class Repetition:
             case Cause.REFUSED:
                 return f"{page} was refused after {self.received} of {count} records"
             case Cause.TOO_FEW:
-                return f"{page} brought nothing new after {self.received} of {count} records"
+                return f"the pass ended at {page} with {self.received} of {count} records"
+            case Cause.CONTRADICTED:
+                return "counts and pages contradict each other, so nothing can be proven"
             case Cause.UNPROVEN:
                 return "the proof is not complete yet"
 

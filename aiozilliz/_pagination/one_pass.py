@@ -13,7 +13,7 @@ The pass is **clean** unless one of these shows that the list moved, or that the
 - an id comes twice; not so on the page that shows the end if there is no other sign of it: the page after a first
   one that is all, or the last one if the service gives no count;
 - n exceeds c; reading goes on, so that a count that is too low loses nothing;
-- the last page brings nothing new though n < c.
+- the pass ends, or a page is refused, though n < c.
 """
 
 from __future__ import annotations
@@ -139,6 +139,10 @@ class Pass:
             self.ended = True
         return new
 
+    def _ends_without(self, fresh: int) -> bool:
+        """Return whether the page just read ends the pass, if not as many ids have come as announced."""
+        return not fresh if self.step > 0 else self.at == 1
+
     def _look_for_signs(self, page: Page, fresh: int) -> None:
         """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself."""
         count, received, size = self.count, len(self.seen), len(page.ids)
@@ -153,8 +157,8 @@ class Pass:
         elif count is not None and received > count:
             # 3. More than announced: the count is too low, or clusters went while as many others came.
             cause = Cause.TOO_MANY
-        elif count is not None and not fresh and received < count:
-            # 4. Nothing new although more should follow: clusters moved to pages read before, or the count is wrong.
+        elif count is not None and received < count and (page.refused or self._ends_without(fresh)):
+            # 4. The end although more should have come: clusters moved to pages read before, or the count is wrong.
             cause = Cause.REFUSED if page.refused else Cause.TOO_FEW
         if cause is None:
             return

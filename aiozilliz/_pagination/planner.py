@@ -297,9 +297,9 @@ class PagePlanner(Generic[R]):
                 self._end = Done()
             # 2. The first response has no count, which every proof needs: give up, or go on as without `verify`.
             elif self.answers == 1 and self._latest.announced is None:
+                self._proof = None
                 if self._require_count:
                     self._end = self._give_up("without a count from the service nothing can be proven")
-                self._proof = None
         over = self._end is not None or self._pass.ended or self.answers >= self._max_answers
         # 3. The pass goes on, or it is over, but pages are in flight: what they bring is taken first.
         if self._in_flight or not over:
@@ -348,11 +348,12 @@ class PagePlanner(Generic[R]):
             return (this.repetition,)
         if self._proof is None or not this.ended:
             return ()
-        # Clean, so this is no contradiction: `verify` wants more than a clean pass.
+        # The pass was clean, but `verify` wants more than that. It is no contradiction, unless the proof met one, in
+        # this pass or before.
         unproven = Repetition(
             pass_number=this.number,
             page_number=this.at,
-            cause=Cause.UNPROVEN,
+            cause=Cause.CONTRADICTED if self._proof.contradicted else Cause.UNPROVEN,
             count=this.count,
             received=len(this.seen),
         )

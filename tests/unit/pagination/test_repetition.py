@@ -96,7 +96,7 @@ def test_more_records_than_count() -> None:
 def test_fewer_records_than_count() -> None:
     repetition = reason(("ab", 4), ("c", 4), ("", 4))
     assert (repetition.cause, repetition.page_number) == (Cause.TOO_FEW, 3)
-    assert str(repetition) == "page 3 brought nothing new after 3 of 4 records"
+    assert str(repetition) == "the pass ended at page 3 with 3 of 4 records"
 
 
 def test_a_page_that_was_refused_before_all_had_come() -> None:
@@ -130,11 +130,29 @@ def test_a_clean_pass_is_no_contradiction_where_a_proof_is_wanted() -> None:
     assert str(repetition) == "the proof is not complete yet"
 
 
+def test_backwards_the_end_is_page_1_and_an_empty_page_before_it_no_sign() -> None:
+    planner = planned(verify=True)
+    play(planner, ("ab", 4), ("c", 4), ("", 4), ("c", 4), ("a", 4))
+    first, second = planner.repeated
+    assert (first.cause, first.page_number, first.received) == (Cause.TOO_FEW, 3, 3)
+    assert (second.cause, second.page_number, second.received) == (Cause.TOO_FEW, 1, 2)
+
+
 def test_verify_tells_a_pass_that_was_not_clean_from_one_that_was() -> None:
     planner = planned(verify=True)
     play(planner, ("ab", 3), ("cd", 4), ("xb", 4), ("cd", 4))
     assert planner.next_decision() == Done()
     assert [repetition.cause for repetition in planner.repeated] == [Cause.COUNT_CHANGED, Cause.UNPROVEN]
+
+
+def test_a_clean_pass_after_the_proof_met_a_contradiction() -> None:
+    planner = planned(verify=True)
+    # x leaves and comes back, so that four are bound to the moment at which there were three.
+    play(planner, ("ax", 3), ("b", 3), ("ac", 3), ("bx", 3), ("", 4), ("bx", 4), ("ac", 4))
+    assert [repetition.cause for repetition in planner.repeated] == [
+        Cause.UNPROVEN, Cause.UNPROVEN, Cause.TOO_MANY, Cause.CONTRADICTED,
+    ]  # fmt: skip
+    assert "contradict" in str(planner.repeated[-1])
 
 
 def test_each_cause_reads_as_one_sentence_of_its_own() -> None:
@@ -158,7 +176,7 @@ def test_on_one_page_the_sign_is_kept_that_stands_first_in_cause() -> None:
     assert reason(("aabc", 2), ("", 2)).cause is Cause.CAME_TWICE
     assert list(Cause) == [
         Cause.COUNT_OF_PAGE, Cause.COUNT_CHANGED, Cause.CAME_TWICE, Cause.TOO_MANY, Cause.REFUSED, Cause.TOO_FEW,
-        Cause.UNPROVEN,
+        Cause.CONTRADICTED, Cause.UNPROVEN,
     ]  # fmt: skip
 
 
@@ -210,23 +228,25 @@ def test_passes_that_agree_with_each_other_but_not_with_count_have_the_same_reas
     end = planner.next_decision()
     assert isinstance(end, GiveUp)
     assert "agree with each other" in end.reason
-    assert list(map(str, end.repeated)) == ["page 3 brought nothing new after 3 of 4 records"] * 2
+    assert list(map(str, end.repeated)) == ["the pass ended at page 3 with 3 of 4 records"] * 2
 
 
+@pytest.mark.parametrize("verify", [False, True])
 @pytest.mark.parametrize(("second", "signs"), [(("cd", 9), []), (("bc", 9), [Cause.CAME_TWICE])])
 def test_a_pass_that_is_cut_short_has_a_reason_only_if_it_showed_one(
-    second: tuple[str, int], signs: list[Cause]
+    second: tuple[str, int], signs: list[Cause], verify: bool
 ) -> None:
-    planner = planned(max_answers=2)
+    planner = planned(verify=verify, max_answers=2)
     play(planner, ("ab", 9), second)
     end = planner.next_decision()
     assert isinstance(end, GiveUp)
     assert [repetition.cause for repetition in end.repeated] == signs
 
 
-def test_without_a_count_verify_gives_up_without_calling_it_a_repetition() -> None:
+@pytest.mark.parametrize("ids", ["", "ab"])
+def test_without_a_count_verify_gives_up_without_calling_it_a_repetition(ids: str) -> None:
     planner = planned(verify=True)
-    play(planner, ("ab", None))
+    play(planner, (ids, None))
     end = planner.next_decision()
     assert isinstance(end, GiveUp)
     assert end.repeated == ()
