@@ -1,4 +1,4 @@
-"""The command line `aiozilliz`: where it begins, and what it says where its extra is missing."""
+"""The entry points of the command line `aiozilliz`, and the error for a missing extra."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "script"]
 
-_EXTRA = {"click": "click", "jmespath": "jmespath", "rich": "rich", "yaml": "pyyaml"}
-"""Module to the package that brings it."""
+_EXTRA = {"click": "click", "jmespath": "jmespath", "wcwidth": "wcwidth", "yaml": "pyyaml"}
+"""Module to the package that provides it."""
 
 _ALLOCATIONS = 100_000
-"""After so many the collector of cycles looks for some. Loading makes half as many, hardly any of them in a cycle."""
+"""Allocations between two runs of the garbage collector. Loading makes half as many, hardly any of them in a cycle."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        args: What stands after the command's name. None takes it from the process, which is then the command's own.
+        args: The arguments after the command's name. None takes those of the process, which then belongs to the
+            command: it handles signals, and nothing must follow it.
 
     Returns:
-        The exit status: 0 all, 1 failed, 2 wrong usage or set-up, 3 key refused, 4 some accounts
-        failed, 130 interrupted, 143 terminated.
+        The exit status: 0 success, 1 failed, 2 wrong usage or configuration, 3 key refused, 4 some accounts failed,
+        130 interrupted, 143 terminated.
     """
     try:
-        # Here, so that a missing extra can be told in words.
+        # Imported here, so that a missing extra is an error message and not a traceback.
         from aiozilliz.cli.app import group  # noqa: PLC0415
-        from aiozilliz.cli.process import run  # noqa: PLC0415
-        from aiozilliz.cli.signals import owned_process  # noqa: PLC0415
+        from aiozilliz.cli.process import owned_process, run  # noqa: PLC0415
 
         if args is not None:
             return run(group, args)
@@ -54,10 +54,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def script() -> NoReturn:
-    """Run the command line as a program of its own, and end the process.
+    """Run the command line as a program, and end the process.
 
-    Nothing is left to be closed, so the interpreter is not taken down piece by piece, and no cycles are looked for in
-    what was loaded: each is a tenth of a short command's time.
+    Nothing is left to be closed then, so the interpreter's own exit is skipped, as is garbage collection while modules
+    are loaded: each takes a tenth of a short command's time.
     """
     gc.set_threshold(_ALLOCATIONS)
     status = main()

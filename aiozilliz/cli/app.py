@@ -1,4 +1,4 @@
-"""The command group `aiozilliz`, and the words of its help. Of the commands only the one that is called is loaded."""
+"""The command group `aiozilliz` and its help. Only the command that is called is imported."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ COMMANDS: Final = {
     "summary": "Count clusters and add up their CUs.",
     "snapshot": "Save the whole listing as JSON.",
     "diff": "Show what changed between two snapshots, or since one.",
-    "watch": "Print what changes, as it changes.",
-    "accounts": "Show the organisations that there are keys of.",
+    "watch": "Print changes as they happen.",
+    "accounts": "List the organisations you have keys for.",
 }
-"""Name to what the help says of it. Each has a module of its name."""
+"""Name to its line in the help. Each has a module of its name."""
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-# A paragraph that begins with \b keeps its lines.
-_HELP = """Show the clusters that Zilliz Cloud API keys can see, each exactly once: complete, or loudly not.
+# A paragraph that begins with \b keeps its line breaks.
+_HELP = """Show the clusters that Zilliz Cloud API keys can see, each exactly once. A list that is not complete is an error.
 
 \b
-Try it without a key, then with yours:
+Try it without a key, then with your own:
   aiozilliz list --demo
   aiozilliz list --api-key-file FILE
   aiozilliz summary --all-orgs
 
-Without --api-key-file the key comes from the environment variable ZILLIZ_API_KEY, else from the file in which the
-official command line keeps it, ~/.zilliz/credentials. It is never an argument, as others could see it there.
+Without --api-key-file the key is taken from the environment variable ZILLIZ_API_KEY, else from the credentials file of
+the official command line, ~/.zilliz/credentials. It is never an argument, as other users could see it there.
 
-Data goes to standard output, errors and progress to standard error. Options stand after the command.
+Data goes to standard output, errors and progress to standard error. Options come after the command.
 
 \b
 Exit status:
-    0  all of it
+    0  success
     1  failed
-    2  wrong usage or set-up
+    2  wrong usage or configuration
     3  the key is refused
-    4  some of several accounts failed; what could be had of the others was given
+    4  some of several accounts failed; the results of the others were written
   130  interrupted (143 by SIGTERM)
 """
 
@@ -65,4 +65,4 @@ class _Group(click.Group):
 @click.group(cls=_Group, help=_HELP, context_settings=_SETTINGS)
 @click.version_option(package_name=NAME, prog_name=NAME, message="%(prog)s %(version)s")
 def group() -> None:
-    """Hold the commands."""
+    """Run one of the commands."""

@@ -1,4 +1,4 @@
-"""One run of the command line: its exit status, its errors in one line each, and closed pipes."""
+"""One run of the command line as a process: its exit status, one line per error, closed pipes, SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import functools
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from click.shell_completion import shell_complete
 
 import aiozilliz
-from aiozilliz.cli.output.console import complain, discard_stdout, say
-from aiozilliz.cli.signals import tell_end
+from aiozilliz.cli.output.console import discard_stdout, print_error, report
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Coroutine, Generator, Mapping, Sequence
+
+T = TypeVar("T")
 
 NAME = "aiozilliz"
-DEBUG = "aiozilliz.debug"
 
 SETTINGS = {
     "api_key": "--api-key-file",
@@ -45,9 +47,16 @@ MISUSED = 2
 REFUSED = 3
 SOME_FAILED = 4
 
+_DEBUG = "aiozilliz.debug"
+_FAILURE_STATUS = "aiozilliz.failure_status"
+_SHELL_OFFSET = 128
+"""What a shell adds to the number of the signal that ended a program."""
+
+_SIGNAL_NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
 
 class CommandError(Exception):
-    """What ends a command with one line on standard error.
+    """Ends a command with one line on standard error.
 
     Args:
         text: The line.
@@ -60,7 +69,7 @@ class CommandError(Exception):
 
 
 class PartialError(Exception):
-    """Some accounts failed, but not all: what could be had of the others has been given.
+    """Some accounts failed, but not all: the results of the others have been written.
 
     Args:
         failures: Account name to its error.
@@ -75,7 +84,7 @@ class PartialError(Exception):
 def accounts_error(
     failures: Mapping[str, Exception], accounts: int
 ) -> PartialError | aiozilliz.InventoryError:
-    """Make the error for accounts that failed: a `PartialError` where others did not.
+    """Return the error for accounts that failed: a `PartialError` if others did not.
 
     Args:
         failures: Account name to its error.
@@ -87,26 +96,31 @@ def accounts_error(
 
 
 def debug(context: click.Context) -> None:
-    """Show tracebacks, and all that the library logs, until the context is closed."""
-    context.meta[DEBUG] = True
+    """Show tracebacks, and everything that the library logs, until the context is closed."""
+    context.meta[_DEBUG] = True
     logger = logging.getLogger("aiozilliz")
     context.call_on_close(functools.partial(logger.setLevel, logger.level))
     logger.setLevel(logging.DEBUG)
 
 
+def set_failure_status(status: int) -> None:
+    """Set the exit status of failures of the current command, for one that uses `FAILED` for something else."""
+    click.get_current_context().meta[_FAILURE_STATUS] = status
+
+
 def run(group: click.Group, args: Sequence[str]) -> int:
-    """Run the command that `args` name, and give the exit status.
+    """Run the command that `args` name, and return the exit status.
 
     Args:
         group: The commands.
-        args: What stands after the command's name.
+        args: The arguments after the command's name.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding lacks, and lone surrogates, must not end a listing.
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     try:
-        with _told():
+        with _log_on_stderr():
             status = _invoke(group, args)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -115,64 +129,62 @@ def run(group: click.Group, args: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         discard_stdout()
-        return tell_end()
+        return _report_signal()
     except OSError as error:
-        discard_stdout()
-        complain(f"the system refused: {error.strerror or error}")
-        return FAILED
+        return _report_failure(error)
     return status
 
 
 def _invoke(group: click.Group, args: Sequence[str]) -> int:
-    # Not `group.main`: it makes its own mind up about closed pipes and interrupts.
+    # Not `group.main`, which handles closed pipes and interrupts in its own way.
     if instruction := os.environ.get("_AIOZILLIZ_COMPLETE"):
         return shell_complete(group, {}, NAME, "_AIOZILLIZ_COMPLETE", instruction)
     try:
         with group.make_context(NAME, list(args)) as context:
             try:
                 group.invoke(context)
-            except (click.ClickException, click.exceptions.Exit, OSError, ModuleNotFoundError):
+            except (click.ClickException, click.exceptions.Exit, BrokenPipeError, ModuleNotFoundError):
                 raise
             except Exception as error:  # noqa: BLE001 - a bug of ours ends in one line too
-                if context.meta.get(DEBUG, False):
+                if context.meta.get(_DEBUG, False):
                     for line in "".join(traceback.format_exception(error)).splitlines():
-                        say(line)
-                return _ended_by(error)
+                        report(line)
+                status = _report_failure(error)
+                return context.meta.get(_FAILURE_STATUS, FAILED) if status == FAILED else status
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        _show(error)
+        # Not written by click itself: then a full standard error would change the exit status, and odd arguments would
+        # reach a terminal raw.
+        text = io.StringIO()
+        error.show(file=text)
+        for line in text.getvalue().rstrip("\n").split("\n"):
+            report(line)
         return error.exit_code
     return 0
 
 
-def _show(error: click.ClickException) -> None:
-    # Not where click would: there neither the exit status survives a full standard error, nor a terminal odd arguments.
-    text = io.StringIO()
-    error.show(file=text)
-    for line in text.getvalue().rstrip("\n").split("\n"):
-        say(line)
-
-
-def _ended_by(error: Exception) -> int:
-    """Tell an error, and give the exit status that it means."""
+def _report_failure(error: Exception) -> int:
+    """Report an error, and return its exit status."""
     match error:
-        case CommandError():
-            complain(str(error))
-            return error.status
         case PartialError() | aiozilliz.InventoryError():
             for name, failure in error.failures.items():
-                complain(f"account {name}: {error_text(failure)}")
-            complain(str(error.args[0]))
-        case aiozilliz.ZillizError():
-            complain(error_text(error))
+                print_error(f"account {name}: {error_text(failure)}")
+            print_error(str(error.args[0]))
+        case CommandError() | aiozilliz.ZillizError():
+            print_error(error_text(error))
+        case OSError():
+            discard_stdout()
+            print_error(f"the system refused: {error.strerror or error}")
         case _:
-            complain(f"this is a bug in aiozilliz: {type(error).__name__}: {error}. --debug shows where.")
+            print_error(f"this is a bug in aiozilliz: {error_text(error)}. --debug shows where.")
     return _status(error)
 
 
 def _status(error: Exception) -> int:
     match error:
+        case CommandError():
+            return error.status
         case PartialError():
             return SOME_FAILED
         case aiozilliz.InventoryError():
@@ -188,13 +200,17 @@ def _status(error: Exception) -> int:
 
 def error_text(error: Exception) -> str:
     """Return the text of an error; an error of the library names options in its advice."""
-    if isinstance(error, aiozilliz.ZillizError):
-        return error.describe(SETTINGS)
-    return f"{type(error).__name__}: {error}"
+    match error:
+        case CommandError():
+            return str(error)
+        case aiozilliz.ZillizError():
+            return error.describe(SETTINGS)
+        case _:
+            return f"{type(error).__name__}: {error}"
 
 
-class _Teller(logging.Handler):
-    """Tells on standard error what is logged, as the command tells its errors."""
+class _StderrHandler(logging.Handler):
+    """Writes log records to standard error as the command writes its errors."""
 
     def emit(self, record: logging.LogRecord) -> None:
         shown = copy.copy(record)  # other handlers get the record as it was logged
@@ -202,22 +218,108 @@ class _Teller(logging.Handler):
             shown.args = tuple(
                 error_text(arg) if isinstance(arg, aiozilliz.ZillizError) else arg for arg in record.args
             )
-        complain(self.format(shown))
+        print_error(self.format(shown))
 
 
 @contextmanager
-def _told() -> Generator[None, None, None]:
-    # Where nobody has set up logging, each retry would leave its bare event name on standard error.
+def _log_on_stderr() -> Generator[None, None, None]:
+    # If nobody has set up logging, each retry would write its bare event name to standard error.
     stamina = logging.getLogger("stamina")
     ours = logging.getLogger("aiozilliz")
     level, propagate = stamina.level, ours.propagate
-    teller = _Teller()
+    handler = _StderrHandler()
     stamina.setLevel(logging.ERROR)
-    ours.addHandler(teller)
+    ours.addHandler(handler)
     ours.propagate = False
     try:
         yield
     finally:
         stamina.setLevel(level)
-        ours.removeHandler(teller)
+        ours.removeHandler(handler)
         ours.propagate = propagate
+
+
+class _Process:
+    """Whether the command has the process for itself, and which signal asked it to end."""
+
+    owned = False
+    ended_by = signal.SIGINT
+
+
+_process = _Process()
+
+
+@contextmanager
+def owned_process() -> Generator[None, None, None]:
+    """Run a command that has the process for itself. After the block signals are ignored: nothing must follow it.
+
+    SIGTERM ends the command as SIGINT does. A second signal ends it without waiting for anything.
+    """
+    _process.owned = True
+    # If SIGINT is ignored, as after `nohup ... &`, it can't stand in for SIGTERM, which then ends the process itself.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        for number in _SIGNAL_NAMES:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def call(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in a loop of its own. An interrupt ends it at once, also while a write waits for a reader."""
+    import asyncio  # noqa: PLC0415  # neither help nor version need it, and it takes as long as click
+
+    try:
+        return asyncio.run(_interruptible(work))
+    finally:
+        if _process.owned:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    cancel = signal.getsignal(signal.SIGINT)  # asyncio's own: it cancels this task
+    if not callable(cancel) or threading.current_thread() is not threading.main_thread():
+        return await work
+    over = False
+
+    def interrupted(number: int, frame: Any) -> None:
+        nonlocal over
+        # A write that nobody reads would block the loop, and so the cancellation; it continues into the null device.
+        discard_stdout()
+        if over and _process.owned:
+            _exit_now()
+        over = True
+        cancel(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        return await work
+    except BaseException:
+        if over and _process.owned and _has_threads():
+            _exit_now()
+        raise
+    finally:
+        over = True
+        if not _process.owned:
+            signal.signal(signal.SIGINT, cancel)
+
+
+def _has_threads() -> bool:
+    # A host name is resolved in a thread, which can't be stopped and would be waited for.
+    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+
+
+def _exit_now() -> NoReturn:
+    os._exit(_report_signal())
+
+
+def _report_signal() -> int:
+    """Report which signal ended the command, and return the exit status."""
+    print_error(_SIGNAL_NAMES[_process.ended_by])
+    return _SHELL_OFFSET + _process.ended_by
+
+
+def _terminate(_number: int, _frame: Any) -> None:
+    _process.ended_by = signal.SIGTERM
+    signal.raise_signal(signal.SIGINT)

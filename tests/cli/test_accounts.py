@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,15 +12,16 @@ import yaml
 
 import aiozilliz
 from aiozilliz.cli import main
+from aiozilliz.cli.commands import accounts as accounts_module
 from aiozilliz.cli.commands.accounts import AT_ONCE, Checked, _ask_all
-from aiozilliz.cli.output.progress import Progress
 from aiozilliz.testing import Fault
 from tests.support.running import open_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
+    from aiozilliz.cli.output.progress import Progress
     from tests.support.running import MakeCloud, Run
 
     Write = Callable[[str], None]
@@ -275,7 +277,7 @@ def test_debug_logs_the_requests_without_a_key(make_fake_zilliz_cloud: MakeCloud
     assert PRODUCTION not in err
 
 
-async def test_many_are_asked_at_once_but_not_all() -> None:
+async def test_many_are_asked_at_once_but_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
     accounts = [aiozilliz.Account(str(number), "a-key") for number in range(3 * AT_ONCE)]
     under_way: set[str] = set()
     most = 0
@@ -288,12 +290,19 @@ async def test_many_are_asked_at_once_but_not_all() -> None:
         under_way.remove(account.name)
         return Checked(int(account.name))
 
-    progress = Progress()
-    results = await _ask_all(accounts, ask, progress)
+    looks: list[Callable[[], Progress]] = []
+
+    @asynccontextmanager
+    async def keep(look: Callable[[], Progress]) -> AsyncGenerator[None, None]:
+        looks.append(look)
+        yield
+
+    monkeypatch.setattr(accounts_module, "show_progress", keep)
+    results = await _ask_all(accounts, ask)
 
     assert [result.count for result in results] == [*range(3 * AT_ONCE)]
     assert most == AT_ONCE
-    assert str(progress.facts) == "accounts 48/48"
+    assert [str(look()) for look in looks] == ["accounts 48/48"]
 
 
 def test_the_help_shows_examples(run: Run) -> None:

@@ -8,16 +8,7 @@ import pytest
 from hypothesis import given
 
 from aiozilliz import Cluster, EventKind, Snapshot
-from aiozilliz.cli.output.changes import (
-    ABSENT,
-    change_event_line,
-    change_fields_rows,
-    change_line,
-    change_lines,
-    change_row,
-    changed_fields,
-    wire_name,
-)
+from aiozilliz.cli.output.changes import ABSENT, Change, wire_name
 from tests.support import strategies
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,7 +42,7 @@ def test_every_attribute_has_its_wire_name() -> None:
 def test_a_row_holds_both_records_and_the_names_of_what_differs(account: str | None) -> None:
     new, old, changed = modified(cuSize=4, labels={})
 
-    row = change_row(EventKind.MODIFIED, new, old, changed, account=account)
+    row = Change(EventKind.MODIFIED, new, old, changed, account).record()
 
     assert row == {
         "kind": "modified",
@@ -64,13 +55,13 @@ def test_a_row_holds_both_records_and_the_names_of_what_differs(account: str | N
 
 
 def test_a_row_of_an_added_cluster_has_no_previous_record() -> None:
-    assert change_row("added", OLD, None, ())["previous"] is None
+    assert Change("added", OLD).record()["previous"] is None
 
 
 def test_fields_that_are_not_known_differ_each_by_its_own_name() -> None:
     change = modified(status="STOPPED", labels={"team": "b"}, replica=None, zone="x")
 
-    assert list(changed_fields(*change)) == [
+    assert list(Change("modified", *change).fields()) == [
         ("status", "RUNNING", "STOPPED"),
         ("labels", {"team": "a"}, {"team": "b"}),
         ("replica", 1, None),
@@ -80,16 +71,16 @@ def test_fields_that_are_not_known_differ_each_by_its_own_name() -> None:
 
 def test_a_creation_time_that_is_no_date_is_one_field() -> None:
     new, old, changed = modified(createTime="yesterday")
-    assert list(changed_fields(new, old, changed)) == [("createTime", None, "yesterday")]
+    assert list(Change("modified", new, old, changed).fields()) == [("createTime", None, "yesterday")]
 
     dated = Cluster.from_dict({**OLD.to_dict(), "createTime": "2024-06-30T16:49:50Z"})
     (change,) = Snapshot([new], NOW).diff(Snapshot([dated], NOW)).modified
-    fields = list(changed_fields(change.cluster, change.previous, change.changed))
+    fields = list(Change("modified", change.cluster, change.previous, change.changed).fields())
     assert fields == [("createTime", "2024-06-30T16:49:50Z", "yesterday")]
 
 
 def test_without_a_previous_record_no_field_differs() -> None:
-    assert list(changed_fields(OLD, None, ())) == []
+    assert list(Change("added", OLD).fields()) == []
 
 
 @given(strategies.clusters(), strategies.clusters())
@@ -98,7 +89,7 @@ def test_exactly_the_fields_that_differ_are_named(old: Cluster, new: Cluster) ->
     changes = Snapshot([new], NOW).diff(Snapshot([old], NOW)).modified
     changed = changes[0].changed if changes else ()
 
-    fields = {name: (before, after) for name, before, after in changed_fields(new, old, changed)}
+    fields = {name: (before, after) for name, before, after in Change("modified", new, old, changed).fields()}
 
     before, after = old.to_dict(), new.to_dict()
     everything = {name: (before.get(name, ABSENT), after.get(name, ABSENT)) for name in {**before, **after}}
@@ -114,17 +105,17 @@ def test_exactly_the_fields_that_differ_are_named(old: Cluster, new: Cluster) ->
     ],
 )
 def test_a_line_tells_kind_and_cluster(kind: str, line: str) -> None:
-    assert change_line(EventKind(kind), OLD) == change_line(kind, OLD) == line
+    assert Change(EventKind(kind), OLD).line() == Change(kind, OLD).line() == line
 
 
 def test_what_is_empty_leaves_no_gap() -> None:
-    assert change_line("added", Cluster("in03-a")) == "+ in03-a  0 CU"
+    assert Change("added", Cluster("in03-a")).line() == "+ in03-a  0 CU"
 
 
 def test_lines_show_old_and_new_values_whole() -> None:
     change = modified(status="", cuSize=4, labels={"team": ["b", 1]}, zone="x" * 200)
 
-    assert change_lines(EventKind.MODIFIED, *change) == [
+    assert Change(EventKind.MODIFIED, *change).lines() == [
         "~ in01-a  search",
         "    cuSize: 2 -> 4",
         '    status: RUNNING -> ""',
@@ -134,14 +125,14 @@ def test_lines_show_old_and_new_values_whole() -> None:
 
 
 def test_a_cluster_that_came_or_went_has_one_line() -> None:
-    assert change_lines("added", OLD, None, ()) == [change_line("added", OLD)]
-    assert change_lines("removed", OLD, OLD, ()) == [change_line("removed", OLD)]
+    assert Change("added", OLD).lines() == [Change("added", OLD).line()]
+    assert Change("removed", OLD, OLD).lines() == [Change("removed", OLD).line()]
 
 
 def test_an_event_has_all_on_one_line() -> None:
-    assert change_event_line("removed", OLD, OLD, ()) == change_line("removed", OLD)
+    assert Change("removed", OLD, OLD).event_line() == Change("removed", OLD).line()
     assert (
-        change_event_line("modified", *modified(status="STOPPED", cuSize=4))
+        Change("modified", *modified(status="STOPPED", cuSize=4)).event_line()
         == "~ in01-a  search  cuSize: 2 -> 4  status: RUNNING -> STOPPED"
     )
 
@@ -150,17 +141,18 @@ def test_an_event_has_all_on_one_line() -> None:
 def test_text_of_the_service_reaches_no_terminal_raw(old: Cluster, new: Cluster) -> None:
     new = attrs.evolve(new, cluster_id=old.cluster_id)
     for change in Snapshot([new], NOW).diff(Snapshot([old], NOW)).modified:
-        lines = change_lines("modified", change.cluster, change.previous, change.changed)
-        assert len(lines) == 1 + len(list(changed_fields(change.cluster, change.previous, change.changed)))
+        shown = Change("modified", change.cluster, change.previous, change.changed)
+        lines = shown.lines()
+        assert len(lines) == 1 + len(list(shown.fields()))
         assert all(line.isprintable() for line in lines)
-    assert change_line("added", new).isprintable()
+    assert Change("added", new).line().isprintable()
 
 
 def test_flat_rows_have_one_row_a_field() -> None:
     change = modified(cuSize=4, labels=None, zone="x")
     head = {"kind": "modified", "account": "prod", "clusterId": "in01-a", "clusterName": "search"}
 
-    assert list(change_fields_rows(EventKind.MODIFIED, *change, account="prod")) == [
+    assert list(Change(EventKind.MODIFIED, *change, "prod").flat()) == [
         {**head, "field": "cuSize", "old": 2, "new": 4},
         {**head, "field": "labels", "old": {"team": "a"}, "new": None},
         {**head, "field": "zone", "old": None, "new": "x"},
@@ -171,6 +163,6 @@ def test_flat_rows_have_one_row_a_field() -> None:
 def test_a_cluster_that_came_or_went_is_one_flat_row(kind: str) -> None:
     nothing = {"field": None, "old": None, "new": None}
 
-    assert list(change_fields_rows(kind, OLD, None, ())) == [
+    assert list(Change(kind, OLD).flat()) == [
         {"kind": kind, "clusterId": "in01-a", "clusterName": "search", **nothing}
     ]

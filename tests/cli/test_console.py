@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from aiozilliz.cli.output import console as console_module
+from aiozilliz.cli.output.text import json_text, printable
 from tests.support.running import LONG, POSIX_ONLY, environment, open_terminal
 from tests.support.strategies import json_values
 
@@ -37,17 +38,17 @@ class Broken(io.StringIO):
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_printable_text_is_printable_and_on_one_line(text: str) -> None:
-    assert console_module.printable(text).isprintable()
+    assert printable(text).isprintable()
 
 
 def test_printable_text_shows_what_was_there() -> None:
-    assert console_module.printable("späte 夜 \U0001f600") == "späte 夜 \U0001f600"
-    assert console_module.printable("\x1b[2J\n\ud83d\u202e\u200d") == r"\x1b[2J\n\ud83d\u202e\u200d"
+    assert printable("späte 夜 \U0001f600") == "späte 夜 \U0001f600"
+    assert printable("\x1b[2J\n\ud83d\u202e\u200d") == r"\x1b[2J\n\ud83d\u202e\u200d"
 
 
 @given(json_values, st.booleans())
 def test_json_text_is_printable_and_says_the_same(value: Any, ascii_only: bool) -> None:
-    written = console_module.json_text(value, ascii_only=ascii_only)
+    written = json_text(value, ascii_only=ascii_only)
 
     assert json.loads(written) == json.loads(json.dumps(value))  # two surrogates may have met
     assert written.isprintable()
@@ -67,14 +68,14 @@ def test_json_text_is_printable_and_says_the_same(value: Any, ascii_only: bool) 
     ],
 )
 def test_json_text_of_what_the_fast_writer_refuses(value: Any, text: str | None) -> None:
-    written = console_module.json_text(value)
+    written = json_text(value)
 
     assert written == text or text is None
     json.loads(written, parse_constant=pytest.fail)
 
 
 def test_what_is_not_finite_is_null_also_beside_large_integers() -> None:
-    assert console_module.json_text([2**70, math.nan, (math.inf, {"a": -math.inf})]) == (
+    assert json_text([2**70, math.nan, (math.inf, {"a": -math.inf})]) == (
         '[1180591620717411303424,null,[null,{"a":null}]]'
     )
 
@@ -181,7 +182,7 @@ def test_gathered_texts_are_written_without_a_loop_where_there_are_many(
     assert (len(stream.getvalue()), stream.flushes) == (1050, 11)
 
 
-def test_a_write_that_failed_while_the_loop_waited_is_told_by_the_next_one(
+def test_a_write_that_failed_while_the_loop_waited_is_reported_by_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def write() -> console_module.Stdout:
@@ -202,7 +203,7 @@ def test_a_write_that_failed_while_the_loop_waited_is_told_by_the_next_one(
 
 @contextlib.contextmanager
 def pipe_or_socket(kind: str) -> Generator[tuple[TextIO, Callable[[], None]], None, None]:
-    """Give the end to write to, and what closes the other."""
+    """Provide the end to write to, and what closes the other."""
     with contextlib.ExitStack() as stack:
         if kind == "pipe":
             read, write = os.pipe()
@@ -368,9 +369,9 @@ def test_the_width_is_what_columns_says(columns: str, width: int, monkeypatch: p
 # Standard error
 
 
-def test_a_complaint_is_one_printable_line(capsys: Capture) -> None:
-    console_module.complain("no\nsuch \x1b[2J page")
-    console_module.say("No clusters.")
+def test_an_error_is_one_printable_line(capsys: Capture) -> None:
+    console_module.print_error("no\nsuch \x1b[2J page")
+    console_module.report("No clusters.")
 
     assert capsys.readouterr().err == "aiozilliz: no\\nsuch \\x1b[2J page\nNo clusters.\n"
 
@@ -381,7 +382,7 @@ def test_a_missing_or_broken_standard_error_stops_nothing(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stderr)
 
-    console_module.complain("lost")
+    console_module.print_error("lost")
 
     assert not console_module.stderr_is_terminal()
 
@@ -391,14 +392,14 @@ def test_a_closed_standard_error_stops_nothing(monkeypatch: pytest.MonkeyPatch) 
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
 
-    console_module.complain("lost")
+    console_module.print_error("lost")
 
 
 @FULL
 def test_the_exit_status_survives_a_full_standard_error() -> None:
     program = (
         "import sys; from aiozilliz.cli.output import console as console_module;"
-        "console_module.complain('lost'); sys.stderr.write('lost too\\n'); sys.exit(3)"
+        "console_module.print_error('lost'); sys.stderr.write('lost too\\n'); sys.exit(3)"
     )
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

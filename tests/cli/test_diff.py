@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+import aiozilliz
 from aiozilliz import Cluster, InventoryReport, Snapshot, TransportError
 from aiozilliz.cli import main
 from aiozilliz.testing import Fault
@@ -151,7 +152,7 @@ def test_no_changes_leave_standard_output_empty(form: str | None, run: Run) -> N
     assert run("diff", *save(OLD, OLD), "--exit-code", *args) == (0, "", "")
 
 
-def test_no_changes_are_told_to_a_person(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_changes_are_reported_to_a_person(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = save(OLD, OLD)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -266,9 +267,9 @@ def test_an_account_that_is_in_one_only_is_named_and_is_a_change(run: Run) -> No
 def test_a_listing_that_was_not_proven_is_warned_about(unproven: str, kind: str, run: Run) -> None:
     old = Snapshot(OLD.clusters, MONDAY, 1, consistent=unproven != "old.json")
     new = Snapshot(NEW.clusters, TUESDAY, 1, consistent=unproven != "new.json")
-    said = "was not proven whole, so some that are shown as"
+    said = "was not proven complete, so clusters may be shown as"
 
-    assert run("diff", *save(old, new))[2] == f"aiozilliz: {unproven}: the listing {said} {kind} may not be\n"
+    assert run("diff", *save(old, new))[2] == f"aiozilliz: {unproven}: the listing {said} {kind} by mistake\n"
     assert (
         f"{unproven}: the listing of prod {said} {kind}"
         in run("diff", *save(report(prod=old), report(TUESDAY, prod=new)))[2]
@@ -365,7 +366,7 @@ def test_a_report_is_compared_with_all_organisations(run: Run) -> None:
     assert run("diff", "old.json", "--live", "--demo", "--exit-code") == (0, "", "")
 
 
-def test_an_organisation_that_fails_now_is_told_and_the_others_are_compared(
+def test_an_organisation_that_fails_now_is_reported_and_the_others_are_compared(
     make_fake_zilliz_cloud: MakeCloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     organisations(tmp_path, monkeypatch, prod="good", test="bad")
@@ -416,6 +417,19 @@ def test_a_service_that_fails_is_trouble_and_no_change(
     assert "96008" in err
 
 
+def test_no_failure_at_all_looks_like_changes(key: str, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise KeyError("surprise")
+
+    save()
+    monkeypatch.setattr(aiozilliz, "ZillizClient", broken)
+
+    status, out, err = run("diff", "old.json", "--live", "--exit-code")
+
+    assert (status, out) == (2, "")
+    assert "this is a bug in aiozilliz: KeyError: 'surprise'" in err
+
+
 # The demo
 
 
@@ -438,7 +452,7 @@ def test_two_files_are_compared_without_the_http_library() -> None:
     old, new = save()
     program = (
         "import sys; from aiozilliz.cli import main; main(sys.argv[1:]);"
-        "sys.exit(bool({'aiohttp', 'rich'} & sys.modules.keys()))"
+        "sys.exit(bool({'aiohttp', 'wcwidth'} & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "diff", old, new], env=environment(), check=False, capture_output=True

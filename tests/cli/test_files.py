@@ -58,7 +58,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stdin", [None, "unreadable"])
-def test_a_standard_input_that_can_t_be_read_is_told(stdin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_standard_input_that_can_t_be_read_is_reported(stdin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Unreadable(io.RawIOBase):
         def readable(self) -> bool:
             return True
@@ -83,9 +83,9 @@ def test_a_byte_order_mark_is_no_obstacle(file: Path) -> None:
     [
         ("", "it is empty"),
         (" \n", "it is empty"),
-        ("nonsense", "it is no JSON"),
-        ("[" * 100_000, "it is no JSON"),
-        ('{"clusters": [', "it is no JSON"),
+        ("nonsense", "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
+        ('{"clusters": [', "it is not JSON"),
         ("{}", "neither a snapshot nor an inventory report"),
         ("12", "neither a snapshot nor an inventory report"),
         ("null", "neither a snapshot nor an inventory report"),
@@ -98,7 +98,7 @@ def test_a_byte_order_mark_is_no_obstacle(file: Path) -> None:
         ('{"version": 2, "listing": []}', "its format version is the number 2"),
         ('{"version": 2, "snapshots": {}}', "its format version is the number 2"),
         ('{"version": 1, "clusters": []}', "taken_at"),
-        (SNAPSHOT.to_json()[:-20] + "}", "it is no JSON"),
+        (SNAPSHOT.to_json()[:-20] + "}", "it is not JSON"),
     ],
 )
 def test_what_is_no_snapshot_is_refused_in_one_line_that_names_the_file(
@@ -112,21 +112,21 @@ def test_what_is_no_snapshot_is_refused_in_one_line_that_names_the_file(
     assert said in message
 
 
-def test_a_file_that_is_not_there_is_told(file: Path) -> None:
-    assert refused(file) == f"{file}: there is no such file"
+def test_a_file_that_is_not_there_is_reported(file: Path) -> None:
+    assert refused(file) == f"{file}: no such file"
 
 
-def test_a_folder_is_told(tmp_path: Path) -> None:
+def test_a_folder_is_reported(tmp_path: Path) -> None:
     assert refused(tmp_path) == f"{tmp_path}: it is a folder, not a file"
 
 
-def test_a_file_below_a_file_is_told(file: Path) -> None:
+def test_a_file_below_a_file_is_reported(file: Path) -> None:
     file.touch()
 
     assert "it can't be read: " in refused(file / "x")
 
 
-def test_a_name_that_no_file_can_have_is_told() -> None:
+def test_a_name_that_no_file_can_have_is_reported() -> None:
     assert "it can't be read" in refused("a\0b")
 
 
@@ -198,7 +198,7 @@ def test_a_device_is_written_to_directly_and_its_failure_names_it() -> None:
         write_whole("/dev/full", "text")
 
 
-def test_a_file_whose_folder_is_missing_is_told(tmp_path: Path) -> None:
+def test_a_file_whose_folder_is_missing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="can't be written"):
         write_whole(str(tmp_path / "no" / "x.json"), "text")
 
@@ -258,7 +258,7 @@ def test_a_file_that_can_be_written_is_let_pass(file: Path) -> None:
     assert names_in(file.parent) == [file.name]
 
 
-def test_a_file_that_can_t_be_written_is_told_before_the_work(
+def test_a_file_that_can_t_be_written_is_reported_before_the_work(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = file.parent / "loop"

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
-from aiozilliz.cli.output.table import Column
+from aiozilliz.cli.output.table import Column, TableWriter
 from tests.support.running import open_terminal
 from tests.support.strategies import json_values, texts
 
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     Rows = Sequence[Mapping[str, Any]]
 
 FIELDS = ("account", "clusterId", "clusterName", "cuSize")
+COLUMNS = (Column("clusterId", "ID", "id"), Column("clusterName", "NAME", "cut"))
 LAYOUT = Layout(
-    columns=(Column("clusterId", "ID", "id"), Column("clusterName", "NAME", "cut")),
+    table=partial(TableWriter, COLUMNS, empty="No clusters."),
     fields=(*FIELDS, "extra"),
-    known=frozenset(FIELDS),
-    empty="No clusters.",
+    flat=lambda row: [{**row, "extra": {key: row[key] for key in row if key not in FIELDS}}],
 )
 ROW = {"clusterId": "in01-1", "clusterName": "späte 夜"}
 ODD: dict[str, Any] = {
@@ -52,12 +53,12 @@ rows_of_any_json = st.lists(
 
 
 def plain(value: Any) -> Any:
-    """Give a value as JSON holds it: two lone surrogates that meet are one character."""
+    """Return a value as JSON holds it: two lone surrogates that meet are one character."""
     return json.loads(json.dumps(value))
 
 
 def readable(value: Any) -> Any:
-    """Give what can be read back where lone surrogates are replaced."""
+    """Return what can be read back if lone surrogates are replaced."""
     return json.loads(re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(value, ensure_ascii=False)))
 
 
@@ -92,7 +93,7 @@ def read_csv(text: bytes) -> list[dict[str, str]]:
 
 
 def as_csv(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a row as CSV holds it, with JSON read."""
+    """Return a row as CSV holds it, with JSON read."""
     cells = {name: "" if row.get(name) is None else row[name] for name in FIELDS}
     texts_of = {name: cell if isinstance(cell, str) else json.dumps(cell) for name, cell in cells.items()}
     read: dict[str, Any] = readable(texts_of)
@@ -228,7 +229,7 @@ def test_a_row_is_written_at_once(form: Format, first: str, capsys: Capture) -> 
     assert capsys.readouterr().out == first
 
 
-async def test_a_row_of_a_watch_is_written_before_it_is_kept_as_told(capsys: Capture) -> None:
+async def test_a_row_of_a_watch_is_written_before_it_is_kept_as_reported(capsys: Capture) -> None:
     for form in (Format.JSON, Format.JSONL, Format.CSV, Format.YAML):
         writer = make_writer(form, LAYOUT)
         writer.write({"clusterId": "a"})

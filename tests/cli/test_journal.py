@@ -46,7 +46,7 @@ def removed(cluster: Cluster) -> ClusterEvent:
 
 
 def events_of(older: Snapshot | None, newer: Snapshot) -> list[ClusterEvent]:
-    """Give what a watch tells of a reading, in its order."""
+    """Return what a watch reports of a reading, in its order."""
     changes = newer.diff(older or snapshot())
     return [
         *map(removed, changes.removed),
@@ -259,7 +259,7 @@ def test_a_damaged_line_is_refused_with_its_number(line: bytes, file: Path) -> N
 def test_a_journal_of_another_version_is_refused(file: Path) -> None:
     journal_of(file).write_text('{"version": 2}\n')
 
-    assert "no journal of this version" in refused(file)
+    assert "not a journal of this version" in refused(file)
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -275,12 +275,12 @@ def test_a_state_of_the_other_kind_is_refused(many: bool, file: Path) -> None:
 
 def test_what_is_no_state_is_refused(file: Path) -> None:
     file.write_text("[]")
-    assert "a snapshot is wanted" in refused(file)
+    assert "expected a snapshot" in refused(file)
     assert "regular file" in refused(Path(os.devnull))
     assert "it is a folder" in refused(file.parent)
 
 
-def test_a_journal_that_can_t_be_opened_is_told(file: Path) -> None:
+def test_a_journal_that_can_t_be_opened_is_reported(file: Path) -> None:
     journal_of(file).mkdir()
 
     assert refused(file).startswith(f"{journal_of(file)}: it can't be opened: ")
@@ -437,11 +437,11 @@ class Kill:
 
 @define
 class Watch:
-    """A watch of scripted readings, restarted where it was killed, and all that it ever told."""
+    """A watch of scripted readings, restarted where it was killed, and all that it ever reported."""
 
     file: Path
     readings: Sequence[Snapshot]
-    told: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
+    reported: list[tuple[int, str, str]] = field(factory=list[tuple[int, str, str]])
     repeatable: set[tuple[int, str, str]] = field(factory=set[tuple[int, str, str]])
     place: int = 0
 
@@ -465,7 +465,7 @@ class Watch:
             reading = self.readings[self.place]
             for event in events_of(known, reading):
                 event_id = (self.place, str(event.kind), event.cluster.cluster_id)
-                self.told.append(event_id)
+                self.reported.append(event_id)
                 try:
                     journal.record(event)
                 except Killed:
@@ -477,7 +477,7 @@ class Watch:
             self.place += 1
 
 
-def told_of(readings: Sequence[Snapshot]) -> list[tuple[int, str, str]]:
+def all_events_of(readings: Sequence[Snapshot]) -> list[tuple[int, str, str]]:
     pairs = zip([None, *readings], readings, strict=False)
     return [
         (place, str(event.kind), event.cluster.cluster_id)
@@ -486,10 +486,10 @@ def told_of(readings: Sequence[Snapshot]) -> list[tuple[int, str, str]]:
     ]
 
 
-def check_told(watch: Watch) -> None:
-    expected = told_of(watch.readings)
-    assert list(dict.fromkeys(watch.told)) == expected  # no gap
-    repeated = {event for event in expected if watch.told.count(event) > 1}
+def check_reported(watch: Watch) -> None:
+    expected = all_events_of(watch.readings)
+    assert list(dict.fromkeys(watch.reported)) == expected  # no gap
+    repeated = {event for event in expected if watch.reported.count(event) > 1}
     assert repeated <= watch.repeatable
 
 
@@ -507,7 +507,7 @@ def steps_of(tmp_path: Path) -> int:
     unharmed = Kill(FOR_EVER)
     watch = Watch(tmp_path / "unharmed.json", READINGS)
     watch.run(unharmed)
-    assert watch.told == told_of(READINGS)
+    assert watch.reported == all_events_of(READINGS)
     return unharmed.steps
 
 
@@ -520,11 +520,11 @@ def test_killed_at_any_step_it_goes_on_without_a_gap_or_a_repeat(tmp_path: Path)
         watch.run(Kill(step, share))
         watch.run(Kill(FOR_EVER))
 
-        check_told(watch)
-        repeats += len(watch.told) - len(told_of(READINGS))
+        check_reported(watch)
+        repeats += len(watch.reported) - len(all_events_of(READINGS))
         assert since(watch.file) == READINGS[-1]
-    # Once an event, for a kill before its line and one amid it; told in the documentation of the module.
-    assert repeats == 2 * len(told_of(READINGS))
+    # Once an event, for a kill before its line and one within it, as the documentation of the module says.
+    assert repeats == 2 * len(all_events_of(READINGS))
 
 
 clusters = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["RUNNING", "STOPPED"])).map(
@@ -544,7 +544,7 @@ def test_killed_again_and_again_it_goes_on(readings: list[Snapshot], kills: list
             watch.run(Kill(step, share))
         watch.run(Kill(FOR_EVER))
 
-        check_told(watch)
+        check_reported(watch)
 
 
 _ENDLESS = """
@@ -562,13 +562,13 @@ with Journal.open(sys.argv[1]) as journal:
 
 
 @POSIX_ONLY
-def test_a_process_that_is_killed_has_kept_all_it_told_but_for_the_last(file: Path) -> None:
+def test_a_process_that_is_killed_has_kept_all_it_reported_but_for_the_last(file: Path) -> None:
     command = [sys.executable, "-c", _ENDLESS, str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), encoding="utf-8") as child:
         assert child.stdout is not None
-        told = [child.stdout.readline() for _ in range(50)]
+        lines = [child.stdout.readline() for _ in range(50)]
         child.kill()
-        told += child.stdout.readlines()
+        lines += child.stdout.readlines()
 
     kept = [cluster.cluster_id for cluster in since(file)]
-    assert kept in ([line.strip() for line in told], [line.strip() for line in told[:-1]])
+    assert kept in ([line.strip() for line in lines], [line.strip() for line in lines[:-1]])

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.cells import cell_len
+from wcwidth import wcswidth
 
 from aiozilliz.cli import main
 from aiozilliz.testing import FakeZillizCloud, Fault
@@ -134,7 +134,7 @@ def test_a_table_fits_its_terminal_and_keeps_ids_whole(
 
     header, *rows = terminal.getvalue().splitlines()
     assert header.split()[:3] == ["ID", "NAME", "STATUS"]
-    assert all(cell_len(row.rstrip()) <= 80 for row in rows)
+    assert all(wcswidth(row.rstrip()) <= 80 for row in rows)
     assert "夜…" in rows[-1]
     assert rows[-1].split()[0] == wide
     assert len(rows) == 51
@@ -158,7 +158,7 @@ def test_the_status_fits_a_narrow_terminal(
 
     header, *rows = terminal.getvalue().splitlines()
     assert header.split() == titles
-    assert all(cell_len(row) <= columns for row in rows)
+    assert all(wcswidth(row) <= columns for row in rows)
 
 
 def test_a_table_of_nothing_says_so(

@@ -40,17 +40,17 @@ def test_python_dash_m_runs_it() -> None:
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
-def test_words_need_neither_aiohttp_nor_rich(word: str) -> None:
+def test_words_need_neither_aiohttp_nor_wcwidth(word: str) -> None:
     program = (
         f"import sys; from aiozilliz.cli import main; main([{word!r}]);"
-        "sys.exit(bool({'aiohttp', 'rich', 'stamina'} & sys.modules.keys()))"
+        "sys.exit(bool({'aiohttp', 'wcwidth', 'stamina'} & sys.modules.keys()))"
     )
 
     subprocess.run([sys.executable, "-c", program], env=environment(), stdout=subprocess.DEVNULL, check=True)
 
 
 @pytest.mark.parametrize(
-    ("missing", "args"), [("click", ["--help"]), ("rich", ["list", "--demo", "-o", "table"])]
+    ("missing", "args"), [("click", ["--help"]), ("wcwidth", ["list", "--demo", "-o", "table"])]
 )
 def test_a_missing_extra_is_named(
     missing: str, args: list[str], monkeypatch: pytest.MonkeyPatch, run: Run

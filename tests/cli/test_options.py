@@ -81,8 +81,8 @@ def test_all_names_are_offered(complete: Run) -> None:
         ("snapshot", "Default: 4, with --all-orgs 16."),
         ("diff", "Default: 4, with --all-orgs 16."),
         ("list", "the service documents at most 100"),
-        ("list", "within 60 s, or twice this where that is longer"),
-        ("watch", "within 60 s, or twice this where that is longer"),
+        ("list", "for up to 60 s, or for twice the timeout if that is longer"),
+        ("watch", "for up to 60 s, or for twice the timeout if that is longer"),
         ("list", "what the service itself names account is extra.account"),
     ],
 )

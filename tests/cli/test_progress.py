@@ -1,36 +1,47 @@
 from __future__ import annotations
 
+import asyncio
 import io
+import itertools
 import logging
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from aiozilliz.cli.output.progress import Facts, show_progress
+from aiozilliz.cli.output.console import draw_line, report
+from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.testing import FakeZillizCloud, Fault
 from tests.support.running import LONG, POSIX_ONLY, environment, process
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tests.support.running import MakeCloud
+    from tests.support.running import MakeCloud, Run
 
-# It shows all that may be drawn until its standard input ends, then tells whether rich was loaded.
+# It shows all that may be drawn until its standard input ends, then tells how often the progress was looked at.
 SHOWING = """
-import sys
-from aiozilliz.cli.output.progress import show_progress
-with show_progress(sys.argv[1:] == ["enabled"]) as progress:
-    progress.update(accounts=(3, 12), pages=41, clusters=4100, count=12300, failed=1)
-    sys.stdin.read()
-    progress.update(accounts=(12, 12), pages=123, clusters=12300, count=12300, failed=1)
+import asyncio, sys
+from aiozilliz.cli.output.progress import Progress, show_progress
+looks = []
+def look():
+    looks.append(1)
+    if len(looks) == 1:
+        return Progress()
+    return Progress(accounts=(3, 12), pages=41, clusters=4100, count=12300, failed=1)
+async def main():
+    async with show_progress(look, enabled=sys.argv[1:] == ["enabled"]):
+        await asyncio.to_thread(sys.stdin.read)
+asyncio.run(main())
 sys.stderr.write("after\\n")
-sys.stdout.write(str("rich" in sys.modules))
+sys.stdout.write(str(bool(looks)))
 """
 SHOWN = "accounts 3/12  pages 41  clusters 4,100/12,300  1 failed"
 ERASE_LINE = "\x1b[2K"
@@ -39,7 +50,7 @@ HIDE_CURSOR = "\x1b[?25l"
 
 @contextmanager
 def pseudo_terminal(columns: int) -> Generator[tuple[int, int], None, None]:
-    """Give the end of a person, and the end of a program that the block closes when the program has it."""
+    """Provide the end of a person, and the end of a program that the block closes when the program has it."""
     import fcntl
     import pty
     import struct
@@ -81,19 +92,19 @@ def start(*args: str, stderr: int, **variables: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("facts", "text"),
+    ("progress", "text"),
     [
-        (Facts(), "pages 0  clusters 0"),
-        (Facts(pages=41, clusters=4100), "pages 41  clusters 4,100"),
-        (Facts(pages=41, clusters=4100, count=12300), "pages 41  clusters 4,100/12,300"),
-        (Facts(pages=1, count=0), "pages 1  clusters 0/0"),
-        (Facts(accounts=(0, 12)), "accounts 0/12"),
-        (Facts(accounts=(1, 12), failed=1), "accounts 1/12  1 failed"),
-        (Facts(accounts=(3, 12), pages=41, clusters=4100, count=12300, failed=1), SHOWN),
+        (Progress(), "pages 0  clusters 0"),
+        (Progress(pages=41, clusters=4100), "pages 41  clusters 4,100"),
+        (Progress(pages=41, clusters=4100, count=12300), "pages 41  clusters 4,100/12,300"),
+        (Progress(pages=1, count=0), "pages 1  clusters 0/0"),
+        (Progress(accounts=(0, 12)), "accounts 0/12"),
+        (Progress(accounts=(1, 12), failed=1), "accounts 1/12  1 failed"),
+        (Progress(accounts=(3, 12), pages=41, clusters=4100, count=12300, failed=1), SHOWN),
     ],
 )
-def test_it_tells_what_is_known(facts: Facts, text: str) -> None:
-    assert str(facts) == text
+def test_it_shows_what_is_known(progress: Progress, text: str) -> None:
+    assert str(progress) == text
 
 
 @POSIX_ONLY
@@ -135,7 +146,8 @@ def test_the_line_has_colour_as_no_color_says(no_color: str) -> None:
         child.communicate(timeout=LONG)
         read_until(person, None)
 
-    assert ("\x1b[38;5;" in drawn) is not bool(no_color)
+    assert (re.search(r"\x1b\[\d+m━", drawn) is not None) is not bool(no_color)
+    assert "━" in drawn
 
 
 @POSIX_ONLY
@@ -150,13 +162,13 @@ def test_a_terminal_shows_nothing_where_there_is_no_room_or_no_way_to_erase(
         assert (out, read_until(person, None)) == ("False", "after\r\n")
 
 
-def test_a_pipe_gets_nothing_and_rich_is_not_loaded() -> None:
+def test_a_pipe_gets_nothing_and_nobody_looks() -> None:
     with start("enabled", stderr=subprocess.PIPE) as child:
         assert child.communicate(timeout=LONG) == ("False", "after\n")
 
 
 @POSIX_ONLY
-def test_an_interrupt_erases_the_line_before_it_is_told(make_fake_zilliz_cloud: MakeCloud) -> None:
+def test_an_interrupt_erases_the_line_before_it_is_reported(make_fake_zilliz_cloud: MakeCloud) -> None:
     cloud = make_fake_zilliz_cloud(latency=LONG)
     with (
         pseudo_terminal(100) as (person, program),
@@ -189,6 +201,48 @@ def test_an_error_comes_after_the_line_is_gone(fake_zilliz_cloud: FakeZillizClou
     assert drawn.rpartition(ERASE_LINE)[2].startswith("aiozilliz: no such key")
 
 
+@pytest.mark.parametrize(("args", "text"), [([], "pages 0  clusters 0"), (["--all-orgs"], "accounts 0/3")])
+def test_a_reading_of_one_or_many_accounts_is_shown(
+    args: list[str], text: str, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    assert run("summary", "--demo", *args)[0] == 0
+
+    assert text in screen.getvalue()
+    assert screen.getvalue().endswith(ERASE_LINE)
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        ([], True),
+        (["-o", "json"], False),
+        (["-o", "json", "--sort", "name"], True),
+        (["-o", "csv", "--query", "[].clusterId"], True),
+        (["-o", "yaml"], False),
+    ],
+)
+def test_a_list_on_a_terminal_shows_it_unless_records_are_written_meanwhile(
+    args: list[str], shown: bool, fake_zilliz_cloud: FakeZillizCloud
+) -> None:
+    url = fake_zilliz_cloud.url
+    with (
+        pseudo_terminal(100) as (person, program),
+        process("list", *args, "--base-url", url, stdout=program, stderr=program, TERM="xterm") as child,
+    ):
+        os.close(program)
+        text = read_until(person, None)
+        status = child.wait(LONG)
+
+    assert status == 0
+    assert ("pages 0" in text) is shown
+    assert "in0" in text.rpartition(ERASE_LINE)[2]
+
+
 class Screen(io.StringIO):
     """A terminal that may be gone."""
 
@@ -207,16 +261,17 @@ class Screen(io.StringIO):
         return super().write(text)
 
 
-def test_a_terminal_that_is_gone_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_terminal_that_is_gone_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Screen(gone=True))
     monkeypatch.setenv("TERM", "xterm")
 
-    with show_progress(True) as progress:
-        progress.update(pages=1, clusters=100)
+    async with show_progress(Progress):
+        await asyncio.sleep(0)
+    report("lost")
 
 
 @pytest.mark.parametrize(("level", "shown"), [(logging.WARNING, True), (logging.DEBUG, False)])
-def test_it_gives_way_to_a_log_of_each_request(
+async def test_it_gives_way_to_a_log_of_each_request(
     level: int, shown: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     screen = Screen()
@@ -224,7 +279,83 @@ def test_it_gives_way_to_a_log_of_each_request(
     monkeypatch.setenv("TERM", "xterm")
     caplog.set_level(level, "aiozilliz")
 
-    with show_progress(True):
+    async with show_progress(Progress):
         pass
 
     assert ("pages 0" in screen.getvalue()) is shown
+
+
+async def test_a_message_takes_the_place_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    async with show_progress(Progress):
+        report("a retry")
+        report("another")
+        after_messages = screen.getvalue()
+
+    assert after_messages.rpartition(ERASE_LINE)[2] == "a retry\nanother\n"
+    assert screen.getvalue() == after_messages, "there was no line left to erase"
+
+
+@POSIX_ONLY
+def test_a_terminal_whose_output_is_stopped_holds_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import termios
+
+    with pseudo_terminal(100) as (person, program), os.fdopen(program, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        draw_line("first")
+        termios.tcflow(program, termios.TCOOFF)
+        drawing = threading.Thread(target=draw_line, args=("lost",), daemon=True)
+        drawing.start()
+        drawing.join(LONG)
+        held_up = drawing.is_alive()
+        termios.tcflow(program, termios.TCOON)
+        drawing.join(LONG)
+        draw_line("third")
+
+        text = read_until(person, "third")
+        report("end")
+
+        assert not held_up
+        assert text == f"\r{ERASE_LINE}first\r{ERASE_LINE}third"
+
+
+async def test_it_is_drawn_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    pages = itertools.count()
+    waits: list[float] = []
+    enough = asyncio.Event()
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 4:
+            enough.set()
+            await asyncio.Event().wait()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    async with show_progress(lambda: Progress(pages=next(pages))):
+        await enough.wait()
+
+    assert waits == [0.1] * 4
+    assert re.findall(r"pages (\d)", screen.getvalue()) == ["0", "1", "2", "3"]
+    assert screen.getvalue().endswith(ERASE_LINE)
+
+
+@pytest.mark.parametrize("how", ["error", "cancellation"])
+async def test_however_it_ends_the_line_is_erased(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+
+    with pytest.raises((KeyError, asyncio.CancelledError)):
+        async with show_progress(Progress):
+            raise KeyError if how == "error" else asyncio.CancelledError
+
+    assert screen.getvalue().endswith(ERASE_LINE)
+    assert HIDE_CURSOR not in screen.getvalue()

@@ -85,23 +85,23 @@ def test_a_listing_that_fails_at_once_writes_no_data(
     assert run("list", "-o", "json", "--base-url", fake_zilliz_cloud.url)[:2] == (1, "")
 
 
-def test_a_retry_is_told_in_the_debug_log_only(
+def test_a_retry_is_reported_in_the_debug_log_only(
     key: str, fake_zilliz_cloud: FakeZillizCloud, run: Run
 ) -> None:
     fake_zilliz_cloud.fail_next(Fault.reset(), times=2)
 
     quiet = run("list", "--base-url", fake_zilliz_cloud.url)
     fake_zilliz_cloud.fail_next(Fault.reset())
-    _, _, told = run("list", "--debug", "--base-url", fake_zilliz_cloud.url)
+    _, _, err = run("list", "--debug", "--base-url", fake_zilliz_cloud.url)
 
     assert (quiet[0], quiet[2]) == (0, "")
-    assert "aiozilliz: " in told
-    assert key not in told
+    assert "aiozilliz: " in err
+    assert key not in err
     assert not logging.getLogger("aiozilliz").handlers
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_a_bug_is_told_in_one_line_and_debug_shows_where(
+def test_a_bug_is_reported_in_one_line_and_debug_shows_where(
     debug: bool, key: str, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     def broken(*args: Any, **options: Any) -> Any:

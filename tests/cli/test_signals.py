@@ -34,7 +34,7 @@ sys.exit(main())
 
 @pytest.fixture
 def hanging(make_fake_zilliz_cloud: MakeCloud) -> Generator[tuple[str, threading.Event], None, None]:
-    """Give the URL of a service that answers once, and the event of that."""
+    """Provide the URL of a service that answers once, and the event of that."""
     cloud = make_fake_zilliz_cloud()
     answered = threading.Event()
 

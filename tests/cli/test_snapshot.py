@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def organisations(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Organisations:
-    """Give a function that writes the credentials file of the official command line: name to key."""
+    """Return a function that writes the credentials file of the official command line: name to key."""
 
     def write(**keys: str) -> None:
         folder = tmp_path_factory.mktemp("zilliz")
@@ -91,7 +91,7 @@ def test_an_output_that_is_no_format_is_answered_with_how_it_is_meant(value: str
     assert "aiozilliz snapshot FILE" in err
 
 
-def test_a_file_that_can_t_be_written_is_told_before_the_service_is_asked(
+def test_a_file_that_can_t_be_written_is_reported_before_the_service_is_asked(
     key: str, fake_zilliz_cloud: FakeZillizCloud, file: Path, run: Run
 ) -> None:
     status, out, err = run("snapshot", str(file / "x.json"), "--base-url", fake_zilliz_cloud.url)
@@ -133,7 +133,7 @@ def test_a_listing_without_the_proof_is_written_with_a_warning(
     status, out, err = run("snapshot", str(file), "--base-url", cloud.url)
 
     assert (status, out, err.count("\n")) == (0, "", 1)
-    assert "could not be proven whole" in err
+    assert "could not be proven complete" in err
     assert not Snapshot.from_json(file.read_bytes()).consistent
     assert len(Snapshot.from_json(file.read_bytes())) == 3
 
@@ -148,13 +148,13 @@ def test_a_listing_without_the_proof_does_not_replace_a_proven_one(
     status, out, err = run("snapshot", str(file), "--base-url", cloud.url)
 
     assert (status, out, err.count("\n")) == (1, "", 1)
-    assert f"{file} is whole, so it was left as it is; --allow-partial replaces it" in err
+    assert f"{file} is complete and was not overwritten; --allow-partial overwrites it" in err
     assert file.read_bytes() == old
 
     status, _, err = run("snapshot", str(file), "--allow-partial", "--base-url", cloud.url)
 
     assert status == 0
-    assert "could not be proven whole" in err
+    assert "could not be proven complete" in err
     assert len(Snapshot.from_json(file.read_bytes())) == 3
 
 
@@ -235,7 +235,7 @@ def test_organisations_whose_listing_is_not_proven_are_named(
     status, _, err = run("snapshot", "--all-orgs", str(file), "--base-url", cloud.url)
 
     assert status == 0
-    assert "the listing of prod, test could not be proven whole" in err
+    assert "the listing of prod, test could not be proven complete" in err
 
 
 @pytest.mark.parametrize(("keys", "status"), [(("bad", "worse"), 3), (("good", "good-too"), 1)])
@@ -290,7 +290,7 @@ def test_text_of_the_service_reaches_no_terminal_raw(
 
 
 @POSIX_ONLY
-def test_a_closed_standard_output_is_told_before_the_service_is_asked(
+def test_a_closed_standard_output_is_reported_before_the_service_is_asked(
     key: str, fake_zilliz_cloud: FakeZillizCloud, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr("sys.stdout", None)

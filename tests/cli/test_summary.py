@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 import pytest
 import yaml
 from hypothesis import given, strategies as st
-from rich.cells import cell_len
+from wcwidth import wcswidth
 
 import aiozilliz
 from aiozilliz.cli import main
@@ -275,6 +276,17 @@ def test_the_table_can_do_without_headings(run: Run) -> None:
     assert all(line.split()[-2].endswith("%") for block in blocks for line in block)
 
 
+def test_headings_are_bold_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = open_terminal(monkeypatch, "xterm-256color")
+
+    assert main(["summary", "--demo"]) == 0
+
+    bold = re.findall(r"\x1b\[1m(.*?)\x1b\[0m", terminal.getvalue())
+    assert bold == ["CLUSTERS", "SHARE", "CU", "PLAN", "REGION", "STATUS"]
+    assert terminal.getvalue().count("\x1b") == 2 * len(bold)
+
+
 @pytest.mark.parametrize("args", [[], ["--all-orgs"], ["--by", "plan,region"]])
 def test_a_table_fits_40_columns(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch, columns=40)
@@ -282,7 +294,7 @@ def test_a_table_fits_40_columns(args: list[str], monkeypatch: pytest.MonkeyPatc
     assert main(["summary", "--demo", *args]) == 0
 
     lines = terminal.getvalue().splitlines()
-    assert all(cell_len(line) <= 40 for line in lines)
+    assert all(wcswidth(line) <= 40 for line in lines)
     assert "100%" in lines[1] or args == ["--by", "plan,region"]
 
 
@@ -378,7 +390,7 @@ def test_the_help_shows_examples(run: Run) -> None:
     assert "aiozilliz summary --by plan,region -o csv > summary.csv\n" in out
 
 
-def test_closed_output_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_output_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
 
     assert main(["summary", "--demo"]) == 1

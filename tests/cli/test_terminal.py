@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.cells import cell_len
+from wcwidth import wcswidth
 
 from aiozilliz.cli import main
 from aiozilliz.testing import Fault
@@ -83,7 +83,7 @@ def screen(
 ) -> Generator[Screen, None, None]:
     """Run commands on a terminal, one after another.
 
-    `stderr` is None where it goes to the terminal as well.
+    `stderr` is None if it goes to the terminal as well.
     """
     master, slave = os.openpty()
     try:
@@ -152,7 +152,7 @@ def test_tables_fit_a_real_terminal(
     plain = COLOUR.sub("", text)
     assert plain.replace("\r\n", "").replace("\u2068", "").replace("\u2069", "").isprintable()
     demo, summary, accounts, odd, _ = plain.split(END)[:5]
-    assert all(cell_len(line) <= columns for line in plain.replace("\r\n", "\n").split("\n"))
+    assert all(wcswidth(line) <= columns for line in plain.replace("\r\n", "\n").split("\n"))
     assert len(re.findall(r"^in0\d-[0-9a-f]{15}\s", demo, re.MULTILINE)) == 250
     assert re.search(r"Total +250 +100% ", summary)
     assert [
@@ -228,7 +228,7 @@ WRITING = [
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no full device")
 @pytest.mark.parametrize("args", WRITING)
-def test_a_full_device_is_told_in_one_line(
+def test_a_full_device_is_reported_in_one_line(
     args: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     with FULL.open("w", encoding="utf-8") as full, monkeypatch.context() as patch:
@@ -253,7 +253,7 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(
 
 
 @pytest.mark.parametrize("args", WRITING)
-def test_a_missing_standard_output_is_told_in_one_line(
+def test_a_missing_standard_output_is_reported_in_one_line(
     args: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     with monkeypatch.context() as patch:

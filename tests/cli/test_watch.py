@@ -59,7 +59,7 @@ def record(name: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def told(out: str) -> list[tuple[str, str]]:
+def reported(out: str) -> list[tuple[str, str]]:
     events = map(json.loads, out.splitlines())
     return [(event["kind"], event["cluster"]["clusterName"]) for event in events]
 
@@ -154,7 +154,7 @@ def test_filters_take_a_cluster_that_was_or_is_one_of_them(cloud: FakeZillizClou
 
     _, out, _ = watch("-o", "jsonl", "--status", "abn*")
 
-    assert told(out) == [("modified", "a"), ("modified", "a"), ("added", "c"), ("removed", "c")]
+    assert reported(out) == [("modified", "a"), ("modified", "a"), ("added", "c"), ("removed", "c")]
 
 
 def test_control_characters_of_the_service_make_no_lines_of_their_own(
@@ -168,7 +168,7 @@ def test_control_characters_of_the_service_make_no_lines_of_their_own(
     assert out.replace("\n", "").isprintable()
 
 
-def test_an_outage_is_told_in_the_words_of_the_command_line_and_outlived(
+def test_an_outage_is_reported_in_the_words_of_the_command_line_and_outlived(
     cloud: FakeZillizCloud, watch: Run
 ) -> None:
     play(
@@ -181,7 +181,7 @@ def test_an_outage_is_told_in_the_words_of_the_command_line_and_outlived(
 
     began, back, refused = err.splitlines()
     assert status == 3
-    assert told(out) == [("added", "a"), ("added", "b"), ("added", "c")]
+    assert reported(out) == [("added", "a"), ("added", "b"), ("added", "c")]
     assert "no reading, going on" in began
     assert "--base-url" in began
     assert "base_url" not in began
@@ -196,7 +196,7 @@ def test_an_empty_answer_is_no_removal_before_it_is_confirmed(cloud: FakeZillizC
 
     _, out, _ = watch("-o", "jsonl", "--confirmations", "2")
 
-    assert told(out) == [("added", "a"), ("added", "b"), ("removed", "b")]
+    assert reported(out) == [("added", "a"), ("added", "b"), ("removed", "b")]
 
 
 @pytest.mark.parametrize("fault", [REFUSED, NO_PERMISSION])
@@ -274,10 +274,10 @@ def test_a_snapshot_can_be_gone_on_from(cloud: FakeZillizCloud, watch: Run, run:
 
     _, out, _ = watch("-o", "jsonl", "--state", str(state))
 
-    assert sorted(told(out)) == [("added", "c"), ("modified", "a")]
+    assert sorted(reported(out)) == [("added", "c"), ("modified", "a")]
 
 
-def test_what_a_filter_hides_is_kept_as_told(cloud: FakeZillizCloud, watch: Run, tmp_path: Path) -> None:
+def test_what_a_filter_hides_is_kept_as_reported(cloud: FakeZillizCloud, watch: Run, tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     play(cloud)
     _, hidden, _ = watch("--state", state, "--status", "nothing")
@@ -299,7 +299,7 @@ def test_an_event_that_could_not_be_written_comes_again(
     play(cloud)
     _, out, _ = watch("--state", state, "-o", "jsonl")
 
-    assert told(out) == [("added", "a"), ("added", "b")]
+    assert reported(out) == [("added", "a"), ("added", "b")]
 
 
 class Watching:

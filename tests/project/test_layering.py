@@ -27,7 +27,6 @@ CLI_FLOORS = (
     ("cli.input",),
     ("cli.state",),
     ("cli.process",),
-    ("cli.signals",),
     ("cli.output",),
 )
 # The next page is fetched by what is handed in.

@@ -1,4 +1,4 @@
-"""The command `accounts`: the organisations that there are keys of, and whether the keys work."""
+"""The command `accounts`: the organisations you have keys for, and whether the keys work."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import click
 from attrs import field, frozen
 
 import aiozilliz
-from aiozilliz.cli.input.options import output_options, site_options
+from aiozilliz.cli.input.options import check_demo, output_options, site_options
 from aiozilliz.cli.input.source import Connection
-from aiozilliz.cli.output.console import printable
 from aiozilliz.cli.output.formats import Layout
-from aiozilliz.cli.output.progress import show_progress
-from aiozilliz.cli.output.table import Column
-from aiozilliz.cli.process import accounts_error
-from aiozilliz.cli.signals import call
+from aiozilliz.cli.output.progress import Progress, show_progress
+from aiozilliz.cli.output.table import Column, TableWriter
+from aiozilliz.cli.output.text import printable
+from aiozilliz.cli.process import accounts_error, call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -26,19 +25,18 @@ if TYPE_CHECKING:
 
     from aiozilliz import Account
     from aiozilliz.cli.input.filters import Output
-    from aiozilliz.cli.output.progress import Progress
 
 AT_ONCE = 16
-"""Accounts that are asked at the same time."""
+"""Accounts that are checked at the same time."""
 
-_HELP = """Show the organisations in the official command line's credentials file.
+_HELP = """List the organisations in the official command line's credentials file, which --all-orgs reads.
 
-They are those that --all-orgs asks. Of a long key the last 4 characters are shown, of others none. A key in the
-environment variable ZILLIZ_API_KEY is not among them: it has no name.
+Only the last 4 characters of a key are shown, and none of a short key. A key in the environment variable ZILLIZ_API_KEY
+is not listed: it has no name.
 
-With --check each is asked for one cluster. Its status is then ok, refused (the key is refused, or may not list
-clusters) or failed, and clusters is how many the service says there are. The exit status is 0 where all are ok, 4 where
-some are not, 3 where all keys are refused, else 1.
+With --check each organisation is asked for one cluster. Its status is then ok, refused (the key is refused, or may not
+list clusters) or failed, and clusters is how many the service counts. The exit status is 0 if all are ok, 4 if some are
+not, 3 if all keys are refused, else 1.
 
 \b
 Examples:
@@ -58,18 +56,18 @@ _ERROR = Column("error", "ERROR", "cut")
 
 @frozen
 class Checked:
-    """What came of asking one account.
+    """The result of the check of one account.
 
     Attributes:
-        count: Clusters that the service says there are, or None where it does not say.
-        failure: Why it could not be asked.
+        count: How many clusters the service counts, or None if it does not say.
+        failure: Why the check failed, or None.
     """
 
     count: int | None = None
     failure: aiozilliz.ZillizError | None = field(default=None, eq=False)
 
     def as_row(self) -> dict[str, Any]:
-        """Give what is added to the account's row."""
+        """Return what is added to the account's row."""
         if self.failure is None:
             return {"status": "ok", "clusters": self.count, "error": ""}
         refused = isinstance(self.failure, aiozilliz.AuthenticationError)
@@ -91,25 +89,18 @@ def _row(account: Account) -> dict[str, Any]:
 def _layout(*, check: bool, failed: bool) -> Layout:
     fields = ("account", "key", "baseUrl", *(("status", "clusters", "error") if check else ()))
     columns = (_ACCOUNT, *(_RESULT if check else ()), _KEY, *((_ERROR,) if failed else ()), _SITE)
-    return Layout(columns=columns, fields=fields, known=frozenset(fields))
+    return Layout(table=partial(TableWriter, columns), fields=fields)
 
 
 @click.command("accounts", help=_HELP)
 @output_options()
-@click.option("--check", is_flag=True, help="Ask each whether its key works.")
-@click.option("--demo", is_flag=True, help="Show three made-up organisations; needs no credentials file.")
+@click.option("--check", is_flag=True, help="Check that each key works.")
+@click.option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
 @site_options
 def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
     """Write every organisation to standard output."""
-    if demo and base_url is not None:
-        raise click.UsageError("--demo asks an embedded service; it takes no base URL.")
-    connection = Connection(
-        api_key=None,
-        base_url=base_url,
-        timeout=timeout,
-        demo=demo,
-        all_orgs=True,
-    )
+    check_demo(demo, base_url=base_url)
+    connection = Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
     accounts, results = call(_find(connection, check=check))
     failures: dict[str, Exception] = {
         account.name: result.failure
@@ -130,43 +121,33 @@ async def _find(connection: Connection, *, check: bool) -> tuple[list[Account], 
             return accounts, []
         async with connection.session() as session:
             ask = partial(_ask, session=session, connection=connection)
-            with show_progress(True) as progress:
-                return accounts, await _ask_all(accounts, ask, progress)
+            return accounts, await _ask_all(accounts, ask)
 
 
 async def _ask_all(
-    accounts: Sequence[Account], ask: Callable[[Account], Awaitable[Checked]], progress: Progress
+    accounts: Sequence[Account], ask: Callable[[Account], Awaitable[Checked]]
 ) -> list[Checked]:
-    places = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
     done = failed = 0
 
     async def ask_one(account: Account) -> Checked:
         nonlocal done, failed
-        async with places:
+        async with slots:
             result = await ask(account)
         done += 1
         failed += result.failure is not None
-        progress.update(accounts=(done, len(accounts)), pages=0, clusters=0, failed=failed)
         return result
 
-    progress.update(accounts=(0, len(accounts)), pages=0, clusters=0)
-    async with asyncio.TaskGroup() as group:
+    def progress() -> Progress:
+        return Progress(accounts=(done, len(accounts)), failed=failed)
+
+    async with show_progress(progress), asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask_one(account)) for account in accounts]
     return [task.result() for task in tasks]
 
 
 async def _ask(account: Account, *, session: aiohttp.ClientSession | None, connection: Connection) -> Checked:
-    async def give_key() -> str:
-        return (await account.key_source.get()).reveal()
-
-    client = aiozilliz.ZillizClient(
-        give_key,
-        base_url=account.base_url,
-        session=session,
-        timeout=connection.timeout,
-        retry=connection.retry,
-    )
-    async with client:
+    async with connection.client_of(account, session) as client:
         try:
             page = await client.list_clusters(page_size=1)
         except aiozilliz.ZillizError as error:

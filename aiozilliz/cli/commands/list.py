@@ -14,11 +14,10 @@ from aiozilliz.cli.input.options import (
     paging_options,
     selection_options,
 )
-from aiozilliz.cli.output.columns import record_layout, record_row
+from aiozilliz.cli.output.columns import record_row
 from aiozilliz.cli.output.console import stdout_is_file, stdout_is_terminal
 from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.process import PartialError
-from aiozilliz.cli.signals import call
+from aiozilliz.cli.process import PartialError, call
 
 if TYPE_CHECKING:
     from aiozilliz.cli.input.filters import Arrangement, Output, Selection
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
 _HELP = """List the clusters that the key can see, each exactly once.
 
-On a terminal it prints a table, elsewhere one JSON object a line. Records have the service's own field names, and in
-JSON and YAML all fields that it sends; CSV has those that it documents, and the others as JSON in the column extra.
-Records are written as they come, but for a table, --sort and --query, which need all of them first.
+The default is a table on a terminal, and one JSON object per line elsewhere. Records have the service's own field
+names: all fields that it sends in JSON and YAML; in CSV the documented ones, and the others as JSON in the column extra.
+Records are written as they arrive, except for a table, --sort and --query, which need all of them first.
 
-Where a listing fails half-way, what came before the error stands, a JSON array stays open, and the exit status is not
-0. With --all-orgs one organisation's failure costs the others nothing: all that can be had is written, the failures
-are told, and the exit status is 4.
+If a listing fails half-way, the records before the error are kept, a JSON array stays open, and the exit status is not
+0. With --all-orgs, one organisation's failure does not affect the others: their records are written, the failures are
+reported, and the exit status is 4.
 
 \b
 Examples:
@@ -62,13 +61,11 @@ def command(
     output: Output,
 ) -> None:
     """Write every cluster to standard output."""
-    empty = "No cluster matches." if selection else "No clusters: the key is good, but sees none."
-    layout = record_layout(many=connection.all_orgs, empty=empty)
-    writer = arrangement.writer(output, layout, elsewhere=Format.JSONL)
+    empty = "No cluster matches." if selection else "No clusters: the key is valid, but can see none."
+    writer = arrangement.writer(output, many=connection.all_orgs, empty=empty, elsewhere=Format.JSONL)
+    # On a terminal, or before a pager, records would run through the line of progress, unless all come at the end.
+    progress = stdout_is_file() or (stdout_is_terminal() and not writer.streams)
     try:
-        # On a terminal, or behind a pager, records would run through the line of progress, unless all come at the end.
-        at_the_end = stdout_is_terminal() and output.form in {None, Format.TABLE}
-        progress = at_the_end or stdout_is_file()
         call(_write_all(connection, paging, selection, writer, progress=progress))
     except PartialError:
         writer.finish(complete=True)
@@ -84,5 +81,5 @@ async def _write_all(
 ) -> None:
     async with connection.open(paging, progress=progress) as source:
         async for account, cluster in source.iterate():
-            if not selection or selection.takes(cluster):
+            if selection.takes(cluster):
                 writer.write(record_row(account, cluster))

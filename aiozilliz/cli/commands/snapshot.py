@@ -10,18 +10,19 @@ import aiozilliz
 from aiozilliz.cli.input.options import complete_file, connection_options, paging_options
 from aiozilliz.cli.output.console import (
     check_stdout,
-    complain,
     emit,
-    escape_json,
+    print_error,
     stdout_is_terminal,
     stdout_takes_unicode,
     write_exact_utf8,
 )
-from aiozilliz.cli.process import CommandError, accounts_error
-from aiozilliz.cli.signals import call
+from aiozilliz.cli.output.text import escape_json
+from aiozilliz.cli.process import CommandError, call
 from aiozilliz.cli.state.files import (
     FileError,
     check_target,
+    error_of,
+    failures_of,
     is_replaceable,
     parts,
     read_document,
@@ -29,19 +30,18 @@ from aiozilliz.cli.state.files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiozilliz.cli.input.source import Connection, Paging
     from aiozilliz.cli.state.files import Document
 
 _HELP = """Save the whole listing as JSON, in FILE or on standard output.
 
-`aiozilliz diff` compares two of them, and `aiozilliz watch --state` goes on from one. With --all-orgs it is the report
-of all organisations. The list is read until the answers prove that it was exactly this at one moment; where the proof
-does not succeed, the text says "consistent": false, and standard error says so.
+`aiozilliz diff` compares two snapshots, and `aiozilliz watch --state` resumes from one. With --all-orgs it is the
+report of all organisations. The list is read until the responses prove that it was exactly this at one moment. Without
+that proof the snapshot has "consistent": false, and standard error says so.
 
-FILE is written whole or not at all. With --all-orgs, one organisation's failure costs the others nothing: theirs is
-written, and the exit status is 4. But a FILE that is whole is not replaced by one that is not, unless --allow-partial.
+FILE is written completely or not at all. With --all-orgs, one organisation's failure does not affect the others: they
+are written, and the exit status is 4. But a complete FILE is not overwritten with an incomplete snapshot, unless
+--allow-partial is given.
 
 \b
 Examples:
@@ -54,8 +54,8 @@ Examples:
 def _check_format(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if value != "json":
         raise click.BadParameter(
-            f"{value!r} is no format of a snapshot, which is always json. "
-            "The file is an argument of its own: aiozilliz snapshot FILE."
+            f"{value!r} is not a format of a snapshot, which is always json. "
+            "The file is an argument: aiozilliz snapshot FILE."
         )
     return value
 
@@ -69,11 +69,9 @@ def _check_format(_context: click.Context, _parameter: click.Parameter, value: s
     default="json",
     callback=_check_format,
     expose_value=False,
-    help="Format; json is the only one.",
+    help="Output format; json is the only one.",
 )
-@click.option(
-    "--allow-partial", is_flag=True, help="Replace FILE also where it is whole and the new one is not."
-)
+@click.option("--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete.")
 @paging_options(verify=False)
 @connection_options
 def command(connection: Connection, paging: Paging, file: str | None, allow_partial: bool) -> None:
@@ -84,39 +82,36 @@ def command(connection: Connection, paging: Paging, file: str | None, allow_part
     else:
         check_target(path)
     document = call(connection.collect(paging))
-    failures: Mapping[str, Exception] = {}
-    if isinstance(document, aiozilliz.InventoryReport):
-        failures = document.failures
-    failed = accounts_error(failures, len(failures) + len(list(parts(document)))) if failures else None
-    if failed is not None and not list(parts(document)):
+    failed = error_of(document)
+    if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to write
         raise failed
     doubt = _doubt(document)
-    if (failed or doubt) and path is not None and not allow_partial and _holds_whole(path):
-        left = f"{path} is whole, so it was left as it is; --allow-partial replaces it"
+    if (failed or doubt) and path is not None and not allow_partial and _is_complete(path):
+        left = f"{path} is complete and was not overwritten; --allow-partial overwrites it"
         if failed is None:
             raise CommandError(f"{doubt}. {left}")
-        complain(left)
+        print_error(left)
         raise failed
     _write(path, document.to_json())
     if doubt:
-        complain(doubt)
+        print_error(doubt)
     if failed is not None:
         raise failed
 
 
 def _doubt(document: Document) -> str:
-    """Say what could not be proven, or nothing."""
+    """Return what could not be proven, or an empty text."""
     names = [name for name, snapshot in parts(document) if not snapshot.consistent]
     of = f" of {', '.join(name for name in names if name)}" if any(names) else ""
-    return f"the listing{of} could not be proven whole: it may lack clusters" if names else ""
+    return f"the listing{of} could not be proven complete: clusters may be missing" if names else ""
 
 
-def _holds_whole(path: str) -> bool:
+def _is_complete(path: str) -> bool:
     try:
         document = read_document(path) if is_replaceable(path) else None
-    except FileError:  # there is none, or it holds something else
+    except FileError:  # it does not exist, or is something else
         return False
-    if document is None or (isinstance(document, aiozilliz.InventoryReport) and document.failures):
+    if document is None or failures_of(document):
         return False
     return all(snapshot.consistent for _, snapshot in parts(document))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -16,48 +17,51 @@ from aiozilliz.cli.input.options import (
     parsed_by,
     selection_options,
 )
-from aiozilliz.cli.output.formats import Format, Layout
+from aiozilliz.cli.output.columns import ACCOUNT
+from aiozilliz.cli.output.formats import Layout
 from aiozilliz.cli.output.table import Column, TableWriter
-from aiozilliz.cli.process import PartialError
-from aiozilliz.cli.signals import call
+from aiozilliz.cli.process import PartialError, call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from aiozilliz import Cluster
     from aiozilliz.cli.input.filters import Output, Selection
     from aiozilliz.cli.input.source import Connection, Paging
-    from aiozilliz.cli.output.formats import Writer
 
-ACCOUNT = "account"
 TOTAL = "total"
 
-_ATTRIBUTES = {
-    "plan": "plan",
-    "region": "region_id",
-    "status": "status",
-    "project": "project_id",
-    "cuType": "cu_type",
+_VALUES = {
+    "plan": attrgetter("plan"),
+    "region": attrgetter("region_id"),
+    "status": attrgetter("status"),
+    "project": attrgetter("project_id"),
+    "cuType": attrgetter("cu_type"),
 }
-DIMENSIONS = (ACCOUNT, *_ATTRIBUTES)
-"""What `--by` takes, and the rows of it have as keys."""
+DIMENSIONS = (ACCOUNT, *_VALUES)
+"""The values of `--by`, and the keys of its rows."""
 
 USUAL = ("plan", "region", "status")
-"""What is counted each by itself, where nothing is asked for."""
+"""The dimensions that are counted one by one without `--by`."""
 
 _TITLES = {name: "CU TYPE" if name == "cuType" else name.upper() for name in DIMENSIONS}
 _BY_NAME = {name.lower(): name for name in DIMENSIONS}
+_NUMBERS = (
+    Column("clusters", "CLUSTERS", "number"),
+    Column("share", "SHARE", "number"),
+    Column("cuSize", "CU", "number"),
+)
 
 _HELP = """Count the clusters that the key can see, and add up their CUs.
 
-It counts by plan, region and status, each by itself, with --all-orgs by account too. --by counts combinations
+Clusters are counted by plan, by region and by status, with --all-orgs by account too. --by counts combinations
 instead. The largest come first. The filters choose what is counted.
 
-It prints a table, on a terminal and elsewhere. In the other formats a row has the keys by, value, clusters and cuSize,
-beginning with that of the total; with --by it has what was named there in place of by and value.
+The default is a table, on a terminal and elsewhere. In the other formats a row has the keys by, value, clusters and
+cuSize, and the first row is the total; with --by the names given there replace by and value.
 
-Nothing is printed of a listing that fails. With --all-orgs the organisations that fail are left out wholly and told,
-and the exit status is 4.
+If a listing fails, nothing is printed. With --all-orgs, organisations that fail are left out and reported, and the exit
+status is 4.
 
 \b
 Examples:
@@ -72,44 +76,44 @@ class Summary:
     """Counts clusters, and adds up their CUs.
 
     Args:
-        by: The dimensions whose combinations are counted; none counts the total and each of the usual ones by itself.
+        by: The dimensions whose combinations are counted. None counts the total and the usual dimensions one by one.
         many: Whether there are several accounts, so that the usual dimensions begin with the account.
     """
 
     def __init__(self, by: Sequence[str] = (), *, many: bool = False) -> None:
         self._by = tuple(by)
         self._dimensions = self._by or ((ACCOUNT, *USUAL) if many else USUAL)
-        self._values = _values_of(self._dimensions)
-        self._clusters: Counter[tuple[str, ...]] = (
-            Counter()
-        )  # keys are the account and a value of each dimension
+        # The keys are the account, then a value of each dimension.
+        self._clusters: Counter[tuple[str, ...]] = Counter()
         self._cus: Counter[tuple[str, ...]] = Counter()
+        self._total = 0
 
     def add(self, account: str | None, cluster: Cluster) -> None:
-        """Count one more.
+        """Count one more cluster.
 
         Args:
-            account: Its account's name, or None where there is one account only.
+            account: Its account's name, or None if there is only one.
             cluster: The cluster.
         """
         name = account or ""
-        key = (name, *self._values(name, cluster))
+        key = (name, *(name if part == ACCOUNT else str(_VALUES[part](cluster)) for part in self._dimensions))
         self._clusters[key] += 1
         self._cus[key] += cluster.cu_size
 
     def drop(self, account: str) -> None:
-        """Forget what was counted of an account."""
+        """Remove the clusters of an account."""
         for key in [key for key in self._clusters if key[0] == account]:
             del self._clusters[key], self._cus[key]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give the counts, the largest first, and equal ones in the order of their values."""
+        """Return the counts, the largest first, and equal ones in the order of their values."""
+        self._total = self._clusters.total()
         if self._by:
             return [
                 {**dict(zip(self._by, values, strict=True)), **numbers}
                 for values, numbers in self._counted(slice(1, None))
             ]
-        total = {"by": TOTAL, "value": "", "clusters": self._clusters.total(), "cuSize": self._cus.total()}
+        total = {"by": TOTAL, "value": "", "clusters": self._total, "cuSize": self._cus.total()}
         return [
             total,
             *(
@@ -118,6 +122,17 @@ class Summary:
                 for (value,), numbers in self._counted(slice(place, place + 1))
             ),
         ]
+
+    def cells(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Return the cells in a table of one of the `rows`, with its share of the total."""
+        names = self._by or ("value",)
+        total = row.get("by") == TOTAL
+        return {
+            **{name: "Total" if total else row[name] or "(none)" for name in names},
+            "clusters": f"{row['clusters']:,}",
+            "share": share(row["clusters"], self._total),
+            "cuSize": f"{row['cuSize']:,}",
+        }
 
     def _counted(self, part: slice) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
         clusters: Counter[tuple[str, ...]] = Counter()
@@ -129,17 +144,8 @@ class Summary:
             yield values, {"clusters": clusters[values], "cuSize": cus[values]}
 
 
-def _values_of(dimensions: Iterable[str]) -> Callable[[str, Cluster], list[str]]:
-    getters = [attrgetter(_ATTRIBUTES[name]) if name != ACCOUNT else None for name in dimensions]
-
-    def values(account: str, cluster: Cluster) -> list[str]:
-        return [account if get is None else str(get(cluster)) for get in getters]
-
-    return values
-
-
 def parse_by(text: str | None) -> tuple[str, ...]:
-    """Read the names of dimensions.
+    """Parse the names of dimensions.
 
     Raises:
         BadParameter: One is not known, or none is named.
@@ -150,101 +156,15 @@ def parse_by(text: str | None) -> tuple[str, ...]:
     for part in filter(None, map(str.strip, text.split(","))):
         name = _BY_NAME.get(part.replace("_", "").lower())
         if name is None:
-            raise click.BadParameter(f"there is no {part!r} to count by; there are {', '.join(DIMENSIONS)}.")
+            raise click.BadParameter(f"there is no dimension {part!r}. Known are {', '.join(DIMENSIONS)}.")
         found[name] = None
     if not found:
         raise click.BadParameter("name at least one of " + ", ".join(DIMENSIONS) + ".")
     return tuple(found)
 
 
-class BlocksWriter:
-    """A table of the rows of a `Summary`: one block for the total and one for each dimension.
-
-    Args:
-        header: Whether columns and blocks have headings.
-    """
-
-    def __init__(self, *, header: bool = True) -> None:
-        self._header = header
-        headings = dict.fromkeys(_TITLES.values(), "bold")
-        # The headings are rows, so that all blocks have the same columns.
-        self._table = TableWriter(
-            (
-                Column("value", "VALUE", "cut", headings),
-                *(Column(c.key, c.title, c.kind, {c.title: "bold"}) for c in _NUMBERS),
-            ),
-            header=False,
-        )
-        self._block = TOTAL
-        self._total = 0
-        if header:
-            self._table.write({column.key: column.title for column in _NUMBERS})
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Take the next row; that of the total comes first."""
-        block = row["by"]
-        if block == TOTAL:
-            self._total = row["clusters"]
-        elif block != self._block:
-            self._block = block
-            self._table.write({})
-            if self._header:
-                self._table.write({"value": _TITLES[block]})
-        name = "Total" if block == TOTAL else _named(row["value"])
-        self._table.write({"value": name, **_numbers(row, self._total)})
-
-    def finish(self, *, complete: bool) -> None:
-        """Write the table."""
-        self._table.finish(complete=complete)
-
-
-class CombinationsWriter:
-    """A table of the rows of a `Summary` by combinations. Numbers come first: they are shown however little room there is.
-
-    Args:
-        by: The dimensions.
-        header: Whether columns have headings.
-    """
-
-    def __init__(self, by: Sequence[str], *, header: bool = True) -> None:
-        self._by = by
-        columns = (*_NUMBERS, *(Column(name, _TITLES[name], "cut") for name in by))
-        self._table = TableWriter(columns, header=header, empty="No cluster to count.")
-        self._rows: list[Mapping[str, Any]] = []
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Keep the row: its share depends on all."""
-        self._rows.append(row)
-
-    def finish(self, *, complete: bool) -> None:
-        """Write the table."""
-        total = sum(row["clusters"] for row in self._rows)
-        for row in self._rows:
-            self._table.write({**{name: _named(row[name]) for name in self._by}, **_numbers(row, total)})
-        self._table.finish(complete=complete)
-
-
-_NUMBERS = (
-    Column("clusters", "CLUSTERS", "number"),
-    Column("share", "SHARE", "number"),
-    Column("cuSize", "CU", "number"),
-)
-
-
-def _named(value: str) -> str:
-    return value or "(none)"
-
-
-def _numbers(row: Mapping[str, Any], total: int) -> dict[str, str]:
-    return {
-        "clusters": f"{row['clusters']:,}",
-        "share": share(row["clusters"], total),
-        "cuSize": f"{row['cuSize']:,}",
-    }
-
-
 def share(part: int, total: int) -> str:
-    """Give a part as whole per cent. Only nothing is 0%, and only all is 100%."""
+    """Return a part in whole per cent. Only nothing is 0%, and only everything is 100%."""
     if not total:
         return ""
     per_cent = round(100 * part / total)
@@ -253,11 +173,21 @@ def share(part: int, total: int) -> str:
     return ">99%" if per_cent == 100 and part < total else f"{per_cent}%"  # noqa: PLR2004  # that is what per cent are
 
 
-def _make_writer(output: Output, by: Sequence[str]) -> Writer:
-    if output.query is None and output.form in {None, Format.TABLE}:
-        return CombinationsWriter(by, header=output.header) if by else BlocksWriter(header=output.header)
-    fields = (*(by or ("by", "value")), "clusters", "cuSize")
-    return output.writer(Layout(columns=(), fields=fields, known=frozenset(fields)))
+def _layout(summary: Summary, by: Sequence[str]) -> Layout:
+    # Combinations have their numbers first: these are shown however little room there is.
+    columns = (
+        (*_NUMBERS, *(Column(name, _TITLES[name], "cut") for name in by))
+        if by
+        else (Column("value", "", "cut"), *_NUMBERS)
+    )
+    write_table = partial(
+        TableWriter,
+        columns,
+        cells=summary.cells,
+        heading=None if by else lambda row: _TITLES.get(row["by"], ""),
+        empty="No cluster to count.",
+    )
+    return Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
 
 
 @click.command("summary", help=_HELP)
@@ -280,8 +210,8 @@ def command(
     by: tuple[str, ...],
 ) -> None:
     """Write the counts to standard output."""
-    writer = _make_writer(output, by)
     summary = Summary(by, many=connection.all_orgs)
+    writer = output.writer(_layout(summary, by))
     failure = call(_count(connection, paging, selection, summary))
     for row in summary.rows():
         writer.write(row)
@@ -296,7 +226,7 @@ async def _count(
     try:
         async with connection.open(paging, progress=True) as source:
             async for account, cluster in source.iterate():
-                if not selection or selection.takes(cluster):
+                if selection.takes(cluster):
                     summary.add(account, cluster)
     except PartialError as error:
         for name in error.failures:

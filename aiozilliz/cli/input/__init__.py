@@ -1,1 +1,1 @@
-"""What a command is told: options, filters, and where the clusters come from."""
+"""Options, filters, and the source of the clusters."""

@@ -1,4 +1,4 @@
-"""What `--demo` asks: embedded fake clouds, which the other options of a command meet as they would the service."""
+"""The embedded fake clouds of `--demo`. All other options of a command treat them like the service."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from aiozilliz.testing import FakeZillizCloud
 
 ORGANISATIONS = {"production": 250, "staging": 40, "research": 12}
-"""Name to number of clusters. Without `--all-orgs` the first is the one in use."""
+"""Name to number of clusters. Without `--all-orgs` only the first is used."""
 
 CHANGE_SECONDS = 2.0
-"""From one change of the list to the next, while a demo is watched."""
+"""Seconds between two changes of the list while a demo is watched."""
 
 
 @asynccontextmanager
 async def demo_accounts(
     *, many: bool, changing: bool = False
 ) -> AsyncGenerator[list[aiozilliz.Account], None]:
-    """Serve the demo's organisations, and give their accounts.
+    """Serve the demo's organisations, and provide their accounts.
 
     Args:
-        many: Whether all are served, or the first alone.
-        changing: Whether the first one's list changes by itself all the time.
+        many: Whether all are served, or only the first.
+        changing: Whether the first one's list keeps changing by itself.
     """
     names = list(ORGANISATIONS) if many else list(ORGANISATIONS)[:1]
     accounts: list[aiozilliz.Account] = []
     clouds: list[FakeZillizCloud] = []
     async with AsyncExitStack() as stack:
         for seed, name in enumerate(names):
-            key = demo_key(name)
+            key = f"demo-key-of-{name}"
             cloud = aiozilliz.testing.FakeZillizCloud(ORGANISATIONS[name], seed=seed, api_key=key)
             clouds.append(await stack.enter_async_context(cloud))
             accounts.append(aiozilliz.Account(name, key, base_url=cloud.url))
@@ -53,13 +53,8 @@ async def demo_accounts(
             changes.cancel()
 
 
-def demo_key(name: str) -> str:
-    """Give the key of an organisation."""
-    return f"demo-key-of-{name}"
-
-
 def demo_session() -> aiohttp.ClientSession:
-    """Make a session that goes to the demo itself, whatever proxies the environment names."""
+    """Return a session that connects to the demo directly, whatever proxies the environment names."""
     return aiohttp.ClientSession()
 
 
@@ -70,7 +65,7 @@ async def _keep_changing(cloud: FakeZillizCloud) -> None:
 
 
 def change(cloud: FakeZillizCloud, number: int) -> None:
-    """Change one cluster of the list: the first time one is created, then suspended, then deleted, and so on."""
+    """Change one cluster of the list: the first time one is created, then it is running, then deleted, and so on."""
     name = f"demo-{(number + 2) // 3}"
     match number % 3:
         case 1:

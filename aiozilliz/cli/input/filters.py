@@ -1,4 +1,4 @@
-"""Which records a command gives, in which order, with which fields: filters, sorting, columns, queries."""
+"""Which records a command writes, in which order and with which fields: filters, sorting, columns, queries."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import click
-from attrs import evolve, frozen
+from attrs import frozen
 
-from aiozilliz.cli.output.columns import ACCOUNT, Field, column_of, find_field
+from aiozilliz.cli.output.columns import Field, find_field, record_layout
 from aiozilliz.cli.output.console import stdout_is_terminal
-from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
+from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, print_notes, write_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class Selection:
-    """Which clusters are given: those that match a pattern of each kind for which there are any.
+    """Which clusters a command is about: those that match a pattern of each kind for which there are any.
 
-    A pattern is the exact text, or a glob; both without regard to case.
+    A pattern is the exact text or a glob. Case does not matter.
     """
 
     plan: tuple[str, ...] = ()
@@ -35,8 +35,8 @@ class Selection:
         return bool(self.plan or self.region or self.status or self.project)
 
     def takes(self, cluster: Cluster) -> bool:
-        """Whether this cluster is one of them."""
-        return (
+        """Return whether this cluster is one of them."""
+        return not self or (
             _matches(self.plan, cluster.plan)
             and _matches(self.region, cluster.region_id)
             and _matches(self.status, cluster.status)
@@ -53,39 +53,39 @@ def _matches(patterns: Sequence[str], text: str) -> bool:
 
 @frozen
 class Query:
-    """A JMESPath expression, read already."""
+    """A JMESPath expression that has been parsed."""
 
     text: str
     compiled: Any
 
     def search(self, rows: Sequence[Mapping[str, Any]]) -> Any:
-        """Give what the expression makes of the rows.
+        """Apply the expression to the array of rows and return the result.
 
         Raises:
-            UsageError: It does not suit what is there.
+            UsageError: The expression does not suit the rows.
         """
-        import jmespath.exceptions  # noqa: PLC0415  # only where it is asked for
+        import jmespath.exceptions  # noqa: PLC0415  # only if there is a query
 
         try:
             return self.compiled.search(list(rows))
         except jmespath.exceptions.JMESPathTypeError as error:
             # Its own text repeats the value, which may be the whole listing.
             wanted = " or ".join(error.expected_types)
-            fault = f"{error.function_name}() takes {wanted}, and was given {error.actual_type}"
+            fault = f"{error.function_name}() expects {wanted}, not {error.actual_type}"
         except (ValueError, TypeError) as error:  # a step of 0, a comparison of a number with text
             fault = str(error)
-        raise click.UsageError(f"--query {self.text!r} does not suit the records: {fault}")
+        raise click.UsageError(f"--query {self.text!r} can't be applied to the records: {fault}")
 
 
 def parse_query(text: str | None) -> Query | None:
-    """Read a JMESPath expression.
+    """Parse a JMESPath expression.
 
     Raises:
-        BadParameter: It is none.
+        BadParameter: It is not valid.
     """
     if text is None:
         return None
-    import jmespath  # noqa: PLC0415  # only where it is asked for
+    import jmespath  # noqa: PLC0415  # only if there is a query
     import jmespath.exceptions  # noqa: PLC0415
 
     try:
@@ -94,11 +94,11 @@ def parse_query(text: str | None) -> Query | None:
         return query
     except jmespath.exceptions.JMESPathError as error:
         fault = str(error)
-    raise click.BadParameter(f"{text!r} is no JMESPath expression: {fault}")
+    raise click.BadParameter(f"{text!r} is not a JMESPath expression: {fault}")
 
 
 def _check_functions(node: Any) -> None:
-    # jmespath itself finds out only where it calls one, when everything has been read.
+    # jmespath itself finds out only when it calls one, after everything has been read.
     import jmespath.exceptions  # noqa: PLC0415
     import jmespath.functions  # noqa: PLC0415
 
@@ -116,13 +116,13 @@ def _check_functions(node: Any) -> None:
 
 @frozen
 class SortKey:
-    """One field to order by."""
+    """One field to sort by."""
 
     field: Field
     reverse: bool
 
     def of(self, row: Mapping[str, Any], *, many: bool) -> tuple[int, Any, Any]:
-        """Give what is compared: numbers before text, text without regard to case."""
+        """Return a sort key that puts numbers before text, and ignores the case of text."""
         value = self.field.of(row, many=many)
         if isinstance(value, (int, float)):
             return 0, value, ""
@@ -131,7 +131,7 @@ class SortKey:
 
 
 def parse_sort(text: str | None) -> tuple[SortKey, ...]:
-    """Read the fields to order by.
+    """Parse the fields to sort by.
 
     Raises:
         BadParameter: One is not known.
@@ -140,7 +140,7 @@ def parse_sort(text: str | None) -> tuple[SortKey, ...]:
 
 
 def parse_columns(text: str | None) -> tuple[Field, ...]:
-    """Read the fields to give.
+    """Parse the fields to show.
 
     Raises:
         BadParameter: One is not known, or none is named.
@@ -160,25 +160,26 @@ class Output:
 
     Attributes:
         form: The format, or None for the command's default.
-        header: Whether the columns are named.
-        query: What is to be made of all rows.
+        header: Whether columns are named.
+        query: What is applied to the array of rows, or None.
     """
 
     form: Format | None = None
     header: bool = True
     query: Query | None = None
 
-    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE) -> Writer:
+    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE, gather: bool = True) -> Writer:
         """Make the writer.
 
         Args:
-            layout: Of the rows.
-            elsewhere: The default format where standard output is no terminal.
+            layout: How the rows look.
+            elsewhere: The default format if standard output is no terminal.
+            gather: Whether rows that come together may be written together.
         """
         form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
         if self.query is not None:
-            return _Queried(self.query, form, header=self.header)
-        return make_writer(form, layout, header=self.header, gather=True)
+            return _Queried(self.query, form, layout, header=self.header)
+        return make_writer(form, layout, header=self.header, gather=gather)
 
 
 @frozen(kw_only=True)
@@ -186,46 +187,47 @@ class Arrangement:
     """The order of records and of their fields.
 
     Attributes:
-        sort: What to order by; nothing leaves the service's order.
-        columns: What to give; nothing gives everything.
+        sort: The fields to sort by; none keep the service's order.
+        columns: The fields to show; none show all.
     """
 
     sort: tuple[SortKey, ...] = ()
     columns: tuple[Field, ...] = ()
 
-    def writer(self, output: Output, layout: Layout, *, elsewhere: Format) -> Writer:
-        """Make the writer, as `Output.writer` does.
+    def writer(self, output: Output, *, many: bool, empty: str, elsewhere: Format) -> Writer:
+        """Make the writer of rows of `record_row`, as `Output.writer` does.
+
+        Args:
+            output: How rows are written.
+            many: Whether they are of several accounts.
+            empty: What to report on standard error if a table has no rows.
+            elsewhere: The default format if standard output is no terminal.
 
         Raises:
-            UsageError: Columns are chosen and a query as well.
+            UsageError: Both columns and a query are given.
         """
         if self.columns and output.query is not None:
             raise click.UsageError("--columns and --query exclude each other: name the fields in the query.")
-        writer = output.writer(self._chosen(layout), elsewhere=elsewhere)
-        many = ACCOUNT in layout.known
-        if self.columns:
-            writer = _Chosen(self.columns, writer, many=many)
+        layout = record_layout(many=many, empty=empty, chosen=self.columns)
+        writer = output.writer(layout, elsewhere=elsewhere)
         return _Sorted(self.sort, writer, many=many) if self.sort else writer
-
-    def _chosen(self, layout: Layout) -> Layout:
-        if not self.columns:
-            return layout
-        names = tuple(field.name for field in self.columns)
-        columns = tuple(column_of(field) for field in self.columns)
-        return evolve(layout, columns=columns, fields=names, known=frozenset(names))
 
 
 class _Queried:
-    """Keeps all rows, and writes what a query makes of them. Of an incomplete listing it writes nothing."""
+    """Keeps all rows, and writes the result of a query. Of an incomplete listing it writes nothing."""
 
-    def __init__(self, query: Query, form: Format, *, header: bool) -> None:
+    streams = False
+
+    def __init__(self, query: Query, form: Format, layout: Layout, *, header: bool) -> None:
+        print_notes(layout)
         self._query = query
         self._form = form
+        self._record = layout.record
         self._header = header
         self._rows: list[Mapping[str, Any]] = []
 
-    def write(self, row: Mapping[str, Any]) -> None:
-        self._rows.append(row)
+    def write(self, row: Any) -> None:
+        self._rows.append(self._record(row))
 
     def finish(self, *, complete: bool) -> None:
         if complete:
@@ -233,7 +235,9 @@ class _Queried:
 
 
 class _Sorted:
-    """Keeps all rows, and hands them on in order."""
+    """Keeps all rows, and passes them on in order."""
+
+    streams = False
 
     def __init__(self, keys: Sequence[SortKey], writer: Writer, *, many: bool) -> None:
         self._keys = keys
@@ -246,31 +250,16 @@ class _Sorted:
 
     def finish(self, *, complete: bool) -> None:
         for key in reversed(self._keys):
-            there, absent = self._parted(key.field)
-            there.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
-            self._rows = there + absent
+            present, absent = self._split(key.field)
+            present.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
+            self._rows = present + absent
         for row in self._rows:
             self._writer.write(row)
         self._writer.finish(complete=complete)
 
-    def _parted(self, field: Field) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-        there: list[Mapping[str, Any]] = []
+    def _split(self, field: Field) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        present: list[Mapping[str, Any]] = []
         absent: list[Mapping[str, Any]] = []
         for row in self._rows:
-            (absent if field.of(row, many=self._many) in (None, "") else there).append(row)
-        return there, absent
-
-
-class _Chosen:
-    """Takes the chosen fields out of each row."""
-
-    def __init__(self, fields: Sequence[Field], writer: Writer, *, many: bool) -> None:
-        self._fields = fields
-        self._writer = writer
-        self._many = many
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        self._writer.write({field.name: field.of(row, many=self._many) for field in self._fields})
-
-    def finish(self, *, complete: bool) -> None:
-        self._writer.finish(complete=complete)
+            (absent if field.of(row, many=self._many) in (None, "") else present).append(row)
+        return present, absent

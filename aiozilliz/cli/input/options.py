@@ -1,9 +1,10 @@
-"""The options that commands share: each decorator ends its options in one argument of the command."""
+"""The options that commands share: each decorator turns its options into one argument of the command."""
 
 from __future__ import annotations
 
 import functools
 import getpass
+import inspect
 import math
 import sys
 from pathlib import Path
@@ -25,41 +26,15 @@ if TYPE_CHECKING:
 
     Command = Callable[..., None]
 
-_LARGEST_KEY_FILE = 65536  # characters; of a larger file the rest is not read, and no key is so long
+_LARGEST_KEY_FILE = 65536  # characters; the rest of a larger file is not read, as no key is that long
 
 
 def connection_options(command: Command) -> Command:
-    """Give a command the options that end in its argument `connection`, and `--debug`."""
-
-    @functools.wraps(command)
-    def with_connection(
-        *,
-        api_key_file: str | None,
-        all_orgs: bool,
-        base_url: str | None,
-        timeout: float,
-        demo: bool,
-        **rest: Any,
-    ) -> None:
-        if demo and (base_url is not None or api_key_file is not None):
-            raise click.UsageError("--demo asks an embedded service; it takes no key and no base URL.")
-        if all_orgs and api_key_file is not None:
-            raise click.UsageError(
-                "--all-orgs takes its keys from the credentials file; it excludes --api-key-file."
-            )
-        connection = Connection(
-            api_key=None if api_key_file is None else _read_key(api_key_file),
-            base_url=base_url,
-            timeout=timeout,
-            demo=demo,
-            all_orgs=all_orgs,
-        )
-        command(connection=connection, **rest)
-
+    """Add the options that become the command's argument `connection`, and `--debug`."""
     return with_options(
-        site_options(with_connection),
+        site_options(_collected("connection", _make_connection, command)),
         click.option(
-            "--demo", is_flag=True, help="Ask an embedded fake service of 250 clusters; needs no key."
+            "--demo", is_flag=True, help="Use an embedded fake service of 250 clusters; needs no key."
         ),
         click.option(
             "--api-key-file",
@@ -70,24 +45,17 @@ def connection_options(command: Command) -> Command:
         click.option(
             "--all-orgs",
             is_flag=True,
-            help="Ask with the key of every organisation in the official command line's credentials file.",
+            help="Use the key of every organisation in the official command line's credentials file.",
         ),
     )
 
 
 def site_options(command: Command) -> Command:
-    """Give a command the options that end in its arguments `base_url` and `timeout`, and `--debug`."""
-
-    @functools.wraps(command)
-    def with_site(*, base_url: str | None, china: bool, **rest: Any) -> None:
-        if china and base_url is not None:
-            raise click.UsageError("--china and --base-url exclude each other.")
-        command(base_url=aiozilliz.CHINA if china else base_url, **rest)
-
+    """Add the options that become the command's arguments `base_url` and `timeout`, and `--debug`."""
     return with_options(
-        with_site,
+        _collected("base_url", _choose_base_url, command),
         click.option("--base-url", metavar="URL", help="Base URL of the control plane."),
-        click.option("--china", is_flag=True, help="Ask the China site; short for its --base-url."),
+        click.option("--china", is_flag=True, help="Use the China site; short for its --base-url."),
         click.option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
@@ -95,8 +63,8 @@ def site_options(command: Command) -> Command:
             default=30.0,
             show_default=True,
             callback=finite_seconds,
-            help="What one request and its answer may take. A page that fails is asked for again within 60 s, "
-            "or twice this where that is longer.",
+            help="Timeout of one attempt. A failed request is retried for up to 60 s, or for twice the timeout if "
+            "that is longer.",
         ),
         click.option(
             "--debug",
@@ -109,152 +77,108 @@ def site_options(command: Command) -> Command:
 
 
 def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
-    """Give a command the options that end in its argument `paging`.
+    """Add the options that become the command's argument `paging`.
 
     Args:
         verify: Whether the command can do without the proof, and so has `--verify`.
     """
-
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def with_paging(
-            *,
-            page_size: int,
-            concurrency: int | None,
-            max_passes: int,
-            verify: bool = False,
-            **rest: Any,
-        ) -> None:
-            paging = Paging(
-                page_size=page_size, concurrency=concurrency, verify=verify, max_passes=max_passes
-            )
-            command(paging=paging, **rest)
-
-        at_least_one = click.IntRange(min=1)
-        prove = click.option(
-            "--verify", is_flag=True, help="Read until the answers prove that nothing is missing."
-        )
-        return with_options(
-            with_paging,
-            click.option(
-                "--page-size",
-                type=at_least_one,
-                metavar="N",
-                default=100,
-                show_default=True,
-                help="Clusters per request; the service documents at most 100.",
-            ),
-            click.option(
-                "--concurrency",
-                type=at_least_one,
-                metavar="N",
-                help="Requests in flight at most, over all organisations together. "
-                f"Default: {1 if verify else 4}, with --all-orgs 16.",
-            ),
-            *([prove] if verify else []),
-            click.option(
-                "--max-passes",
-                type=at_least_one,
-                metavar="N",
-                default=5,
-                show_default=True,
-                help="Readings of all pages at most, where the list keeps changing.",
-            ),
-        )
-
-    return decorate
+    at_least_one = click.IntRange(min=1)
+    prove = click.option(
+        "--verify", is_flag=True, help="Read until the responses prove that nothing is missing."
+    )
+    options = (
+        click.option(
+            "--page-size",
+            type=at_least_one,
+            metavar="N",
+            default=100,
+            show_default=True,
+            help="Clusters per request; the service documents at most 100.",
+        ),
+        click.option(
+            "--concurrency",
+            type=at_least_one,
+            metavar="N",
+            help="Maximum number of requests in flight, over all organisations together. "
+            f"Default: {1 if verify else 4}, with --all-orgs 16.",
+        ),
+        *([prove] if verify else []),
+        click.option(
+            "--max-passes",
+            type=at_least_one,
+            metavar="N",
+            default=5,
+            show_default=True,
+            help="Maximum number of passes over all pages if the list keeps changing.",
+        ),
+    )
+    return lambda command: with_options(_collected("paging", Paging, command), *options)
 
 
 def output_options(
     *forms: Format, default: str = "table", query: bool = True
 ) -> Callable[[Command], Command]:
-    """Give a command the options that end in its argument `output`.
+    """Add the options that become the command's argument `output`.
 
     Args:
-        *forms: The formats; none are all.
-        default: What the help says of the default.
-        query: Whether the command gives an array that can be queried.
+        *forms: The formats that the command has; none are all.
+        default: The default format, for the help.
+        query: Whether the command writes an array that can be queried.
     """
-
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def with_output(*, form: str | None, no_header: bool, query: Any = None, **rest: Any) -> None:
-            output = Output(form=None if form is None else Format(form), header=not no_header, query=query)
-            command(output=output, **rest)
-
-        ask = click.option(
-            "--query",
-            metavar="JMESPATH",
-            callback=parsed_by(parse_query),
-            help="Give what this expression makes of the array of all records.",
-        )
-        return with_options(
-            with_output,
-            click.option(
-                "-o",
-                "--output",
-                "form",
-                type=click.Choice([form.value for form in forms or Format]),
-                help=f"Format. Default: {default}.",
-            ),
-            *([ask] if query else []),
-            click.option("--no-header", is_flag=True, help="No line with the columns' names."),
-        )
-
-    return decorate
+    apply = click.option(
+        "--query",
+        metavar="JMESPATH",
+        callback=parsed_by(parse_query),
+        help="Apply a JMESPath expression to the array of records.",
+    )
+    options = (
+        click.option(
+            "-o",
+            "--output",
+            "form",
+            type=click.Choice([form.value for form in forms or Format]),
+            help=f"Output format. Default: {default}.",
+        ),
+        *([apply] if query else []),
+        click.option("--no-header", is_flag=True, help="Omit the line with the names of the columns."),
+    )
+    return lambda command: with_options(_collected("output", _make_output, command), *options)
 
 
 def arrangement_options(command: Command) -> Command:
-    """Give a command the options that end in its argument `arrangement`."""
-
-    @functools.wraps(command)
-    def with_arrangement(*, sort: Any, columns: Any, **rest: Any) -> None:
-        command(arrangement=Arrangement(sort=sort, columns=columns), **rest)
-
+    """Add the options that become the command's argument `arrangement`."""
     return with_options(
-        with_arrangement,
+        _collected("arrangement", Arrangement, command),
         click.option(
             "--sort",
             metavar="FIELDS",
             callback=parsed_by(parse_sort),
             shell_complete=complete_names(FIELD_NAMES),
-            help="Order by these fields, separated by commas; -FIELD is largest first. Default: as the service lists.",
+            help="Sort by these fields, separated by commas; -FIELD sorts in descending order. "
+            "Default: the service's order.",
         ),
         click.option(
             "--columns",
             metavar="FIELDS",
             callback=parsed_by(parse_columns),
             shell_complete=complete_names(FIELD_NAMES),
-            help="Give these fields alone, in this order. extra.NAME is the service's field NAME, extra all those that "
-            "this version does not know. With --all-orgs, account is the organisation in all formats, and what the service "
-            "itself names account is extra.account.",
+            help="Show only these fields, in this order. extra.NAME is the service's field NAME, extra all fields that "
+            "this version does not know. With --all-orgs, account is the organisation in all formats, and what the "
+            "service itself names account is extra.account.",
         ),
     )
 
 
 def selection_options(command: Command) -> Command:
-    """Give a command the options that end in its argument `selection`."""
-
-    @functools.wraps(command)
-    def with_selection(
-        *,
-        plan: tuple[str, ...],
-        region: tuple[str, ...],
-        status: tuple[str, ...],
-        project: tuple[str, ...],
-        **rest: Any,
-    ) -> None:
-        selection = Selection(plan=plan, region=region, status=status, project=project)
-        command(selection=selection, **rest)
-
+    """Add the options that become the command's argument `selection`."""
     return with_options(
-        with_selection,
+        _collected("selection", Selection, command),
         *(
             click.option(
                 f"--{name}",
                 metavar="PATTERN",
                 multiple=True,
-                help=f"Only clusters {what}; exact or a glob such as {example}. Repeat it for more.",
+                help=f"Only clusters {what}: exact text, or a glob such as {example}. Can be repeated.",
             )
             for name, what, example in (
                 ("plan", "of this plan", "'*Ent*'"),
@@ -267,7 +191,7 @@ def selection_options(command: Command) -> Command:
 
 
 def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
-    """Give a command these options, in this order."""
+    """Add options to a command, in this order."""
     for option in reversed(options):
         command = option(command)
     return command
@@ -276,7 +200,7 @@ def with_options(command: Command, *options: Callable[[Command], Command]) -> Co
 def parsed_by(
     parse: Callable[[str | None], Any],
 ) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """Give the callback that hands on what `parse` makes of an option's text."""
+    """Return the callback of an option whose text is parsed by `parse`."""
 
     def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
         return parse(value)
@@ -287,14 +211,14 @@ def parsed_by(
 def complete_file(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Let the shell complete the name of a file. Unlike `click.Path` it leaves it to the command what a name may be."""
+    """Let the shell complete a file's name. Unlike `click.Path`, this leaves it to the command which names are valid."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def complete_names(
     names: Iterable[str],
 ) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Make the completion of an option that takes names, separated by commas, each perhaps after a minus."""
+    """Return the completion of an option whose value is names separated by commas, each perhaps after a minus."""
 
     def complete(
         _context: click.Context, _parameter: click.Parameter, incomplete: str
@@ -307,18 +231,82 @@ def complete_names(
     return complete
 
 
+def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Return an option's value, as its callback.
+
+    Raises:
+        BadParameter: It is infinite, or no number.
+    """
+    if not math.isfinite(value):
+        raise click.BadParameter("it must be a finite number of seconds.")
+    return value
+
+
+def check_demo(demo: bool, **others: object) -> None:
+    """Refuse what can't be combined with `--demo`: a key and a base URL.
+
+    Args:
+        demo: Whether the option is given.
+        **others: The values of other options, None if they are not given.
+
+    Raises:
+        UsageError: Both are given.
+    """
+    if demo and any(value is not None for value in others.values()):
+        raise click.UsageError("--demo uses an embedded service; it takes no key and no base URL.")
+
+
+def _collected(argument: str, make: Callable[..., Any], command: Command) -> Command:
+    """Return a command that passes its options on as one argument: those that `make` has parameters for."""
+    names = inspect.signature(make).parameters
+
+    @functools.wraps(command)
+    def with_argument(**options: Any) -> None:
+        value = make(**{name: options.pop(name) for name in names if name in options})
+        command(**{argument: value}, **options)
+
+    return with_argument
+
+
+def _make_connection(
+    *, api_key_file: str | None, all_orgs: bool, base_url: str | None, timeout: float, demo: bool
+) -> Connection:
+    check_demo(demo, base_url=base_url, api_key_file=api_key_file)
+    if all_orgs and api_key_file is not None:
+        raise click.UsageError(
+            "--all-orgs takes its keys from the credentials file; it excludes --api-key-file."
+        )
+    return Connection(
+        api_key=None if api_key_file is None else _read_key(api_key_file),
+        base_url=base_url,
+        timeout=timeout,
+        demo=demo,
+        all_orgs=all_orgs,
+    )
+
+
+def _choose_base_url(*, base_url: str | None, china: bool) -> str | None:
+    if china and base_url is not None:
+        raise click.UsageError("--china and --base-url exclude each other.")
+    return aiozilliz.CHINA if china else base_url
+
+
+def _make_output(*, form: str | None, no_header: bool, query: Any = None) -> Output:
+    return Output(form=None if form is None else Format(form), header=not no_header, query=query)
+
+
 def _read_key(name: str) -> str:
     try:
         key = _read_text(name).strip()
     except OSError as error:
         # The name is not repeated: it may be the key itself.
         raise click.BadParameter(
-            f"the file can't be read: {error.strerror or type(error).__name__}. It takes a file's name, never a key.",
+            f"the file can't be read: {error.strerror or type(error).__name__}. The value is a file's name, never a key.",
             param_hint="--api-key-file",
         ) from None
     if not key:
         source, other = (
-            ("standard input", "Type or pipe one in, or give") if name == "-" else (repr(name), "Give")
+            ("standard input", "Type or pipe one in, or pass") if name == "-" else (repr(name), "Pass")
         )
         raise aiozilliz.ConfigurationError(
             f"There is no key in {source}: it is empty",
@@ -329,9 +317,9 @@ def _read_key(name: str) -> str:
 
 def _read_text(name: str) -> str:
     if not name:
-        raise click.BadParameter("the name is empty.", param_hint="--api-key-file")
+        raise click.BadParameter("the file name is empty.", param_hint="--api-key-file")
     if name != "-":
-        # A BOM is no part of a key, and the client says what is wrong with bytes that are no text.
+        # A BOM is no part of a key, and the client reports what is wrong with bytes that are no text.
         with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
             return file.read(_LARGEST_KEY_FILE)
     if sys.stdin is None:
@@ -348,17 +336,6 @@ def _ask_for_key() -> str:
     except KeyboardInterrupt:
         end_prompt()
         raise
-
-
-def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """Give an option's value, as its callback.
-
-    Raises:
-        BadParameter: It is infinite, or no number.
-    """
-    if not math.isfinite(value):
-        raise click.BadParameter("it has to be a finite number of seconds.")
-    return value
 
 
 def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

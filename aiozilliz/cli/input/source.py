@@ -1,15 +1,14 @@
-"""Whom a command asks, and with which keys: one account or many, read in the same way."""
+"""Where the clusters come from: one account or many, read in the same way."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, field, frozen
 
 import aiozilliz
-from aiozilliz.cli.output.progress import show_progress
+from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.process import accounts_error
 
 if TYPE_CHECKING:
@@ -18,11 +17,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aiozilliz import Account, Cluster, ClusterEvent
-    from aiozilliz.cli.output.progress import Progress
     from aiozilliz.cli.state.files import Document
-
-_TICK = 0.1
-"""Seconds from one look at how far a reading is to the next."""
 
 
 @frozen(kw_only=True)
@@ -30,7 +25,7 @@ class Paging:
     """How the pages of a listing are read: see `ZillizClient.iter_clusters`.
 
     Attributes:
-        concurrency: Requests in flight at most; None takes what the library does for the call.
+        concurrency: Maximum number of requests in flight; None is the library's default for the call.
     """
 
     page_size: int = 100
@@ -39,27 +34,20 @@ class Paging:
     max_passes: int = 5
 
 
-class Watch(Protocol):
-    """The events of a watch, each with the name of its account where there are several."""
+class Source(Protocol):
+    """Where clusters come from."""
 
     @property
     def known(self) -> Document | None:
-        """What was told so far, as of the last complete reading."""
+        """What a watch has reported so far, as of the last complete reading, or None before a watch."""
 
-    def __aiter__(self) -> AsyncIterator[tuple[str | None, ClusterEvent]]: ...
-
-
-class Source(Protocol):
-    """Where clusters come from.
-
-    Attributes:
-        many: Whether there are several accounts, and so names of accounts.
-    """
-
-    many: bool
+    @property
+    def progress(self) -> Progress:
+        """How far a reading has come."""
+        ...
 
     def iterate(self) -> AsyncIterator[tuple[str | None, Cluster]]:
-        """Give each cluster, with the name of its account where there are several.
+        """Return an iterator of all clusters, each with the name of its account if there are several.
 
         Raises:
             ZillizError: A listing failed; of several accounts in the end an `InventoryError`, or a `PartialError`.
@@ -67,24 +55,32 @@ class Source(Protocol):
         ...
 
     async def collect(self) -> Document:
-        """Give everything, with the proof where there is one."""
+        """Return the whole listing, with the proof if there is one."""
         ...
 
-    def watch(self, *, interval: float, since: Document | None, confirmations: int) -> Watch:
-        """Begin a watch; `since` is of the kind that `collect` gives."""
+    def watch(
+        self, *, interval: float, since: Document | None, confirmations: int
+    ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
+        """Return an iterator of events, each with the name of its account if there are several.
+
+        Args:
+            interval: Seconds between two readings.
+            since: What is known already, of the same type as the result of `collect`; None is nothing.
+            confirmations: Consecutive readings that must miss a cluster before it counts as removed.
+        """
         ...
 
 
 @frozen(kw_only=True)
 class Connection:
-    """Which service is asked, and with which keys.
+    """Which service is read, and with which keys.
 
     Attributes:
-        api_key: The key that `--api-key-file` gave; None leaves it to the environment and the credentials file.
-        base_url: The control plane's base URL; None is that of the official CLI's `config` file, else the global one.
+        api_key: The key from `--api-key-file`. None uses the environment or the credentials file.
+        base_url: The control plane's base URL. None is that of the official CLI's `config` file, else the global one.
         timeout: Seconds for one attempt.
-        demo: Whether an embedded fake service is asked instead.
-        all_orgs: Whether all organisations of the credentials file are asked.
+        demo: Whether an embedded fake service is used instead.
+        all_orgs: Whether all organisations of the credentials file are read.
     """
 
     api_key: str | None = field(repr=False)
@@ -94,12 +90,12 @@ class Connection:
     all_orgs: bool = False
 
     def for_all_orgs(self) -> Connection:
-        """Give the same for all organisations."""
+        """Return the same connection for all organisations."""
         return evolve(self, all_orgs=True)
 
     @asynccontextmanager
     async def accounts(self, *, changing: bool = False) -> AsyncGenerator[list[Account], None]:
-        """Give the accounts of all organisations.
+        """Provide the accounts of all organisations.
 
         Args:
             changing: Whether a demo's clusters change by themselves.
@@ -108,7 +104,7 @@ class Connection:
             ConfigurationError: There are none, or one can't be used.
         """
         if self.demo:
-            from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # a server, which nothing else needs
+            from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # a server, used by nothing else
 
             async with demo_accounts(many=True, changing=changing) as accounts:
                 yield accounts
@@ -117,7 +113,7 @@ class Connection:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[aiohttp.ClientSession | None, None]:
-        """Give the session that asks a demo, or None, which lets each client make its own."""
+        """Provide the session for a demo, or None, which lets each client make its own."""
         if self.demo:
             from aiozilliz.cli.input.demo import demo_session  # noqa: PLC0415  # as above
 
@@ -130,11 +126,11 @@ class Connection:
     async def open(
         self, paging: Paging | None = None, *, progress: bool = False, changing: bool = False
     ) -> AsyncGenerator[Source, None]:
-        """Give what is asked, ready for use.
+        """Provide the source, ready for use.
 
         Args:
             paging: How pages are read.
-            progress: Whether to show how far a reading is, where that is possible.
+            progress: Whether to show how far a reading is, if that is possible.
             changing: Whether a demo's clusters change by themselves.
 
         Raises:
@@ -142,31 +138,45 @@ class Connection:
         """
         paging = paging or Paging()
         async with AsyncExitStack() as stack:
-            source: _OneAccount | _ManyAccounts
+            source: Source
             if self.all_orgs:
                 source = _ManyAccounts(await self._inventory(stack, paging, changing=changing), paging)
             else:
                 source = _OneAccount(await self._client(stack, changing=changing), paging)
-            shown = stack.enter_context(show_progress(progress))
-            if progress:
-                ticker = asyncio.create_task(_follow(source, shown))
-                stack.callback(ticker.cancel)
+            await stack.enter_async_context(show_progress(lambda: source.progress, enabled=progress))
             yield source
 
     async def collect(self, paging: Paging) -> Document:
-        """Give everything that there is, and show how far the reading is: a report exactly where `all_orgs` is set.
+        """Return the whole listing, and show progress meanwhile: a report exactly if `all_orgs` is set.
 
         Raises:
-            ZillizError: It can't be had.
+            ZillizError: It can't be read.
         """
         async with self.open(paging, progress=True) as source:
             return await source.collect()
+
+    def client_of(
+        self, account: Account, session: aiohttp.ClientSession | None = None
+    ) -> aiozilliz.ZillizClient:
+        """Return a client of one of the accounts, which is not yet open.
+
+        Args:
+            account: The account.
+            session: What `session` provides.
+        """
+
+        async def get_key() -> str:
+            return (await account.key_source.get()).reveal()
+
+        return aiozilliz.ZillizClient(
+            get_key, base_url=account.base_url, session=session, timeout=self.timeout, retry=self.retry
+        )
 
     @property
     def retry(self) -> aiozilliz.RetryPolicy:
         """How often and how long a page is tried."""
         usual = aiozilliz.RetryPolicy()
-        # An attempt that may take long has to have time for another.
+        # If one attempt may take long, there must be time for another.
         return evolve(usual, deadline=max(usual.deadline, 2 * self.timeout))
 
     async def _client(self, stack: AsyncExitStack, *, changing: bool) -> aiozilliz.ZillizClient:
@@ -176,28 +186,19 @@ class Connection:
                 self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
             )
             return await stack.enter_async_context(client)
-        from aiozilliz.cli.input.demo import demo_accounts, demo_key  # noqa: PLC0415  # as above
+        from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # as above
 
         (account,) = await stack.enter_async_context(demo_accounts(many=False, changing=changing))
         session = await stack.enter_async_context(self.session())
-        client = aiozilliz.ZillizClient(
-            demo_key(account.name),
-            base_url=account.base_url,
-            session=session,
-            timeout=self.timeout,
-            retry=self.retry,
-        )
-        return await stack.enter_async_context(client)
+        return await stack.enter_async_context(self.client_of(account, session))
 
     async def _inventory(
         self, stack: AsyncExitStack, paging: Paging, *, changing: bool
     ) -> aiozilliz.Inventory:
-        accounts = await stack.enter_async_context(self.accounts(changing=changing))
-        session = await stack.enter_async_context(self.session())
         inventory = aiozilliz.Inventory(
-            accounts,
+            await stack.enter_async_context(self.accounts(changing=changing)),
             concurrency=paging.concurrency or 16,
-            session=session,
+            session=await stack.enter_async_context(self.session()),
             timeout=self.timeout,
             retry=self.retry,
         )
@@ -205,13 +206,21 @@ class Connection:
 
 
 class _OneAccount:
-    many = False
-
     def __init__(self, client: aiozilliz.ZillizClient, paging: Paging) -> None:
         self._client = client
         self._paging = paging
         self._clusters: aiozilliz.ClusterIterator | None = None
+        self._watcher: aiozilliz.ClusterWatcher | None = None
         self._seen = 0
+
+    @property
+    def known(self) -> aiozilliz.Snapshot | None:
+        return self._watcher.snapshot if self._watcher is not None else None
+
+    @property
+    def progress(self) -> Progress:
+        count = self._clusters.count if self._clusters is not None else None
+        return Progress(pages=self._client.requests, clusters=self._seen, count=count)
 
     async def iterate(self) -> AsyncGenerator[tuple[None, Cluster], None]:
         paging = self._paging
@@ -232,27 +241,35 @@ class _OneAccount:
             page_size=paging.page_size, concurrency=paging.concurrency or 4, max_passes=paging.max_passes
         )
 
-    def watch(self, *, interval: float, since: Document | None, confirmations: int) -> _OneWatch:
-        if since is not None and not isinstance(since, aiozilliz.Snapshot):
-            raise TypeError("one account's watch goes on from a Snapshot")
-        return _OneWatch(
-            self._client.watch_clusters(interval=interval, since=since, confirmations=confirmations)
+    async def watch(
+        self, *, interval: float, since: Document | None, confirmations: int
+    ) -> AsyncGenerator[tuple[None, ClusterEvent], None]:
+        assert since is None or isinstance(since, aiozilliz.Snapshot)
+        self._watcher = self._client.watch_clusters(
+            interval=interval, since=since, confirmations=confirmations
         )
-
-    def tell(self, progress: Progress) -> None:
-        count = self._clusters.count if self._clusters is not None else None
-        progress.update(
-            accounts=None, pages=self._client.requests, clusters=self._seen, count=count, failed=0
-        )
+        async with self._watcher as events:
+            async for event in events:
+                yield None, event
 
 
 class _ManyAccounts:
-    many = True
-
     def __init__(self, inventory: aiozilliz.Inventory, paging: Paging) -> None:
         self._inventory = inventory
         self._paging = paging
+        self._watcher: aiozilliz.InventoryWatcher | None = None
         self._seen = 0
+
+    @property
+    def known(self) -> aiozilliz.InventoryReport | None:
+        return self._watcher.report if self._watcher is not None else None
+
+    @property
+    def progress(self) -> Progress:
+        now = self._inventory.progress
+        # The inventory itself counts its accounts only once it is read.
+        accounts = (now.done, len(self._inventory.accounts))
+        return Progress(accounts=accounts, pages=now.requests, clusters=self._seen, failed=now.failed)
 
     async def iterate(self) -> AsyncGenerator[tuple[str, Cluster], None]:
         paging = self._paging
@@ -274,53 +291,13 @@ class _ManyAccounts:
         paging = self._paging
         return await self._inventory.collect(page_size=paging.page_size, max_passes=paging.max_passes)
 
-    def watch(self, *, interval: float, since: Document | None, confirmations: int) -> _ManyWatch:
-        if since is not None and not isinstance(since, aiozilliz.InventoryReport):
-            raise TypeError("the watch of many accounts goes on from an InventoryReport")
-        return _ManyWatch(
-            self._inventory.watch_clusters(interval=interval, since=since, confirmations=confirmations)
+    async def watch(
+        self, *, interval: float, since: Document | None, confirmations: int
+    ) -> AsyncGenerator[tuple[str, ClusterEvent], None]:
+        assert since is None or isinstance(since, aiozilliz.InventoryReport)
+        self._watcher = self._inventory.watch_clusters(
+            interval=interval, since=since, confirmations=confirmations
         )
-
-    def tell(self, progress: Progress) -> None:
-        now = self._inventory.progress
-        progress.update(
-            accounts=(now.done, now.accounts),
-            pages=now.requests,
-            clusters=self._seen,
-            count=None,
-            failed=now.failed,
-        )
-
-
-class _OneWatch:
-    def __init__(self, watcher: aiozilliz.ClusterWatcher) -> None:
-        self._watcher = watcher
-
-    @property
-    def known(self) -> aiozilliz.Snapshot | None:
-        return self._watcher.snapshot
-
-    async def __aiter__(self) -> AsyncGenerator[tuple[None, ClusterEvent], None]:
-        async with self._watcher as events:
-            async for event in events:
-                yield None, event
-
-
-class _ManyWatch:
-    def __init__(self, watcher: aiozilliz.InventoryWatcher) -> None:
-        self._watcher = watcher
-
-    @property
-    def known(self) -> aiozilliz.InventoryReport | None:
-        return self._watcher.report
-
-    async def __aiter__(self) -> AsyncGenerator[tuple[str, ClusterEvent], None]:
         async with self._watcher as events:
             async for account, event in events:
                 yield account.name, event
-
-
-async def _follow(source: _OneAccount | _ManyAccounts, progress: Progress) -> None:
-    while True:
-        source.tell(progress)
-        await asyncio.sleep(_TICK)

@@ -1,141 +1,234 @@
-"""One change of a cluster: as a row for programs, as lines for people, and field by field."""
+"""One change of a cluster: as an object for programs, as flat rows for CSV, and as lines for people."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiozilliz.cli.output.console import json_text, printable
+import click
+from attrs import frozen
+
+from aiozilliz.cli.output.columns import ACCOUNT
+from aiozilliz.cli.output.console import Stdout, report, stderr_is_terminal, stdout_has_colour
+from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output.text import json_text, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from aiozilliz import Cluster, EventKind
 
 ABSENT = object()
-"""Stands for the value of a field that a record does not have."""
+"""The value of a field that a record does not have."""
 
-SIGNS = {"added": "+", "removed": "-", "modified": "~"}
-"""What a line about a change begins with, by kind."""
-
-
-def wire_name(attribute: str) -> str:
-    """Give the service's name of an attribute of `Cluster`: `clusterId` for `cluster_id`."""
-    return re.sub("_([a-z])", lambda letter: letter[1].upper(), attribute)
+_SIGNS = {"added": "+", "removed": "-", "modified": "~"}
+_COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
+_TIME = "time"
+_KIND = "kind"
+_FLAT = ("clusterId", "clusterName", "field", "old", "new")
 
 
-def change_row(
-    kind: EventKind | str,
-    cluster: Cluster,
-    previous: Cluster | None,
-    changed: Sequence[str],
-    *,
-    account: str | None = None,
-) -> dict[str, Any]:
-    """Give a change as JSON-ready values.
+@frozen
+class Change:
+    """A change of one cluster.
 
-    Args:
+    Attributes:
         kind: `added`, `removed` or `modified`.
         cluster: The record; of a removed cluster the last one known.
         previous: The record before, or None.
         changed: Names of the attributes that differ.
-        account: The account it belongs to, or None where there is but one.
+        account: The account's name, or None if there is only one.
+        time: When it was seen, as text, or None.
     """
-    row: dict[str, Any] = {"kind": str(kind)}
-    if account is not None:
-        row["account"] = account
-    row["cluster"] = cluster.to_dict()
-    row["previous"] = None if previous is None else previous.to_dict()
-    row["changed"] = [wire_name(name) for name in changed]
-    return row
+
+    kind: EventKind | str
+    cluster: Cluster
+    previous: Cluster | None = None
+    changed: tuple[str, ...] = ()
+    account: str | None = None
+    time: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the change as JSON-ready values, with both records."""
+        return self._head() | {
+            "cluster": self.cluster.to_dict(),
+            "previous": None if self.previous is None else self.previous.to_dict(),
+            "changed": [wire_name(name) for name in self.changed],
+        }
+
+    def flat(self) -> Iterator[dict[str, Any]]:
+        """Return flat rows: one per field that differs, or a single one if the cluster was added or removed.
+
+        A value that a record does not have is None.
+        """
+        head = self._head() | {"clusterId": self.cluster.cluster_id, "clusterName": self.cluster.cluster_name}
+        if self.kind != "modified":
+            yield {**head, "field": None, "old": None, "new": None}
+            return
+        for name, *values in self.fields():
+            old, new = (None if value is ABSENT else value for value in values)
+            yield {**head, "field": name, "old": old, "new": new}
+
+    def fields(self) -> Iterator[tuple[str, Any, Any]]:
+        """Return wire name, old and new value of each field that differs, those in `extra` under their own names."""
+        if self.previous is None:
+            return
+        names = [wire_name(attribute) for attribute in self.changed if attribute != "extra"]
+        if "extra" in self.changed:
+            old, new = self.previous.extra, self.cluster.extra
+            names += sorted(
+                name
+                for name in {**old, **new}
+                if name not in names and old.get(name, ABSENT) != new.get(name, ABSENT)
+            )
+        before, after = self.previous.to_dict(), self.cluster.to_dict()
+        for name in names:
+            yield name, before.get(name, ABSENT), after.get(name, ABSENT)
+
+    def line(self) -> str:
+        """Return one line: a sign for the kind, and what distinguishes the cluster from others."""
+        cluster = self.cluster
+        parts = [cluster.cluster_id, cluster.cluster_name]
+        if self.kind != "modified":
+            parts += [str(cluster.status), str(cluster.plan), f"{cluster.cu_size} CU", cluster.region_id]
+        return printable(f"{_SIGNS[self.kind]} {'  '.join(part for part in parts if part)}")
+
+    def lines(self) -> list[str]:
+        """Return the line, and below it a line per field that differs."""
+        return [self.line(), *(f"    {text}" for text in self._differences())]
+
+    def event_line(self) -> str:
+        """Return everything on one line, after time and account if they are known."""
+        account = None if self.account is None else printable(self.account)
+        return "  ".join([*filter(None, (self.time, account)), self.line(), *self._differences()])
+
+    def _head(self) -> dict[str, Any]:
+        time = {} if self.time is None else {_TIME: self.time}
+        account = {} if self.account is None else {ACCOUNT: self.account}
+        return time | {_KIND: str(self.kind)} | account
+
+    def _differences(self) -> Iterator[str]:
+        if self.kind == "modified":
+            for name, old, new in self.fields():
+                yield f"{printable(name)}: {_shown(old)} -> {_shown(new)}"
 
 
-def change_fields_rows(
-    kind: EventKind | str,
-    cluster: Cluster,
-    previous: Cluster | None,
-    changed: Sequence[str],
-    *,
-    account: str | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Give a change as flat rows: one for each field that differs, or one alone where a cluster came or went.
-
-    Arguments as for `change_row`. A field that a record does not have is None.
-    """
-    row: dict[str, Any] = {"kind": str(kind)}
-    if account is not None:
-        row["account"] = account
-    row |= {"clusterId": cluster.cluster_id, "clusterName": cluster.cluster_name}
-    if kind != "modified":
-        yield {**row, "field": None, "old": None, "new": None}
-        return
-    for name, *values in changed_fields(cluster, previous, changed):
-        old, new = (None if value is ABSENT else value for value in values)
-        yield {**row, "field": name, "old": old, "new": new}
-
-
-def changed_fields(
-    cluster: Cluster, previous: Cluster | None, changed: Sequence[str]
-) -> Iterator[tuple[str, Any, Any]]:
-    """Give wire name, old and new value of each field that differs, those in `extra` each by its own name.
+class LinesWriter:
+    """Lines for people, in the place of a table, which could not hold changes.
 
     Args:
-        cluster: The newer record.
-        previous: The older record; without it there are no fields.
-        changed: Names of the attributes that differ.
+        lines: Returns the lines of a change.
+        heading: Returns the line above the changes of one account, which follow each other; None if there are none.
+        head: Lines before the first change.
+        foot: Lines after the last change.
+        empty: What to report if there are no lines at all and standard error is a terminal.
+        gather: Whether changes that come together may be written together.
+        header: Not used: there are no columns to name.
     """
-    if previous is None:
-        return
-    names = [wire_name(attribute) for attribute in changed if attribute != "extra"]
-    if "extra" in changed:
-        old, new = previous.extra, cluster.extra
-        differing = (
-            name
-            for name in {**old, **new}
-            if name not in names and old.get(name, ABSENT) != new.get(name, ABSENT)
-        )
-        names += sorted(differing)
-    before, after = previous.to_dict(), cluster.to_dict()
-    for name in names:
-        yield name, before.get(name, ABSENT), after.get(name, ABSENT)
+
+    streams = True
+
+    def __init__(
+        self,
+        lines: Callable[[Change], Iterable[str]],
+        *,
+        heading: Callable[[Change], str] | None = None,
+        head: Iterable[str] = (),
+        foot: Iterable[str] = (),
+        empty: str = "",
+        gather: bool = True,
+        header: bool = True,
+    ) -> None:
+        del header
+        self._lines = lines
+        self._heading = heading
+        self._group = ""
+        self._before = [*head]
+        self._foot = foot
+        self._empty = empty
+        self._colour = stdout_has_colour()
+        self._out = Stdout(gather=gather)
+
+    def write(self, row: Change) -> None:
+        """Write the lines of a change, after the heading of its account."""
+        if self._heading is not None and (group := self._heading(row)) != self._group:
+            self._group = group
+            self._before.append(group)
+        self._put(self._lines(row))
+
+    def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # the lines of a watch have no end
+        """Write the last lines."""
+        self._put(self._foot)
+        if self._empty and stderr_is_terminal():
+            report(self._empty)
+        self._out.flush()
+
+    def _put(self, lines: Iterable[str]) -> None:
+        lines = [*self._before, *lines]
+        if lines:
+            self._before = []
+            self._empty = ""
+            self._out.write("".join(f"{_painted(line) if self._colour else line}\n" for line in lines))
 
 
-def change_line(kind: EventKind | str, cluster: Cluster) -> str:
-    """Give a change on one line: a sign for its kind, and what tells the cluster from others."""
-    parts = [cluster.cluster_id, cluster.cluster_name]
-    if kind != "modified":
-        parts += [str(cluster.status), str(cluster.plan), f"{cluster.cu_size} CU", cluster.region_id]
-    return printable(f"{SIGNS[kind]} {'  '.join(part for part in parts if part)}")
+def event_layout(*, many: bool) -> Layout:
+    """Return the layout of changes with their times, each written at once.
+
+    Args:
+        many: Whether they are of several accounts.
+    """
+    return Layout(
+        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False),
+        fields=(_TIME, *((ACCOUNT,) if many else ()), _KIND, *_FLAT),
+        record=Change.record,
+        flat=Change.flat,
+    )
 
 
-def change_lines(
-    kind: EventKind | str, cluster: Cluster, previous: Cluster | None, changed: Sequence[str]
-) -> list[str]:
-    """Give a change as `change_line` does, and below it, where a cluster was modified, a line for each field."""
-    lines = [change_line(kind, cluster)]
-    if kind == "modified":
-        lines += [f"    {told}" for told in _told(cluster, previous, changed)]
-    return lines
+def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str], notes: tuple[str, ...]) -> Layout:
+    """Return the layout of all changes between two listings.
+
+    Args:
+        many: Whether they are of several accounts, which then have a heading each.
+        head: Lines of text before the changes.
+        foot: Lines of text after them.
+        notes: What the lines say beside the changes.
+    """
+    return Layout(
+        table=partial(
+            LinesWriter,
+            Change.lines,
+            heading=(lambda change: printable(f"@@ {change.account} @@")) if many else None,
+            head=head,
+            foot=foot,
+            empty="No changes.",
+        ),
+        fields=(_KIND, *((ACCOUNT,) if many else ()), *_FLAT),
+        record=Change.record,
+        flat=Change.flat,
+        notes=notes,
+    )
 
 
-def change_event_line(
-    kind: EventKind | str, cluster: Cluster, previous: Cluster | None, changed: Sequence[str]
-) -> str:
-    """Give all that `change_lines` gives on one line."""
-    parts = [change_line(kind, cluster)]
-    if kind == "modified":
-        parts += _told(cluster, previous, changed)
-    return "  ".join(parts)
+def utc_text(moment: datetime) -> str:
+    """Return an aware UTC time as text, to the second."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _told(cluster: Cluster, previous: Cluster | None, changed: Sequence[str]) -> Iterator[str]:
-    for name, old, new in changed_fields(cluster, previous, changed):
-        yield f"{printable(name)}: {_shown(old)} -> {_shown(new)}"
+def wire_name(attribute: str) -> str:
+    """Return the service's name of an attribute of `Cluster`: `clusterId` for `cluster_id`."""
+    return re.sub("_([a-z])", lambda letter: letter[1].upper(), attribute)
+
+
+def _painted(line: str) -> str:
+    colour = _COLOURS.get(line[:1])
+    bold = line.startswith(("---", "+++")) or None
+    return line if colour is None else click.style(line, fg=colour, bold=bold)
 
 
 def _shown(value: Any) -> str:
     if value is ABSENT:
         return "(absent)"
-    if isinstance(value, str) and value:
-        return printable(value)
-    return json_text(value)
+    return printable(value) if isinstance(value, str) and value else json_text(value)

@@ -1,4 +1,4 @@
-"""The fields of a record as the command line names them, and how tables and CSV lay them out."""
+"""The fields of a record as the command line names them, and their layout in each format."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import click
 from attrs import frozen
 
 from aiozilliz.cli.output.formats import Layout
-from aiozilliz.cli.output.table import Column
+from aiozilliz.cli.output.table import Column, TableWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aiozilliz import Cluster
 
 ACCOUNT = "account"
 REST = "extra"
-"""Names the fields that this version does not know, all in one."""
+"""The name of all fields together that this version does not know."""
 
 FIELDS = (
     "clusterId",
@@ -74,8 +74,8 @@ class Field:
     """One field of a row.
 
     Attributes:
-        wire_name: What the service calls it. The account, and all fields that are not known, go by a name of ours.
-        unknown: Whether it is one that this version does not know, so that it is no other of the same name.
+        wire_name: The service's name. The account, and all unknown fields together, have names of ours.
+        unknown: Whether this version does not know it, so that it is no other field of the same name.
     """
 
     wire_name: str
@@ -83,17 +83,17 @@ class Field:
 
     @property
     def name(self) -> str:
-        """What it is called in what is written."""
+        """The name in the output."""
         return (
             f"{REST}.{self.wire_name}" if self.unknown and _OURS.fullmatch(self.wire_name) else self.wire_name
         )
 
     def of(self, row: Mapping[str, Any], *, many: bool) -> Any:
-        """Give the field's value, or None.
+        """Return the field's value, or None.
 
         Args:
-            row: As `record_row` gives it.
-            many: Whether it is of several accounts.
+            row: A row of `record_row`.
+            many: Whether it is one of several accounts.
         """
         if self.unknown:
             return row.get(_key(self.wire_name) if many else self.wire_name)
@@ -103,39 +103,39 @@ class Field:
 
 
 def find_field(name: str) -> Field:
-    """Find a field by its wire name, its attribute's name or a short one; `extra.NAME` is what the service calls NAME.
+    """Return the field of a wire name, an attribute's name or a short name; `extra.NAME` is the service's field NAME.
 
     Raises:
-        BadParameter: There is none of this name.
+        BadParameter: There is no field of this name.
     """
     found = _BY_NAME.get(name.replace("_", "").lower())
     if found is not None:
         return Field(found)
     prefix, _, unknown = name.partition(".")
     if prefix == REST and unknown:
-        # Where a later version knows it, the name still stands for it.
+        # The name still works after a later version has come to know the field.
         return Field(unknown, unknown=unknown not in KNOWN)
     raise click.BadParameter(
-        f"there is no field {name!r}; there are {', '.join((ACCOUNT, *FIELDS, REST))}, and {REST}.NAME."
+        f"there is no field {name!r}. Known are {', '.join((ACCOUNT, *FIELDS, REST))}, and {REST}.NAME."
     )
 
 
 _BY_NAME = {name.lower(): name for name in (ACCOUNT, *FIELDS, REST)} | _SHORT
 
 FIELD_NAMES = (*dict.fromkeys((*_SHORT, ACCOUNT, *FIELDS, REST)),)
-"""What shells offer for the name of a field."""
+"""The names that shells complete."""
 
 _OURS = re.compile(rf"(?:{REST}\.)*(?:{ACCOUNT}|{REST})")
 _TAKEN = re.compile(rf"(?:{REST}\.)*{ACCOUNT}")
 
 
 def _key(name: str) -> str:
-    """Give the key of a field of the service in a row of several accounts, where `account` is the account's name."""
+    """Return the key of a service's field in a row of several accounts, where `account` is the account's name."""
     return f"{REST}.{name}" if _TAKEN.fullmatch(name) else name
 
 
 def record_row(account: str | None, cluster: Cluster) -> dict[str, Any]:
-    """Give a record by its wire names, after its account where there are several.
+    """Return a record by its wire names, after its account if there are several.
 
     A field that the service itself names `account` is then `extra.account`.
     """
@@ -148,11 +148,11 @@ def record_row(account: str | None, cluster: Cluster) -> dict[str, Any]:
 
 
 def unknown_fields(row: Mapping[str, Any], *, many: bool) -> dict[str, Any]:
-    """Give the fields of a row that this version does not know, by the service's own names.
+    """Return the fields of a row that this version does not know, by the service's own names.
 
     Args:
-        row: As `record_row` gives it.
-        many: Whether it is of several accounts.
+        row: A row of `record_row`.
+        many: Whether it is one of several accounts.
     """
     if not many:
         return {key: value for key, value in row.items() if key not in KNOWN}
@@ -163,25 +163,34 @@ def unknown_fields(row: Mapping[str, Any], *, many: bool) -> dict[str, Any]:
     }
 
 
-def record_layout(*, many: bool, empty: str = "") -> Layout:
-    """Say how records are laid out.
+def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) -> Layout:
+    """Return the layout of the rows of `record_row`.
 
     Args:
         many: Whether they are of several accounts.
-        empty: What a table of none says on standard error.
+        empty: What to report on standard error if a table has no rows.
+        chosen: The only fields to show. Without it, JSON and YAML show all, CSV the known ones and the rest as one.
     """
+    write_table = partial(TableWriter, empty=empty, choosable=True)
+    if not chosen:
+        return Layout(
+            table=partial(write_table, (_ACCOUNT_COLUMN, *_COLUMNS) if many else _COLUMNS),
+            fields=(ACCOUNT, *FIELDS, REST) if many else (*FIELDS, REST),
+            flat=lambda row: ({**row, REST: unknown_fields(row, many=many)},),
+        )
+
+    def pick(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {field.name: field.of(row, many=many) for field in chosen}
+
     return Layout(
-        columns=(_ACCOUNT_COLUMN, *_COLUMNS) if many else _COLUMNS,
-        fields=(ACCOUNT, *FIELDS, REST) if many else (*FIELDS, REST),
-        known=KNOWN | {ACCOUNT} if many else KNOWN,
-        empty=empty,
-        rest=partial(unknown_fields, many=many),
-        choosable=True,
+        table=partial(write_table, [column_of(field) for field in chosen], cells=pick),
+        fields=[field.name for field in chosen],
+        record=pick,
     )
 
 
 def column_of(field: Field) -> Column:
-    """Give a table's column for any field."""
+    """Return the column of a field in a table."""
     for column in (_ACCOUNT_COLUMN, *_COLUMNS, *_OTHERS):
         if column.key == field.name:
             return column

@@ -1,18 +1,18 @@
-"""Standard output and standard error: the only place that writes to them, and what text may reach a terminal."""
+"""Standard output and standard error: the only module that writes to them, and what they are."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
 import errno
-import functools
 import os
-import re
+import select
 import stat
 import sys
 from contextlib import asynccontextmanager
-from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
+
+from aiozilliz.cli.output.text import printable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -22,25 +22,34 @@ if TYPE_CHECKING:
 _GATHERED: Final = 100
 """Texts that are written together at most."""
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ERASE_LINE: Final = "\r\x1b[2K"
+
+
+class _Screen:
+    """Whether the last line of standard error is one that `draw_line` drew."""
+
+    has_line = False
+
+
+_screen = _Screen()
 
 
 def check_stdout() -> None:
-    """Refuse a standard output that was closed from the beginning.
+    """Check that standard output was not closed before the start.
 
     Raises:
-        OSError: It was.
+        OSError: It was closed.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
 
 
 def emit(text: str) -> None:
-    """Write text to standard output at once.
+    """Write text to standard output and flush it.
 
     Raises:
-        BrokenPipeError: Nobody reads it any more.
-        OSError: It can't be written.
+        BrokenPipeError: Standard output has no reader any more.
+        OSError: The text can't be written.
     """
     check_stdout()
     sys.stdout.write(text)
@@ -48,11 +57,11 @@ def emit(text: str) -> None:
 
 
 class Stdout:
-    """Standard output for one text after another.
+    """Standard output for a sequence of texts.
 
     Args:
-        gather: Whether texts that come together may go out together, which costs less. They are written when the event
-            loop is about to wait, or when there are many; and each at once to a terminal.
+        gather: Whether consecutive texts may be written together, which costs less. They are written when the event
+            loop is about to wait, or when there are many; to a terminal each is written at once.
     """
 
     def __init__(self, *, gather: bool = False) -> None:
@@ -61,11 +70,11 @@ class Stdout:
         self._error: OSError | None = None
 
     def write(self, text: str) -> None:
-        """Take a text.
+        """Write a text, or keep it for the next flush.
 
         Raises:
-            BrokenPipeError: Nobody reads it, or what was taken before.
-            OSError: It can't be written, or what was taken before.
+            BrokenPipeError: Standard output has no reader any more.
+            OSError: This text, or one kept before, can't be written.
         """
         if self._error is not None:
             raise self._error
@@ -76,7 +85,7 @@ class Stdout:
             loop.call_soon(self._flush_late)
 
     def flush(self) -> None:
-        """Write what is left. Raises as `write` does."""
+        """Write what was kept. Raises as `write` does."""
         if self._error is not None:
             raise self._error
         if self._texts:
@@ -93,34 +102,33 @@ class Stdout:
 
 @asynccontextmanager
 async def while_stdout_is_read() -> AsyncGenerator[None, None]:
-    """End the block once nobody reads standard output any more, though nothing is written to it.
+    """End the block once standard output has no reader any more, even if nothing is written to it.
 
-    The system tells this of pipes and sockets of POSIX. Of all else the next write tells it, if any.
+    The system reports this for POSIX pipes and sockets. For everything else only the next write can fail.
 
     Raises:
-        BrokenPipeError: Nobody reads it any more.
+        BrokenPipeError: Standard output has no reader any more.
     """
     descriptor = _pipe_of(sys.stdout)
     if descriptor is None:
         yield
         return
-    import asyncio  # noqa: PLC0415 - help and version do without
-    import select  # noqa: PLC0415
+    import asyncio  # noqa: PLC0415  # help and version need no loop
 
     loop = asyncio.get_running_loop()
     end = asyncio.timeout(None)
     state = select.poll()
-    state.register(descriptor, 0)  # errors and hang-ups are always told
+    state.register(descriptor, 0)  # errors and hang-ups are always reported
 
     def look() -> None:
-        # Also where a socket has only got data: nothing more can be known of it.
+        # Called as well if a socket has only received data: nothing more can be known of it then.
         loop.remove_reader(descriptor)
         if state.poll(0):
             end.reschedule(loop.time())
 
     try:
         async with end:
-            # That the reader of a pipe has gone is told to those who wait to read from its other end.
+            # The end of a pipe's reader is reported to those that wait to read from the writer's descriptor.
             loop.add_reader(descriptor, look)
             try:
                 yield
@@ -134,54 +142,62 @@ async def while_stdout_is_read() -> AsyncGenerator[None, None]:
         os.close(descriptor)
 
 
+def discard_stdout() -> None:
+    """Send all further output to the null device, so that neither a write nor the interpreter's exit fails or waits."""
+    _discard(sys.stdout)
+
+
+def print_error(text: str) -> None:
+    """Write one line to standard error, after the name of the command.
+
+    Args:
+        text: What is wrong; it is made printable. A line that can't be written is lost, and so are those after it.
+    """
+    report(f"aiozilliz: {text}")
+
+
+def report(text: str) -> None:
+    """Write one line to standard error. A line of `draw_line` is erased first.
+
+    Args:
+        text: The line; it is made printable. A line that can't be written is lost, and so are those after it.
+    """
+    erase = _ERASE_LINE if _screen.has_line else ""
+    _screen.has_line = False
+    _write_stderr(f"{erase}{printable(text)}\n")
+
+
+def draw_line(text: str) -> None:
+    """Show a line on the terminal of standard error, in place of the one drawn before. An empty text erases that.
+
+    Args:
+        text: No wider than the terminal. A line that can't be written is lost, as in `report`. So is one that would have
+            to wait, as while a user has stopped the terminal: it must not hold up the event loop.
+    """
+    if (text or _screen.has_line) and not _would_wait(sys.stderr):
+        _screen.has_line = bool(text)
+        _write_stderr(_ERASE_LINE + text)
+
+
 def end_prompt() -> None:
-    """Begin a new line after a prompt that was not answered, where the prompt stands: on the terminal itself, if any."""
+    """Begin a new line after a prompt that was not answered: on the terminal that shows the prompt, if there is one."""
     try:
         terminal = os.open("/dev/tty", os.O_WRONLY)
     except OSError:
-        say("")
+        report("")
         return
     with contextlib.suppress(OSError):
         os.write(terminal, b"\n")
     os.close(terminal)
 
 
-def discard_stdout() -> None:
-    """Send what is still to be written to nowhere, so that neither a write nor the interpreter's end fails or waits."""
-    _discard(sys.stdout)
-
-
-def complain(text: str) -> None:
-    """Write one line to standard error, with the command's name before it.
-
-    Args:
-        text: What is wrong; it is made printable. Where it can't be written it is lost, and so is what follows it.
-    """
-    say(f"aiozilliz: {text}")
-
-
-def say(text: str) -> None:
-    """Write one line to standard error.
-
-    Args:
-        text: What to say; it is made printable. Where it can't be written it is lost, and so is what follows it.
-    """
-    if sys.stderr is None:
-        return
-    try:
-        sys.stderr.write(f"{printable(text)}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        _discard(sys.stderr)  # or the interpreter's end fails too, and sets its own exit status
-
-
 def stdout_is_terminal() -> bool:
-    """Tell whether a person reads standard output."""
+    """Return whether standard output is a terminal."""
     return _is_terminal(sys.stdout)
 
 
 def stdout_is_file() -> bool:
-    """Tell whether what goes to standard output is not seen while it comes: it goes to a file, or nowhere."""
+    """Return whether nobody sees standard output while it is written: it goes to a file or to the null device."""
     try:
         mode = os.fstat(sys.stdout.fileno()).st_mode
     except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
@@ -190,114 +206,65 @@ def stdout_is_file() -> bool:
 
 
 def stderr_is_terminal() -> bool:
-    """Tell whether a person reads standard error."""
+    """Return whether standard error is a terminal."""
     return _is_terminal(sys.stderr)
 
 
 def stdout_has_colour() -> bool:
-    """Tell whether standard output is a terminal that shows colour, and `NO_COLOR` does not forbid it."""
-    if os.environ.get("NO_COLOR") or not stdout_is_terminal():
-        return False
-    if sys.platform == "win32":
-        return "WT_SESSION" in os.environ  # the older console shows escape sequences as they are
-    return os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
+    """Return whether standard output is a terminal that shows colour, and `NO_COLOR` is not set."""
+    return _has_colour(sys.stdout)
+
+
+def stderr_has_colour() -> bool:
+    """Return whether standard error is a terminal that shows colour, and `NO_COLOR` is not set."""
+    return _has_colour(sys.stderr)
+
+
+def stderr_can_erase() -> bool:
+    """Return whether standard error is a terminal that knows escape sequences, so that a line can be erased."""
+    return stderr_is_terminal() and _knows_escapes()
 
 
 def stdout_width() -> int:
-    """Give the width of the terminal in cells: what `COLUMNS` says, else what the terminal says, else 80."""
-    import shutil  # noqa: PLC0415 - help and version do without
+    """Return the width of the terminal in cells: the value of `COLUMNS`, else the terminal's own, else 80."""
+    import shutil  # noqa: PLC0415  # help and version do without
 
     return max(shutil.get_terminal_size().columns, 1)
 
 
+def stderr_width() -> int:
+    """Return the width of the terminal of standard error in cells, or 80 if it has none."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80
+
+
 def stdout_takes_unicode() -> bool:
-    """Tell whether standard output is UTF-8, so that it can show all characters."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return codecs.lookup(encoding).name == "utf-8"
+    """Return whether standard output is UTF-8, so that it can hold every character."""
+    return _takes_unicode(sys.stdout)
+
+
+def stderr_takes_unicode() -> bool:
+    """Return whether standard error is UTF-8, so that it can hold every character."""
+    return _takes_unicode(sys.stderr)
 
 
 def as_shown(text: str) -> str:
-    """Give text as standard output will show it: what its encoding lacks is a question mark, and so one cell wide."""
+    """Return text as standard output will show it: what its encoding lacks is a question mark, one cell wide."""
     if text.isascii() or stdout_takes_unicode():
         return text
     return text.encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding)
 
 
 def write_exact_utf8() -> None:
-    """Have standard output write UTF-8 and line ends as they are, whatever the locale says."""
+    """Make standard output write UTF-8, and line ends unchanged, whatever the locale says."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="replace", newline="\n")
 
 
-def printable(text: str) -> str:
-    """Give text on one line, with control and format characters and lone surrogates made visible."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def without_surrogates(text: str) -> str:
-    """Give text with U+FFFD in place of lone surrogates, which no encoding takes."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
-
-
-def json_text(value: Any, *, ascii_only: bool = False) -> str:
-    """Give a value as JSON on one line that a terminal can show raw.
-
-    Args:
-        value: What JSON can hold. Lone surrogates are escaped, as JSON can hold them though no encoding can. A number
-            that is not finite is null.
-        ascii_only: Whether all but ASCII is escaped.
-    """
-    text = _dump(value)
-    if text.isprintable() and (text.isascii() or not ascii_only):
-        return text
-    return escape_json(text, ascii_only=ascii_only)
-
-
-def escape_json(text: str, *, ascii_only: bool) -> str:
-    """Give one line of JSON with what is not printable escaped: only strings hold it, and there an escape says the same.
-
-    Args:
-        text: The line.
-        ascii_only: Whether all but ASCII is escaped.
-    """
-    import json  # noqa: PLC0415  # help and version need no JSON
-
-    return "".join(
-        c if c.isprintable() and (c.isascii() or not ascii_only) else json.dumps(c)[1:-1] for c in text
-    )
-
-
-def _dump(value: Any) -> str:
-    import json  # noqa: PLC0415
-
-    import orjson  # noqa: PLC0415
-
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # a lone surrogate, an integer beyond 64 bits, or nested too deep for it
-        pass
-    write = functools.partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        return write(value)
-    except ValueError:
-        return write(_finite(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in cast("Any", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in cast("Any", value)]
-    return value
-
-
 def _running_loop() -> AbstractEventLoop | None:
-    asyncio = sys.modules.get("asyncio")  # where it is not loaded, no loop runs
+    asyncio = sys.modules.get("asyncio")  # if it is not loaded, no loop runs
     try:
         return asyncio.get_running_loop() if asyncio is not None else None
     except RuntimeError:
@@ -311,24 +278,55 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
+def _has_colour(stream: TextIO | None) -> bool:
+    return not os.environ.get("NO_COLOR") and _is_terminal(stream) and _knows_escapes()
+
+
+def _knows_escapes() -> bool:
+    if sys.platform == "win32":
+        return "WT_SESSION" in os.environ  # the older console shows escape sequences as they are
+    return os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
+
+
+def _takes_unicode(stream: TextIO | None) -> bool:
+    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"
+
+
 def _pipe_of(stream: TextIO | None) -> int | None:
-    """Give a descriptor of its own for a pipe or socket, or None where the stream is no such thing."""
+    """Return a new descriptor of a pipe or socket, or None if the stream is neither."""
     if os.name != "posix":
         return None
     try:
         descriptor = cast("TextIO", stream).fileno()
         mode = os.fstat(descriptor).st_mode
-        # Not the stream's own, in whose place something else may be put.
+        # A copy, as the stream's own descriptor may come to stand for something else.
         return os.dup(descriptor) if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
     except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
         return None
 
 
+def _would_wait(stream: TextIO | None) -> bool:
+    try:
+        return os.name == "posix" and not select.select([], [cast("TextIO", stream).fileno()], [], 0)[1]
+    except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
+        return False
+
+
+def _write_stderr(text: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _discard(sys.stderr)  # otherwise the interpreter's exit fails too, and sets its own exit status
+
+
 def _discard(stream: TextIO | None) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):  # it may be closed, or no file at all
         descriptor = cast("TextIO", stream).fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        null = os.open(os.devnull, os.O_WRONLY)
         try:
-            os.dup2(nowhere, descriptor)
+            os.dup2(null, descriptor)
         finally:
-            os.close(nowhere)
+            os.close(null)

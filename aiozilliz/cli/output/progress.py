@@ -1,29 +1,45 @@
-"""A line on standard error that tells how far a reading has come, where a terminal shows it."""
+"""A line on standard error that shows how far a reading has come, if a terminal can show and erase it."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
+import click
 from attrs import frozen
 
-from aiozilliz.cli.output.console import stderr_is_terminal
+from aiozilliz.cli.output.console import (
+    draw_line,
+    stderr_can_erase,
+    stderr_has_colour,
+    stderr_takes_unicode,
+    stderr_width,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Callable
+
+_PERIOD: Final = 0.1
+"""Seconds between two drawings."""
+
+_WIDE: Final = 80
+"""Cells of a terminal that has room for a bar beside the text."""
+
+_BAR: Final = 20
+"""Cells of the bar."""
 
 
 @frozen(kw_only=True)
-class Facts:
-    """What is known of a reading.
+class Progress:
+    """How far a reading has come.
 
     Attributes:
-        accounts: How many of several accounts have come to their end, and how many there are.
+        accounts: How many of several accounts are done, and how many there are; None for one account.
         pages: Pages received.
         clusters: Clusters received.
-        count: How many there are in all, as far as the service told.
+        count: Clusters in all, or None while that is not known.
         failed: Accounts that failed.
     """
 
@@ -45,55 +61,46 @@ class Facts:
         return "  ".join(parts)
 
 
-class Progress:
-    """Takes what is known, at any rate; whoever draws it looks when it is time to draw."""
+@asynccontextmanager
+async def show_progress(look: Callable[[], Progress], *, enabled: bool = True) -> AsyncGenerator[None, None]:
+    """Show a line of progress while the block runs. When it is left, for whatever reason, the line is erased.
 
-    def __init__(self) -> None:
-        self.facts = Facts()
-
-    def update(
-        self,
-        *,
-        pages: int,
-        clusters: int,
-        accounts: tuple[int, int] | None = None,
-        count: int | None = None,
-        failed: int = 0,
-    ) -> None:
-        """Store what is known now.
-
-        Args:
-            pages: Pages received.
-            clusters: Clusters received.
-            accounts: How many of several accounts have come to their end, and how many there are.
-            count: How many clusters there are in all, or None while that is not known.
-            failed: Accounts that failed.
-        """
-        self.facts = Facts(accounts=accounts, pages=pages, clusters=clusters, count=count, failed=failed)
-
-
-@contextmanager
-def show_progress(enabled: bool) -> Generator[Progress, None, None]:
-    """Show a line of progress while the block runs; on leaving it, however that happens, the line is erased.
-
-    Nothing is drawn, and nothing loaded for it, where standard error is no terminal or one that can't erase a line, and
-    where `--debug` has each request logged there.
+    Nothing is drawn if standard error is no terminal, or one that can't erase a line, or if `--debug` logs each
+    request there. The cursor stays visible, so that not even a process that is killed leaves it hidden.
 
     Args:
-        enabled: Whether the command has room for it: it has not where records go to the same terminal as they come.
+        look: Returns the progress; called ten times a second.
+        enabled: False if the command has no room for the line, because records go to the same terminal as they come.
     """
-    progress = Progress()
-    if enabled and _can_be_drawn():
-        # rich is slow to load.
-        from aiozilliz.cli.output.progress_line import draw  # noqa: PLC0415
+    if not enabled or not stderr_can_erase() or logging.getLogger("aiozilliz").isEnabledFor(logging.DEBUG):
+        yield
+        return
+    draw_line(_line(look()))
+    drawing = asyncio.create_task(_keep_drawing(look))
+    try:
+        yield
+    finally:
+        drawing.cancel()
+        draw_line("")
 
-        with draw(progress):
-            yield progress
-    else:
-        yield progress
+
+async def _keep_drawing(look: Callable[[], Progress]) -> None:
+    while True:
+        await asyncio.sleep(_PERIOD)
+        draw_line(_line(look()))
 
 
-def _can_be_drawn() -> bool:
-    if not stderr_is_terminal() or os.environ.get("TERM") == "dumb":
-        return False
-    return not logging.getLogger("aiozilliz").isEnabledFor(logging.DEBUG)
+def _line(progress: Progress) -> str:
+    width = stderr_width()
+    if width < _WIDE:
+        return str(progress)[:width]
+    return f"{_bar(progress)} {str(progress)[: width - _BAR - 1]}"
+
+
+def _bar(progress: Progress) -> str:
+    done, total = (progress.clusters, progress.count) if progress.accounts is None else progress.accounts
+    filled = _BAR * min(done, total) // total if total else 0
+    mark = "━" if stderr_takes_unicode() else "="
+    if not stderr_has_colour():
+        return (mark * filled).ljust(_BAR)
+    return click.style(mark * filled, fg="magenta") + click.style(mark * (_BAR - filled), fg="bright_black")

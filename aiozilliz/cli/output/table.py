@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import unicodedata
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import click
 from attrs import field, frozen
 
 from aiozilliz.cli.output.console import (
     as_shown,
     check_stdout,
     emit,
-    json_text,
-    printable,
-    say,
+    report,
     stdout_has_colour,
     stdout_is_terminal,
     stdout_width,
 )
+from aiozilliz.cli.output.text import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,10 +32,10 @@ CUT_AT_LEAST: Final = 16
 """A column of kind "cut" is not cut below this many cells..."""
 
 CUT_FOR_FIRST: Final = 8
-"""... or not below so many, where one of the first columns would have no room otherwise."""
+"""... or, if one of the first columns would have no room otherwise, not below this many."""
 
 FIRST: Final = 3
-"""So many columns are the first, counted from that of the id where there is one."""
+"""How many columns count as the first ones, from the id's column on if there is one."""
 
 LONGEST_ID: Final = 40
 """Cells that an id may take in its column; a longer one gets a line of its own."""
@@ -51,10 +51,10 @@ class Column:
 
     Attributes:
         key: Its key in a row.
-        title: What stands above it.
-        kind: "whole" is shown whole or not at all, "cut" may be cut, "number" stands at the right of its column, "id"
-            is never cut, and counts for the layout up to `LONGEST_ID` cells.
-        styles: Text of a cell to the style of rich that it is shown in, where the terminal has colour.
+        title: Its heading.
+        kind: "whole" is shown whole or not at all, "cut" may be cut, "number" is aligned to the right, "id" is never
+            cut, and counts for the layout up to `LONGEST_ID` cells.
+        styles: The text of a cell to its style on a terminal that has colour: a colour, "bold" or "dim".
     """
 
     key: str
@@ -64,36 +64,64 @@ class Column:
 
 
 class TableWriter:
-    """Collects rows, and writes the table at the end, as its columns are as wide as what they hold.
+    """Collects rows and writes the table at the end, as its columns are as wide as their contents.
 
     Args:
-        columns: In the order in which they are shown, and kept where there is no room for all.
-        header: Whether the first line names the columns.
-        empty: What a complete table of no rows says on standard error; empty for nothing.
-        choosable: Whether the command has `--columns`, which is then named where there is no room for all.
+        columns: In the order in which they are shown, and kept if there is no room for all.
+        header: Whether the first line names the columns, and groups have headings.
+        empty: What to report on standard error if a complete table has no rows; empty for nothing.
+        choosable: Whether the command has `--columns`, which is then suggested if there is no room for all.
+        cells: Returns the cells of a row by the columns' keys. None takes them from the row itself.
+        heading: Returns the heading of the group of a row. Rows of one group follow each other; before each group but
+            one without a heading stands an empty line.
+
+    Raises:
+        ModuleNotFoundError: wcwidth is missing: better now than after a long listing.
     """
 
+    streams = False
+
     def __init__(
-        self, columns: Sequence[Column], *, header: bool = True, empty: str = "", choosable: bool = False
+        self,
+        columns: Sequence[Column],
+        *,
+        header: bool = True,
+        empty: str = "",
+        choosable: bool = False,
+        cells: Callable[[Any], Mapping[str, Any]] | None = None,
+        heading: Callable[[Any], str] | None = None,
     ) -> None:
-        importlib.import_module("rich.cells")  # a missing extra is told now, and not after a long listing
+        if find_spec("wcwidth") is None:
+            raise ModuleNotFoundError("No module named 'wcwidth'", name="wcwidth")
         self._columns = columns
         self._header = header
         self._empty = empty
         self._advice = "--columns chooses others, -o json shows all" if choosable else "-o json shows all"
+        self._cells = cells
+        self._heading = heading
+        self._group = ""
         self._rows: list[tuple[str, ...]] = []
+        self._headings: set[int] = set()
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def write(self, row: Any) -> None:
         """Keep the row for the end."""
-        self._rows.append(tuple(cell_text(row.get(column.key)) for column in self._columns))
+        if self._heading is not None and (group := self._heading(row)) != self._group:
+            self._group = group
+            rest = ("",) * (len(self._columns) - 1)
+            self._rows.append(("", *rest))
+            if self._header:
+                self._headings.add(len(self._rows))
+                self._rows.append((group, *rest))
+        cells: Mapping[str, Any] = row if self._cells is None else self._cells(row)
+        self._rows.append(tuple(cell_text(cells.get(column.key)) for column in self._columns))
 
     def finish(self, *, complete: bool) -> None:
-        """Write the table, also of an incomplete listing: the error follows it on standard error."""
+        """Write the table, also of an incomplete listing, whose error follows on standard error."""
         if self._rows:
             check_stdout()
             self._print()
         elif complete and self._empty:
-            say(self._empty)
+            report(self._empty)
 
     def _print(self) -> None:
         terminal = stdout_is_terminal()
@@ -105,31 +133,47 @@ class TableWriter:
             for column, cells in zip(self._columns, texts, strict=True)
         ]
         widths = layout([column.kind for column in self._columns], natural, room)
-        paint = _make_paint()
+        paint = _paint if stdout_has_colour() else _leave
         shown = [
-            _render(column, cells, width, paint, header=self._header, terminal=terminal)
+            self._render(column, cells, width, paint, terminal=terminal)
             for column, cells, width in zip(self._columns, texts, widths, strict=False)
         ]
         emit("".join(_lines(shown)))
         left_out = [printable(column.title) for column in self._columns[len(widths) :]]
         if left_out:
-            say(f"No room for {', '.join(left_out)}; {self._advice}.")
+            report(f"No room for {', '.join(left_out)}; {self._advice}.")
+
+    def _render(
+        self, column: Column, texts: Sequence[str], width: int, paint: Paint, *, terminal: bool
+    ) -> _Rendered:
+        right = column.kind == "number"
+        cells: list[str] = []
+        own_lines: dict[int, str] = {}
+        if self._header:
+            cells.append(_cell(printable(column.title), width, paint, "bold", right=right, terminal=terminal))
+        for number, text in enumerate(texts):
+            shown, style = text, "bold" if number in self._headings else column.styles.get(text, "")
+            if column.kind == "id" and _size(text) > width:
+                own_lines[len(cells)] = paint(_isolated(text) if terminal else text, style)
+                shown = ""
+            cells.append(_cell(shown, width, paint, style, right=right, terminal=terminal))
+        return _Rendered(cells, own_lines)
 
 
 def cell_text(value: Any) -> str:
-    """Give a JSON value as the text of a cell that a terminal can show raw: text as it is, all else as JSON."""
+    """Return the cell of a JSON value, which a terminal can show raw: text as it is, everything else as JSON."""
     if isinstance(value, str):
         return as_shown(printable(value))
     return "" if value is None else as_shown(json_text(value))
 
 
 def natural_width(column: Column, cells: Sequence[str], longest_id: int | None, *, header: bool) -> int:
-    """Give the cells that a column takes where there is room for it.
+    """Return how many cells a column takes if there is room for it.
 
     Args:
         column: The column.
         cells: Its texts.
-        longest_id: Ids that are longer have a line of their own, and do not count; None where there is no limit.
+        longest_id: Longer ids have a line of their own and do not count. None is no limit.
         header: Whether its title counts.
     """
     sizes = [_size(text) for text in cells]
@@ -147,8 +191,8 @@ def layout(kinds: Sequence[str], natural: Sequence[int], room: int | None) -> li
         room: Cells that the terminal has, or None for no limit.
 
     Returns:
-        The widths of the columns that are shown: all, or those that remain when as many are dropped from the right as
-        it takes. The first always remains, though it may have to be narrower than what it holds.
+        The widths of the columns that are shown: all, or those that remain after enough are dropped from the right.
+        The first always remains, though it may be narrower than its contents.
     """
     if room is None:
         return list(natural)
@@ -178,27 +222,10 @@ def _fit(kinds: Sequence[str], natural: Sequence[int], room: int, cut_at_least: 
 
 @frozen
 class _Rendered:
-    """One column as it is written: the title, if any, then a cell a row; and ids, by row, that do not fit into it."""
+    """One column as it is written: the title, if any, then a cell per row; and, by row, the ids that do not fit."""
 
     cells: list[str]
     own_lines: dict[int, str]
-
-
-def _render(
-    column: Column, texts: Sequence[str], width: int, paint: Paint, *, header: bool, terminal: bool
-) -> _Rendered:
-    right = column.kind == "number"
-    cells: list[str] = []
-    own_lines: dict[int, str] = {}
-    if header:
-        cells.append(_cell(printable(column.title), width, paint, "bold", right=right, terminal=terminal))
-    for text in texts:
-        shown, style = text, column.styles.get(text, "")
-        if column.kind == "id" and _size(text) > width:
-            own_lines[len(cells)] = paint(_isolated(text) if terminal else text, style)
-            shown = ""
-        cells.append(_cell(shown, width, paint, style, right=right, terminal=terminal))
-    return _Rendered(cells, own_lines)
 
 
 def _cell(text: str, width: int, paint: Paint, style: str, *, right: bool, terminal: bool) -> str:
@@ -208,8 +235,7 @@ def _cell(text: str, width: int, paint: Paint, style: str, *, right: bool, termi
         size = _size(text)
     if terminal:
         text = _isolated(text)
-    if style:
-        text = paint(text, style)
+    text = paint(text, style)
     padding = " " * (width - size)
     return padding + text if right else text + padding
 
@@ -227,32 +253,34 @@ def _lines(columns: Sequence[_Rendered]) -> list[str]:
 def _size(text: str) -> int:
     if text.isascii():
         return len(text)
-    # Loaded late, as is all of rich: help and version do without.
-    from rich.cells import cell_len  # noqa: PLC0415
+    from wcwidth import wcswidth  # noqa: PLC0415  # slow to load, and most text is ASCII
 
-    return cell_len(text)
+    return wcswidth(text)
 
 
 def _cut(text: str, width: int) -> str:
-    from rich.cells import set_cell_size  # noqa: PLC0415
+    if text.isascii():
+        return text[: width - 1].rstrip() + "…"
+    from wcwidth import clip  # noqa: PLC0415  # as above
 
-    return set_cell_size(text, width - 1).rstrip() + "…"
+    return clip(text, 0, width - 1).rstrip() + "…"
 
 
 def _isolated(text: str) -> str:
     # A terminal that knows right-to-left text reorders a line as a whole: after a Hebrew name, digits of the next column
-    # would change places with it. Isolates keep the reordering within the cell; they take no room. Elsewhere than on a
-    # terminal they would only be characters that the service never sent.
+    # would change places with it. Isolates keep the reordering within the cell; they take no room. If this is no
+    # terminal, they would only be characters that the service never sent.
     if text.isascii() or not any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in text):
         return text
     return _ISOLATED.format(text)
 
 
-def _make_paint() -> Paint:
-    if not stdout_has_colour():
-        return lambda text, _style: text
-    from rich.color import ColorSystem  # noqa: PLC0415
-    from rich.style import Style  # noqa: PLC0415
+def _paint(text: str, style: str) -> str:
+    if not text or not style:
+        return text
+    colour = None if style in {"bold", "dim"} else style
+    return click.style(text, fg=colour, bold=style == "bold" or None, dim=style == "dim" or None)
 
-    # rich's own table takes half a second for a thousand rows.
-    return lambda text, style: Style.parse(style).render(text, color_system=ColorSystem.STANDARD)
+
+def _leave(text: str, _style: str) -> str:
+    return text

@@ -1,1 +1,1 @@
-"""Files that the command line writes."""
+"""Files that the command line reads and writes."""

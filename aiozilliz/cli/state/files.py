@@ -1,4 +1,4 @@
-"""Files that commands read and write: snapshots and reports with clear errors, and text that is written whole."""
+"""Files that commands read and write: snapshots and reports with clear errors, and text that is written atomically."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiozilliz
-from aiozilliz.cli.process import MISUSED, CommandError
+from aiozilliz.cli.process import MISUSED, CommandError, PartialError, accounts_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 Document: TypeAlias = "aiozilliz.Snapshot | aiozilliz.InventoryReport"
-"""What a file holds: a report where it is of many accounts."""
+"""The content of a file: a report if it is of many accounts."""
 
 STANDARD_INPUT = "-"
-"""The name by which a user means standard input."""
+"""The name that means standard input."""
 
-_SNAPSHOT_WANTED = "a snapshot is wanted, as `aiozilliz snapshot FILE` writes it"
-_NO_JSON = object()
+_SNAPSHOT_WANTED = "expected a snapshot, as `aiozilliz snapshot FILE` writes it"
+NO_JSON = object()
 _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
-"""Where Unix has names for what a process has open already."""
+"""Where Unix has names for files that a process has opened already."""
 
 
 class FileError(CommandError):
-    """A file can't be used. The text is one line that names it and says why."""
+    """A file can't be used. The text is one line with its name and the reason."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, MISUSED)
 
 
 def read_document(path: str) -> Document:
-    """Read a snapshot, or the report of many accounts. Their keys tell which of the two it is.
+    """Read a snapshot or the report of many accounts, which differ in their keys.
 
     Args:
         path: The file; `-` is standard input.
 
     Raises:
-        FileError: There is no such file, it can't be read, or it holds something else.
+        FileError: The file does not exist, can't be read, or is something else.
     """
     if path == STANDARD_INPUT:
         return decode_document(_read_standard_input(), "standard input")
     data = read_bytes(path)
     if data is None:
-        raise FileError(f"{path}: there is no such file")
+        raise FileError(f"{path}: no such file")
     return decode_document(data, path)
 
 
 def read_bytes(path: str) -> bytes | None:
-    """Read a file whole, or give None where there is none.
+    """Return the content of a file, or None if there is no such file.
 
     Raises:
         FileError: It is a folder, or can't be read.
@@ -74,23 +74,23 @@ def decode_document(data: bytes, name: str) -> Document:
 
     Args:
         data: The file's content.
-        name: What the file is called in an error.
+        name: The file's name in an error.
 
     Raises:
-        FileError: It is something else.
+        FileError: The content is something else.
     """
     if not data.strip():
         raise FileError(f"{name}: it is empty; {_SNAPSHOT_WANTED}")
-    value = _parsed(data)
-    if value is _NO_JSON:
-        value = _parsed(data.lstrip().partition(b"\n")[0])  # of JSON lines
-    if value is _NO_JSON:
-        raise FileError(f"{name}: it is no JSON; {_SNAPSHOT_WANTED}")
+    value = parse_json(data)
+    if value is NO_JSON:
+        value = parse_json(data.lstrip().partition(b"\n")[0])  # of JSON lines
+    if value is NO_JSON:
+        raise FileError(f"{name}: it is not JSON; {_SNAPSHOT_WANTED}")
     if isinstance(value, list):
         raise FileError(f"{name}: it is an array, as `aiozilliz list -o json` writes it; {_SNAPSHOT_WANTED}")
     keys = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if "clusterId" in keys:
-        raise FileError(f"{name}: it holds records, as `aiozilliz list` writes them; {_SNAPSHOT_WANTED}")
+        raise FileError(f"{name}: it contains records, as `aiozilliz list` writes them; {_SNAPSHOT_WANTED}")
     try:
         if "snapshots" in keys or "failures" in keys:
             return aiozilliz.InventoryReport.from_json(data)
@@ -102,18 +102,30 @@ def decode_document(data: bytes, name: str) -> Document:
 
 
 def parts(document: Document) -> Iterator[tuple[str | None, aiozilliz.Snapshot]]:
-    """Give each snapshot, with the name of its account where it is of many."""
+    """Return each snapshot, with the name of its account if there are several."""
     if isinstance(document, aiozilliz.Snapshot):
         yield None, document
     else:
         yield from document.snapshots.items()
 
 
-def _parsed(data: bytes) -> object:
+def failures_of(document: Document) -> Mapping[str, Exception]:
+    """Return account name to error for the accounts that failed."""
+    return document.failures if isinstance(document, aiozilliz.InventoryReport) else {}
+
+
+def error_of(document: Document) -> PartialError | aiozilliz.InventoryError | None:
+    """Return the error for the accounts that failed: a `PartialError` if others did not, None if there are none."""
+    failures = failures_of(document)
+    return accounts_error(failures, len(failures) + len(list(parts(document)))) if failures else None
+
+
+def parse_json(data: bytes) -> object:
+    """Return the value of a JSON text, or `NO_JSON` if it is none."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        return _NO_JSON
+        return NO_JSON
 
 
 def _read_standard_input() -> bytes:
@@ -126,10 +138,10 @@ def _read_standard_input() -> bytes:
 
 
 def check_target(path: str) -> None:
-    """See, before the work is done, whether a file of this name can be written.
+    """Check, before any work is done, that a file of this name can be written.
 
     Raises:
-        FileError: It is a folder, or the folder that it would stand in is missing or can't be written.
+        FileError: It is a folder, or its folder does not exist or can't be written.
     """
     if Path(path).is_dir():
         raise FileError(f"{path}: it is a folder, not a file")
@@ -146,36 +158,36 @@ def check_target(path: str) -> None:
 
 
 def write_whole(path: str, text: str) -> None:
-    """Write a file whole or not at all: one that was there is replaced only by a new one that is complete.
+    """Write a file completely or not at all: an existing one is replaced only by a complete new one.
 
-    The new file can be read by its owner only. A symbolic link stays, and what it names is replaced. What is no
-    regular file, for instance a device or a pipe, is written to directly.
+    The new file can be read by its owner only. A symbolic link is kept, and its target replaced. A device, a pipe or
+    anything else that is no regular file is written to directly.
 
     Args:
         path: The file.
         text: Its content, written as UTF-8.
 
     Raises:
-        OSError: It can't be written; the text names the file. The old one is as it was.
+        OSError: The file can't be written; the text names it. An existing one is unchanged.
     """
     data = text.encode()
     try:
         if is_replaceable(path):
             _replace(Path(path).resolve(), data)
         else:
-            # Appending is right for a file, too, that the shell has opened under the name /dev/stdout.
+            # Appending is also right for a file that the shell has opened under the name /dev/stdout.
             _write(os.open(path, os.O_WRONLY | os.O_APPEND), data)
     except OSError as error:
         raise OSError(error.errno, f"{path} can't be written: {error.strerror or error}") from error
 
 
 def is_replaceable(path: str) -> bool:
-    """Tell whether `write_whole` makes a new file of this name: there is a regular one, or none.
+    """Return whether `write_whole` makes a new file of this name: there is a regular one, or none.
 
     Raises:
-        OSError: There is no telling.
+        OSError: This can't be found out.
     """
-    if str(Path(path).absolute()).startswith(_DESCRIPTORS):  # unresolved: these are links to what is open
+    if str(Path(path).absolute()).startswith(_DESCRIPTORS):  # unresolved: these are links to open files
         return False
     try:
         return stat.S_ISREG(Path(path).stat().st_mode)
@@ -205,7 +217,7 @@ def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The file has been replaced, so this can't fail any more: some systems can't open or sync a folder.
+    # The file has been replaced already, so errors do not count: some systems can't open or sync a folder.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,12 +1,12 @@
-"""The state of a watch on disk: what has been told of so far survives the process at any moment.
+"""The state of a watch on disk: what has been reported survives the end of the process at any moment.
 
-Two files. FILE is a whole snapshot or inventory report, as `aiozilliz snapshot` writes it. FILE.journal has a line for
-each event that was told since, so that no event costs the writing of a large file. Its first line names the content of
-FILE that it goes on from: where FILE has moved on, was put back or was deleted, the journal says nothing any more.
+There are two files. FILE is a complete snapshot or inventory report, as `aiozilliz snapshot` writes it. FILE.journal
+has a line per event reported since, so that no event requires writing a large file. Its first line identifies the
+content of FILE that it continues: if FILE was replaced, restored or deleted, the journal no longer counts.
 
-An event is first written to standard output and then recorded. A process that is killed in between tells it again
-after a restart; nowhere else is there a repeat, and nowhere a gap. Lines are not flushed to the disk one by one: after
-a power failure, too, the latest events may come again.
+An event is first written to standard output and then recorded. A process that is killed in between reports it again
+after a restart; there is no other repeat, and no gap. Lines are not flushed to disk one by one: after a power failure,
+too, the latest events may be reported again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
 from attrs import evolve
 
 import aiozilliz
+from aiozilliz.cli.output.text import json_text
 from aiozilliz.cli.state.files import (
     Document,
     FileError,
     check_target,
     decode_document,
+    parse_json,
     parts,
     read_bytes,
     write_whole,
@@ -35,14 +36,14 @@ from aiozilliz.cli.state.files import (
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover - Windows; there nothing holds back a second watch
-    fcntl = None  # type: ignore[assignment]  # its absence is what it tells
+except ImportError:  # pragma: no cover - Windows, where a second watch is not prevented
+    fcntl = None  # type: ignore[assignment]  # None stands for its absence
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 Listings: TypeAlias = "dict[str | None, dict[str, aiozilliz.Cluster]]"
-"""Account, or None where there is but one, to its clusters by id."""
+"""Account, or None if there is only one, to its clusters by id."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -57,7 +58,7 @@ class Journal:
     """The state file of a running watch, locked against other watches. A context manager that closes it.
 
     Attributes:
-        since: What was told up to now, to go on from; None where nothing was.
+        since: What was reported so far, to continue from; None if nothing was.
     """
 
     def __init__(self, path: str, descriptor: int, *, many: bool) -> None:
@@ -78,19 +79,19 @@ class Journal:
 
     @classmethod
     def open(cls, path: str, *, many: bool = False) -> Journal:
-        """Lock and read a state. There need be none yet.
+        """Lock and read a state, or begin a new one.
 
         Args:
             path: FILE, or a symbolic link to it.
-            many: Whether many accounts are watched, so that it holds a report, not a snapshot.
+            many: Whether many accounts are watched, so that it is a report, not a snapshot.
 
         Raises:
-            FileError: Another watch has it, or it can't be read, is damaged, or is of the other kind.
+            FileError: Another watch uses it, or it can't be read, is damaged, or is of the other kind.
         """
         check_target(path)
         target = str(Path(path).resolve())
         if Path(target).exists() and not Path(target).is_file():
-            raise FileError(f"{path}: a state has to be kept in a regular file")
+            raise FileError(f"{path}: a state must be a regular file")
         descriptor = _open_locked(path, f"{target}.journal")
         try:
             return cls(target, descriptor, many=many)
@@ -107,14 +108,14 @@ class Journal:
         self.close()
 
     def record(self, event: aiozilliz.ClusterEvent, account: str | None = None) -> None:
-        """Note that an event has been told. It has to have been written before.
+        """Record that an event has been reported. It must have been written before.
 
         Args:
             event: The event.
-            account: The account it belongs to; None where there is but one.
+            account: The account it belongs to; None if there is only one.
 
         Raises:
-            OSError: It can't be written. The state is as it was.
+            OSError: It can't be written. The state is unchanged.
         """
         line = _Line(event.kind, account, event.cluster)
         entry = {"kind": str(event.kind), "account": account, "cluster": event.cluster.to_dict()}
@@ -124,23 +125,23 @@ class Journal:
         self._apply(line)
 
     def commit(self, known: Document | None) -> bool:
-        """Write what is known whole, and begin the journal anew. To be called at the end of a reading.
+        """Write everything that is known, and begin a new journal. Must be called at the end of a reading.
 
         Args:
-            known: The watcher's `snapshot`, or `report`. Where it does not hold exactly what has been recorded, because
-                events of it are still to be told, nothing is done.
+            known: The watcher's `snapshot`, or `report`. If it is not exactly what has been recorded, because some of
+                its events are not yet reported, nothing is done.
 
         Returns:
             Whether it was written.
 
         Raises:
-            OSError: It can't be written. The state is as it was.
+            OSError: It can't be written. The state is unchanged.
         """
-        if known is None or not self._is_told(known):
+        if known is None or not self._is_reported(known):
             return False
         text = known.to_json()
         write_whole(self._path, text)
-        # Killed here, the journal goes on from another content than FILE has, so it is left out.
+        # If the process is killed here, the journal continues another content than that of FILE, so it is ignored.
         self._base = _digest(text.encode())
         self._listings = _listings(known)
         self._truncate(0)
@@ -148,7 +149,7 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Give the state free for other watches. It may be called twice."""
+        """Release the state for other watches. May be called twice."""
         if self._descriptor < 0:
             return
         descriptor, self._descriptor = self._descriptor, -1
@@ -167,10 +168,10 @@ class Journal:
 
     def _wrong_kind(self) -> FileError:
         holds, watched = ("one account", "many") if self._many else ("many accounts", "one")
-        return FileError(f"{self._path}: it is the state of {holds}, and {watched} would be watched")
+        return FileError(f"{self._path}: it is the state of {holds}, but {watched} would be watched")
 
     def _take_lines(self) -> list[_Line]:
-        """Read the journal, and cut off what a kill has left half-written."""
+        """Read the journal, and cut off a line that a kill has left half-written."""
         data = b""
         while chunk := os.read(self._descriptor, 1 << 20):
             data += chunk
@@ -206,7 +207,7 @@ class Journal:
         else:
             clusters[line.cluster.cluster_id] = line.cluster
 
-    def _is_told(self, known: Document) -> bool:
+    def _is_reported(self, known: Document) -> bool:
         listings = _listings(known)
         return self._pending <= listings.keys() and all(
             clusters == self._listings.get(account, {}) for account, clusters in listings.items()
@@ -237,7 +238,7 @@ def _open_locked(path: str, name: str) -> int:
             return descriptor
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # One that ended meanwhile may have removed the file that was opened here.
+            # A watch that ended meanwhile may have removed the file that was opened here.
             if os.path.samestat(os.fstat(descriptor), Path(name).stat()):
                 return descriptor
         except BlockingIOError:
@@ -265,13 +266,13 @@ def _digest(data: bytes | None) -> str | None:
 
 
 def _json_line(value: dict[str, Any]) -> str:
-    return json.dumps(value) + "\n"
+    return json_text(value, ascii_only=True) + "\n"
 
 
 def _head(text: bytes, name: str) -> dict[str, Any]:
     head = _object(text, name, 1)
     if head.get("version") != 1:
-        raise FileError(f"{name}: it is no journal of this version of aiozilliz")
+        raise FileError(f"{name}: it is not a journal of this version of aiozilliz")
     return head
 
 
@@ -289,10 +290,7 @@ def _line(text: bytes, name: str, number: int) -> _Line:
 
 
 def _object(text: bytes, name: str, number: int) -> dict[str, Any]:
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
+    value = parse_json(text)
     if not isinstance(value, dict):
         raise _damaged(name, number)
     return cast("dict[str, Any]", value)
@@ -300,5 +298,5 @@ def _object(text: bytes, name: str, number: int) -> dict[str, Any]:
 
 def _damaged(name: str, number: int) -> FileError:
     return FileError(
-        f"{name}: line {number} is damaged; where you delete this file, the latest events come again"
+        f"{name}: line {number} is damaged; if you delete this file, the latest events are reported again"
     )
