@@ -164,8 +164,8 @@ class ZillizError(Exception):
             if cls.__module__ == ZillizError.__module__:
                 held |= getattr(vars(cls).get("__init__"), "__kwdefaults__", None) or {}
         held |= state or {}
-        self.args = held.pop("args", self.args)
-        vars(self).update(held)
+        for name, value in held.items():  # 0.1.0 wrote `advice`, later ones `_advice`, which comes after its default
+            setattr(self, name, value)
 
     def _new_args(self) -> tuple[object, ...]:
         """Give what `__new__` needs."""

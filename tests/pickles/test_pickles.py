@@ -338,7 +338,7 @@ def test_pickles_of_a_version_with_fields_more_or_less_are_read(
 def test_an_error_read_without_an_attribute_has_its_default() -> None:
     error = EXAMPLES["RateLimitError"]
     make, arguments, state = error.__reduce__()
-    for name in ("retry_after", "code", "attempts", "elapsed", "advice", "url"):
+    for name in ("retry_after", "code", "attempts", "elapsed", "_advice", "url"):
         del state[name]
     twin = make(*arguments)
     twin.__setstate__({**state, "message": "a property now", "later": 1})
