@@ -40,9 +40,14 @@ if TYPE_CHECKING:
         PageIterator as PageIterator,
     )
     from aiozilliz._iteration.watcher import ClusterWatcher as ClusterWatcher
-    from aiozilliz._records.cluster import Cluster as Cluster, ClusterPage as ClusterPage
+    from aiozilliz._records.cluster import (
+        Cluster as Cluster,
+        ClusterPage as ClusterPage,
+        ClusterStatus as ClusterStatus,
+        CuType as CuType,
+        Plan as Plan,
+    )
     from aiozilliz._records.converter import make_converter as make_converter
-    from aiozilliz._records.enums import ClusterStatus as ClusterStatus, CuType as CuType, Plan as Plan
     from aiozilliz._records.report import (
         InventoryChanges as InventoryChanges,
         InventoryReport as InventoryReport,
@@ -65,7 +70,6 @@ _HOMES = {
     "_settings.checks": ("CHINA", "GLOBAL"),
     "_records.converter": ("make_converter",),
     "_settings.credentials": ("cli_base_url",),
-    "_records.enums": ("ClusterStatus", "CuType", "Plan"),
     "_errors": (
         "APIError",
         "AuthenticationError",
@@ -83,7 +87,7 @@ _HOMES = {
     "_inventory.inventory": ("Inventory",),
     "_inventory.watcher": ("InventoryWatcher",),
     "_iteration.iterators": ("ClusterIterator", "PageIterator"),
-    "_records.cluster": ("Cluster", "ClusterPage"),
+    "_records.cluster": ("Cluster", "ClusterPage", "ClusterStatus", "CuType", "Plan"),
     "_records.report": ("InventoryChanges", "InventoryReport"),
     "_http.retry": ("RetryPolicy",),
     "_inventory.scheduler": ("InventoryIterator", "InventoryProgress"),

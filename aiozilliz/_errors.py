@@ -164,8 +164,9 @@ class ZillizError(Exception):
             if cls.__module__ == ZillizError.__module__:
                 held |= getattr(vars(cls).get("__init__"), "__kwdefaults__", None) or {}
         held |= state or {}
-        for name, value in held.items():  # 0.1.0 wrote `advice`, later ones `_advice`, which comes after its default
-            setattr(self, name, value)
+        self.args = held.pop("args", self.args)
+        held.setdefault("_advice", held.pop("advice"))  # 0.1.0 wrote `advice`, which has a default, too
+        vars(self).update(held)
 
     def _new_args(self) -> tuple[object, ...]:
         """Give what `__new__` needs."""

@@ -9,7 +9,7 @@ from attrs import fields
 _T = TypeVar("_T")
 
 new_object: Final[Callable[..., Any]] = copyreg.__newobj__  # type: ignore[attr-defined]  # typeshed leaves it out
-"""Make an object of a class without its `__init__`. Pickle knows this function, and writes no name but the class's."""
+"""Return an object of a class without calling its `__init__`. Pickle knows this function, and writes only the class's name."""
 
 _SNAPSHOT_IN_0_1_0: Final = ("clusters", "taken_at", "requests", "consistent")
 

@@ -28,8 +28,7 @@ from aiozilliz._errors import (
     printable,
 )
 from aiozilliz._records.cluster import ClusterPage, structure_clusters
-from aiozilliz._records.json import InvalidJSON, Json, parse
-from aiozilliz._records.values import describe
+from aiozilliz._records.json import InvalidJSON, Json, describe, parse
 
 PATH: Final = "/v2/clusters"
 """Path of List Clusters V2, below the base URL."""

@@ -11,7 +11,7 @@ from cattrs import Converter
 
 from aiozilliz._public import public
 from aiozilliz._records.cluster import Cluster, structure_cluster
-from aiozilliz._records.values import format_time, mismatch, parse_time
+from aiozilliz._records.json import format_time, mismatch, parse_time
 
 
 @public

@@ -1,15 +1,23 @@
-"""A read-only mapping for JSON, frozen to its depth, and the way into it and out of it."""
+"""What JSON becomes once frozen: a read-only mapping, and records that are decoded right into frozen classes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import linecache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from math import isfinite
-from typing import Any, Final, NoReturn, cast
+from operator import itemgetter
+from typing import Any, Final, NoReturn, TypeVar, cast
+
+from attrs import Attribute, fields, frozen
 
 from aiozilliz._public import public
+from aiozilliz._records.json import format_time, integer, mismatch, parse_time, text
 
 MAX_DEPTH: Final = 100
 """Lists and objects inside each other, at most. It keeps pickling, comparing and printing far from any stack limit."""
 
 _SCALARS: Final = (str, int, float, type(None))
+
+_T = TypeVar("_T")
 
 
 class FrozenDict(Mapping[str, Any]):
@@ -31,7 +39,7 @@ class FrozenDict(Mapping[str, Any]):
     _items: dict[str, Any]
 
     def __init__(self, items: Mapping[str, Any] | None = None) -> None:
-        if hasattr(self, "_items"):  # a second call
+        if hasattr(self, "_items"):  # `__init__` called again, which would change what should be frozen
             raise AttributeError(f"{type(self).__name__} is read-only")
         frozen: dict[str, Any] = {} if items is None else _freeze_items(items, 2)
         object.__setattr__(self, "_items", frozen)
@@ -86,7 +94,7 @@ EMPTY: Final = FrozenDict()
 
 
 def frozen_mapping(items: Mapping[str, Any]) -> FrozenDict:
-    """Freeze a mapping: itself where it is frozen already, the shared `EMPTY` where there is nothing in it.
+    """Freeze a mapping. Return itself if it is frozen already, and the shared `EMPTY` if there is nothing in it.
 
     Raises:
         TypeError: A key is no text, or a value is nothing that JSON knows.
@@ -101,17 +109,18 @@ public(frozen_mapping)  # pickles name it
 
 
 def freeze(value: Any, depth: int = 2) -> Any:
-    """Give a JSON value with objects as `FrozenDict` and lists as tuples.
+    """Return a JSON value with objects as `FrozenDict` and lists as tuples.
 
     Args:
-        value: What a JSON decoder gives; tuples and any mapping are taken as well.
+        value: What a JSON decoder returns; tuples and any mapping are taken as well.
         depth: How deep the value itself stands: 2 is a value of a record's mapping.
 
     Raises:
         TypeError: A key is no text, or a value is nothing that JSON knows.
         ValueError: Values are nested more than `MAX_DEPTH` deep, or a number is not finite.
     """
-    if isinstance(value, _SCALARS):
+    if isinstance(value, _SCALARS):  # bool is an int
+        # orjson reads no NaN, but `from_dict` and the constructor take what any caller has made up.
         if isinstance(value, float) and not isfinite(value):
             raise ValueError(f"{value} is no JSON number")
         return value
@@ -147,3 +156,170 @@ def _freeze_items(items: Mapping[str, Any], depth: int) -> dict[str, Any]:
             raise TypeError(f"{type(key).__name__} is no key of a JSON object")
         frozen_items[key] = freeze(value, depth)
     return frozen_items
+
+
+# Records of frozen classes.
+
+
+def wire(name: str, kind: str = "text", known: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the metadata of an attrs field that the wire has.
+
+    Args:
+        name: What the service calls it.
+        kind: How it is decoded: `id`, `text`, `enum`, `integer` or `time`.
+        known: Text to member, if it is an open enum.
+    """
+    return {"wire_name": name, "kind": kind, "known": known}
+
+
+# The decoder runs for every record there is. So it is one loop, without a call for each record or field, written out of
+# the table of fields when the class is made, as attrs writes its methods. It fills drafts: filling an object of a frozen
+# class costs a third of a record's decoding, as each attribute goes through `object.__setattr__`. A draft has the slots
+# of the class but nothing that forbids assignment, and becomes an object of the class by taking it as its own.
+_DECODER: Final = """\
+def structure_into(results, records):
+    append = results.append
+    for raw in records:
+        if type(raw) is not dict:  # JSON may hold anything
+            raise mismatch("an object", raw)
+        record = raw
+        try:
+            columns = columns_of(record)
+        except KeyError:
+            record = {{**ABSENT, **raw}}
+            columns = columns_of(record)
+        (
+{names}        ) = columns
+{checks}
+        draft = Draft()
+{assignments}        # Every known name is there, so the number of names alone tells whether there are others.
+        extra = EMPTY if len(record) == {count} else structure_extra(record)
+{leftovers}        draft.extra = extra
+        draft.__class__ = Made
+        append(draft)
+"""
+
+
+@frozen
+class _Kind:
+    """The code for a field of this kind. In the decoder the field stands in a variable of its attribute's name.
+
+    Attributes:
+        check: Lines that see to it that the value is of the right type.
+        value: What the attribute gets.
+        leftover: Lines that put into `extra` what the attribute can't hold.
+        written: What `to_dict` makes of the attribute.
+    """
+
+    check: str
+    value: str = "{name}"
+    leftover: str = ""
+    written: str = "made.{name}"
+
+
+# A null that is looked for here, and not only in `text`, costs a record that has some no call.
+_CHECK_TEXT: Final = """\
+        if type({name}) is not str:
+            {name} = "" if {name} is None else text({name}, "{wire}")
+"""
+
+_KINDS: Final = {
+    "id": _Kind(
+        check="""\
+        if type({name}) is not str or not {name}:
+            raise mismatch("a text that is not empty", {name}, "{wire}")
+"""
+    ),
+    "text": _Kind(_CHECK_TEXT),
+    "enum": _Kind(_CHECK_TEXT, value="known_{name}({name}, {name})", written="str(made.{name})"),
+    "integer": _Kind(
+        check="""\
+        if type({name}) is not int:
+            {name} = integer({name}, "{wire}")
+"""
+    ),
+    "time": _Kind(
+        # Most times end in Z, and are read by one call. `parse_time` takes the others, and what is no date.
+        check="""\
+        try:
+            {name}_utc = read_time({name})
+        except (TypeError, ValueError):
+            {name}_utc = None
+        if {name}_utc is None or {name}_utc.tzinfo is not UTC:
+            {name}_utc = parse_time(text({name}, "{wire}"))
+""",
+        value="{name}_utc",
+        leftover="""\
+        if {name}_utc is None and {name}:
+            extra = seal({{**extra, "{wire}": text({name})}})
+""",
+        written="made.{name} and format_time(made.{name})",
+    ),
+}
+
+
+def make_decoder(
+    made: type[_T], absent: dict[str, None], structure_extra: Callable[[dict[str, Any]], FrozenDict]
+) -> Callable[[list[_T], Iterable[Any]], None]:
+    """Write the decoder of a frozen class out of the table of its fields.
+
+    Args:
+        made: An attrs class with slots. Its last attribute is `extra`; the others have metadata by `wire`.
+        absent: The wire names of these, each with None.
+        structure_extra: Called with a record that holds more names than these. Returns what goes to `extra`.
+
+    Returns:
+        A function that decodes the records of its second argument and appends them to the list that is its first, one
+        by one, so that after a `WrongValue` their number tells which one it was.
+    """
+    columns = wire_fields(made)
+    source = _DECODER.format(
+        names=_code(columns, lambda _: "            {name},\n"),
+        checks=_code(columns, lambda kind: kind.check),
+        assignments=_code(columns, lambda kind: f"        draft.{{name}} = {kind.value}\n"),
+        leftovers=_code(columns, lambda kind: kind.leftover),
+        count=len(columns),
+    )
+    scope = {
+        **{used.__name__: used for used in (integer, mismatch, parse_time, seal, text)},
+        "ABSENT": absent,
+        "EMPTY": EMPTY,
+        "UTC": UTC,
+        "Draft": type("Draft", (), {"__slots__": vars(made)["__slots__"]}),
+        "Made": made,
+        # CPython calls a method of a global by way of a bound method, made anew for each call; these are made once.
+        "columns_of": itemgetter(*absent),
+        "read_time": datetime.fromisoformat,
+        "structure_extra": structure_extra,
+        **{f"known_{one.name}": known.get for one in columns if (known := one.metadata["known"])},
+    }
+    return cast("Callable[[list[_T], Iterable[Any]], None]", _compile(made, "structure_into", source, scope))
+
+
+def make_writer(made: type[_T]) -> Callable[[_T], dict[str, Any]]:
+    """Write, out of the table of a class's fields, the function that returns them as JSON-ready values by wire name."""
+    items = _code(wire_fields(made), lambda kind: f'        "{{wire}}": {kind.written},\n')
+    source = f"def to_dict(made):\n    return {{\n{items}    }}\n"
+    writer = _compile(made, "to_dict", source, {"format_time": format_time})
+    return cast("Callable[[_T], dict[str, Any]]", writer)
+
+
+def wire_fields(made: type) -> "tuple[Attribute[Any], ...]":
+    """Return the fields of an attrs class that have metadata by `wire`, in order."""
+    return tuple(one for one in fields(made) if "wire_name" in one.metadata)
+
+
+def _code(columns: "Iterable[Attribute[Any]]", part: Callable[[_Kind], str]) -> str:
+    """Return a part of the code of each field's kind, with the names of the field."""
+    return "".join(
+        part(_KINDS[one.metadata["kind"]]).format(name=one.name, wire=one.metadata["wire_name"])
+        for one in columns
+    )
+
+
+def _compile(made: type, name: str, source: str, scope: dict[str, Any]) -> Any:
+    file = f"<{name} of {made.__module__}.{made.__qualname__}>"
+    exec(compile(source, file, "exec"), scope)  # noqa: S102  # nothing in it comes from outside of this package
+    # Tracebacks, debuggers and `inspect` find the lines here, as those of methods that attrs wrote.
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    return scope[name]

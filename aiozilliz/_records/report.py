@@ -9,9 +9,8 @@ from attrs import field, frozen
 from aiozilliz._errors import ZillizError
 from aiozilliz._public import record
 from aiozilliz._records.cluster import Cluster, repr_line
-from aiozilliz._records.json import dump, load
+from aiozilliz._records.json import describe, dump, format_time, load
 from aiozilliz._records.snapshot import FORMAT_VERSION, Changes, Snapshot, read_head, to_utc
-from aiozilliz._records.values import describe, format_time
 
 _WHERE: Final = "the inventory report"
 

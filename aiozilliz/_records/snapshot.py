@@ -9,14 +9,11 @@ from attrs import field, frozen
 
 from aiozilliz._errors import DecodeError
 from aiozilliz._public import public, record
-from aiozilliz._records.cluster import WIRE_NAMES, Cluster, repr_line, structure_clusters
-from aiozilliz._records.json import dump, load
-from aiozilliz._records.values import describe, format_time, parse_time
+from aiozilliz._records.cluster import ATTRIBUTES, WIRE_NAMES, Cluster, repr_line, structure_clusters
+from aiozilliz._records.json import describe, dump, format_time, load, parse_time
 
 FORMAT_VERSION: Final = 1
 """Version of the JSON text of a snapshot, and of a report."""
-
-ATTRIBUTES: Final = (*WIRE_NAMES, "extra")
 
 
 @record

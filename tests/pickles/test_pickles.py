@@ -335,6 +335,60 @@ def test_pickles_of_a_version_with_fields_more_or_less_are_read(
         assert str(report.failures["dev"]) == str(error)
 
 
+PROJECT = '    project_id: str = field(default="", metadata=wire("projectId"))\n'
+
+
+@pytest.fixture(scope="module")
+def with_one_line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version with a text more in a cluster, by one line."""
+    folder = tmp_path_factory.mktemp("line")
+    package = Path(
+        shutil.copytree(PACKAGE, folder / "aiozilliz", ignore=shutil.ignore_patterns("__pycache__"))
+    )
+    owner = PROJECT.replace("project", "owner")
+    change(package, "class Cluster:", replacing(PROJECT, PROJECT + owner))
+    return folder
+
+
+def test_a_text_field_more_is_one_line(with_one_line: Path) -> None:
+    found = read_in_a_new_process(
+        """
+import aiozilliz, attrs
+from aiozilliz import Cluster, DecodeError, Snapshot, make_converter
+from datetime import UTC, datetime
+
+record = {"clusterId": "in01-a", "ownerId": "me", "odd": 1}
+cluster = Cluster.from_dict(record)
+assert cluster == Cluster("in01-a", owner_id="me", extra={"odd": 1})
+assert Cluster.from_dict({"clusterId": "in01-a", "ownerId": None}).owner_id == ""
+assert list(cluster.to_dict())[-3:] == ["projectId", "ownerId", "odd"]
+assert Cluster.from_dict(cluster.to_dict()) == cluster == pickle.loads(pickle.dumps(cluster))
+assert repr(cluster) == "Cluster(cluster_id='in01-a', owner_id='me', extra={'odd': 1})"
+assert attrs.fields(Cluster).owner_id.metadata["wire_name"] == "ownerId"
+assert make_converter().structure(record, Cluster) == cluster
+
+snapshot = Snapshot([cluster], datetime(2026, 3, 1, tzinfo=UTC))
+assert '"ownerId": "me"' in snapshot.to_json()
+assert Snapshot.from_json(snapshot.to_json()) == snapshot
+older = Snapshot([Cluster("in01-a", extra={"odd": 1})], snapshot.taken_at)
+assert snapshot.diff(older).modified[0].changed == ("owner_id",)
+
+def refused(make):
+    try:
+        make()
+    except (DecodeError, ValueError) as error:
+        return str(error)
+
+assert "ownerId must be a text, not the number 7" in refused(lambda: Cluster.from_dict(record | {"ownerId": 7}))
+assert "must not hold ownerId" in refused(lambda: Cluster("in01-a", extra={"ownerId": "me"}))
+found.append(pickle.dumps(cluster))
+""",
+        path=with_one_line,
+    )
+
+    assert pickle.loads(found[0]) == Cluster(cluster_id="in01-a", extra={"ownerId": "me", "odd": 1})
+
+
 def test_an_error_read_without_an_attribute_has_its_default() -> None:
     error = EXAMPLES["RateLimitError"]
     make, arguments, state = error.__reduce__()

@@ -1,8 +1,10 @@
 """Records: values, open enums, text, JSON and back."""
 
 import copy
+import inspect
 import pickle
 import time
+import traceback
 import typing
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,8 +15,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster, ClusterPage, ClusterStatus, CuType, DecodeError, Plan
-from aiozilliz._records.cluster import WIRE_NAMES, _Draft, structure_clusters
+from aiozilliz._records.cluster import WIRE_NAMES, structure_cluster, structure_clusters
 from aiozilliz._records.frozen import EMPTY, MAX_DEPTH, FrozenDict, freeze, frozen_mapping, thaw
+from aiozilliz._records.json import WrongValue
 from tests.support import strategies as own
 
 EXAMPLE: dict[str, Any] = {
@@ -76,6 +79,12 @@ def test_to_dict_has_the_wire_names_in_the_documented_order_and_then_the_unknown
     assert list(Cluster.from_dict(record).to_dict()) == [*EXAMPLE, "zzz", "aaa"]
     assert list(WIRE_NAMES.values()) == list(EXAMPLE)
     assert [*WIRE_NAMES, "extra"] == [field.name for field in attrs.fields(Cluster)]
+
+
+def test_each_field_has_its_name_on_the_wire_in_its_metadata() -> None:
+    fields: Any = attrs.fields(Cluster)
+    assert [one.metadata.get("wire_name") for one in fields] == [*EXAMPLE, None]
+    assert fields.cu_size.metadata["wire_name"] == WIRE_NAMES["cu_size"] == "cuSize"
 
 
 @given(own.wire_records())
@@ -488,8 +497,7 @@ def test_freezing_twice_gives_the_same_object_and_nothing_gives_the_shared_one()
     assert freeze(({"a": ()},)) == (FrozenDict({"a": ()}),)
 
 
-def test_a_draft_has_the_layout_of_a_cluster_and_decoding_gives_what_the_constructor_gives() -> None:
-    assert [field.name for field in attrs.fields(_Draft)] == [field.name for field in attrs.fields(Cluster)]
+def test_decoding_gives_what_the_constructor_gives() -> None:
     decoded = Cluster.from_dict({"clusterId": "in01-a", "plan": "Free", "createTime": "2024-06-30T16:49:50Z"})
     built = Cluster(
         cluster_id="in01-a", plan="Free", create_time=datetime(2024, 6, 30, 16, 49, 50, tzinfo=UTC)
@@ -501,3 +509,12 @@ def test_a_draft_has_the_layout_of_a_cluster_and_decoding_gives_what_the_constru
     assert pickle.loads(pickle.dumps(decoded)) == built
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         decoded.plan = "other"  # type: ignore[misc]  # that is the point
+
+
+def test_the_code_of_the_decoder_can_be_read_and_stands_in_tracebacks() -> None:
+    with pytest.raises(WrongValue) as caught:
+        structure_cluster({**EXAMPLE, "clusterId": ""})
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert frames[-1].line == 'raise mismatch("a text that is not empty", cluster_id, "clusterId")'
+    *_, last = traceback.walk_tb(caught.value.__traceback__)
+    assert "draft.cluster_name = cluster_name\n" in inspect.getsource(last[0])

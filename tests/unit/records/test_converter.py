@@ -9,7 +9,7 @@ from hypothesis import given
 
 from aiozilliz import Cluster, make_converter
 from aiozilliz._records.cluster import structure_clusters
-from aiozilliz._records.values import WrongValue, describe, format_time, integer, parse_time, text
+from aiozilliz._records.json import WrongValue, describe, format_time, integer, parse_time, text
 from tests.support import strategies as own
 
 MOMENT = datetime(2024, 6, 30, 16, 49, 50, tzinfo=UTC)

@@ -22,7 +22,7 @@ from aiozilliz import (
     Modification,
     Snapshot,
 )
-from aiozilliz._records.snapshot import ATTRIBUTES
+from aiozilliz._records.cluster import ATTRIBUTES
 from tests.support import strategies as own
 
 if TYPE_CHECKING:
