@@ -121,7 +121,7 @@ def to_utc(moment: datetime, name: str) -> datetime:
 
 
 def _to_utc(value: datetime | None) -> datetime | None:
-    return value if value is None or value.tzinfo is UTC else to_utc(value, "create_time")
+    return None if value is None else to_utc(value, "create_time")
 
 
 @record

@@ -1,20 +1,23 @@
 """What an inventory of many accounts found: `InventoryReport`, what differs between two, and the JSON text."""
 
+# As in `snapshot`, cattrs is loaded when the first JSON text is written or read.
+# ruff: noqa: PLC0415
+
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Self, cast
+from typing import Self
 
 from attrs import field, frozen
 
 from aiozilliz._errors import ZillizError
 from aiozilliz._public import record
 from aiozilliz._records.cluster import Cluster, repr_line
-from aiozilliz._records.json import describe, dump, format_time, load
-from aiozilliz._records.snapshot import FORMAT_VERSION, Changes, Snapshot, read_head, to_utc
-
-_WHERE: Final = "the inventory report"
+from aiozilliz._records.json import dump, load
+from aiozilliz._records.snapshot import Changes, Snapshot, to_taken_at
 
 
+# One copy for each type: what a converter takes is what the constructor is said to take, and a type variable there is
+# never solved.
 def _changes(changes: Mapping[str, Changes]) -> dict[str, Changes]:
     return dict(changes)
 
@@ -25,7 +28,7 @@ class InventoryChanges(Mapping[str, Changes]):
     """What differs between two reports: account name to its `Changes`, for the accounts that both have.
 
     An account that failed has no listing, so its clusters are never called removed: it is named in `only_in_older` or
-    `only_in_newer` instead. Falsy where no account has changes.
+    `only_in_newer` instead. Falsy if no account has changes.
 
     Attributes:
         only_in_older: Names of accounts that only the older report has a snapshot of.
@@ -64,11 +67,12 @@ def _failures(failures: Mapping[str, Exception]) -> dict[str, Exception]:
     return dict(failures)
 
 
-def _texts(failures: Mapping[str, Exception]) -> dict[str, str]:
-    return {name: _told(error) for name, error in failures.items()}
+def _failure_texts(failures: Mapping[str, Exception]) -> dict[str, str]:
+    return {name: failure_text(error) for name, error in failures.items()}
 
 
-def _told(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
+    """Return the class and the text of an error: what a JSON text keeps of it, and what reports compare."""
     # One that was read back is a plain ZillizError, whose message has the class of the original in it already.
     return error.message if type(error) is ZillizError else f"{type(error).__name__}: {error}"
 
@@ -88,8 +92,8 @@ class InventoryReport:
     """
 
     snapshots: Mapping[str, Snapshot] = field(converter=_snapshots, hash=False)
-    failures: Mapping[str, Exception] = field(converter=_failures, eq=_texts, hash=False)
-    taken_at: datetime = field(converter=to_utc)
+    failures: Mapping[str, Exception] = field(converter=_failures, eq=_failure_texts, hash=False)
+    taken_at: datetime = field(converter=to_taken_at)
 
     def __repr__(self) -> str:
         return repr_line(
@@ -106,7 +110,7 @@ class InventoryReport:
         return tuple((name, cluster) for name, snapshot in self.snapshots.items() for cluster in snapshot)
 
     def diff(self, older: "InventoryReport") -> InventoryChanges:
-        """Give what has changed since an older report, account by account.
+        """Return what has changed since an older report, account by account.
 
         Raises:
             TypeError: `older` is no report.
@@ -124,17 +128,13 @@ class InventoryReport:
         )
 
     def to_json(self) -> str:
-        """Give the report as JSON text, one field a line, that `from_json` takes back.
+        """Return the report as JSON text, one field a line, that `from_json` takes back.
 
         Of an error its class and text are kept.
         """
-        report = {
-            "version": FORMAT_VERSION,
-            "taken_at": format_time(self.taken_at),
-            "failures": _texts(self.failures),
-            "snapshots": {name: snapshot.to_jsonable() for name, snapshot in self.snapshots.items()},
-        }
-        return dump(report) + "\n"
+        from aiozilliz._records.converter import write
+
+        return dump(write(self)) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -142,29 +142,9 @@ class InventoryReport:
 
         Raises:
             TypeError: `text` is neither text nor bytes.
-            ValueError: It can't be read; the text says why.
+            ValueError: It can't be read; the message says why.
         """
-        if not isinstance(text, (str, bytes, bytearray)):
-            raise TypeError(f"an inventory report is read from str or bytes, not {type(text).__name__}")
-        fields, moment = read_head(load(text, _WHERE), _WHERE)
-        snapshots, failures = _named(fields, "snapshots"), _named(fields, "failures")
-        for name, told in failures.items():
-            if not isinstance(told, str):
-                raise ValueError(
-                    f"{_WHERE} can't be read: the failure of {name!r} is {describe(told)}, not a text"
-                )
-        return cls(
-            {
-                name: Snapshot.from_jsonable(raw, f"the snapshot of {name!r}")
-                for name, raw in snapshots.items()
-            },
-            {name: ZillizError(told) for name, told in failures.items()},
-            moment,
-        )
+        from aiozilliz._records.converter import read
 
-
-def _named(fields: dict[str, Any], name: str) -> dict[str, Any]:
-    value = fields.get(name)
-    if not isinstance(value, dict):
-        raise ValueError(f"{_WHERE} can't be read: {name} is {describe(value)}, not an object")
-    return cast("dict[str, Any]", value)
+        where = "the inventory report"
+        return read(load(text, where), cls, where)

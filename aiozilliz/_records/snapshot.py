@@ -1,19 +1,18 @@
 """Whole listings: `Snapshot`, what differs between two of them, and their JSON text."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+# cattrs is loaded when the first JSON text is written or read: whoever only lists clusters should not pay for it.
+# ruff: noqa: PLC0415
+
+from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Self, cast
+from typing import Any, Self
 
 from attrs import field, frozen
 
-from aiozilliz._errors import DecodeError
 from aiozilliz._public import public, record
-from aiozilliz._records.cluster import ATTRIBUTES, WIRE_NAMES, Cluster, repr_line, structure_clusters
-from aiozilliz._records.json import describe, dump, format_time, load, parse_time
-
-FORMAT_VERSION: Final = 1
-"""Version of the JSON text of a snapshot, and of a report."""
+from aiozilliz._records.cluster import ATTRIBUTES, Cluster, repr_line, to_tuple, to_utc
+from aiozilliz._records.json import dump, load
 
 
 @record
@@ -41,7 +40,7 @@ class Modification:
 @record
 @frozen(repr=False)
 class Changes:
-    """What differs between two listings; falsy where nothing does.
+    """What differs between two listings; falsy if nothing does.
 
     Attributes:
         added: Clusters that only the newer has, in its order.
@@ -62,7 +61,7 @@ class Changes:
 
 @public
 class EventKind(StrEnum):
-    """What a `ClusterEvent` tells."""
+    """What a `ClusterEvent` says."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -77,7 +76,7 @@ class ClusterEvent:
     Attributes:
         kind: `added`, `removed` or `modified`.
         cluster: The cluster; of a removed one its last known record.
-        previous: The record before; None where it was added.
+        previous: The record before; None if it was added.
         changed: Names of the attributes that differ; empty but for `modified`.
     """
 
@@ -93,22 +92,8 @@ class ClusterEvent:
         return repr_line("ClusterEvent", values, self.kind.value)
 
 
-def to_utc(moment: datetime) -> datetime:
-    """Give an aware moment in UTC.
-
-    Raises:
-        TypeError: It is no `datetime`.
-        ValueError: It has no time zone.
-    """
-    if not isinstance(moment, datetime):
-        raise TypeError(f"taken_at must be a datetime, not {type(moment).__name__}")
-    if moment.utcoffset() is None:
-        raise ValueError("taken_at must be aware: give it a time zone, for instance datetime.UTC")
-    return moment.astimezone(UTC)
-
-
-def _to_tuple(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
-    return tuple(clusters)
+def to_taken_at(moment: datetime) -> datetime:
+    return to_utc(moment, "taken_at")
 
 
 @record
@@ -119,7 +104,7 @@ class Snapshot:
     `len`, iteration, `in` (an id or a cluster) and `snapshot["in01-…"]` work.
 
     Attributes:
-        clusters: The clusters, in the service's order. Where clusters came or went while it was read, in the order in
+        clusters: The clusters, in the service's order. If clusters came or went while it was read, in the order in
             which the service listed each last.
         taken_at: When it was taken, aware and in UTC: the request at whose moment the listing was proven to be this.
         requests: Pages that it took.
@@ -130,8 +115,8 @@ class Snapshot:
         ValueError: `taken_at` has no time zone, or a `cluster_id` comes twice.
     """
 
-    clusters: tuple[Cluster, ...] = field(converter=_to_tuple)
-    taken_at: datetime = field(converter=to_utc)
+    clusters: tuple[Cluster, ...] = field(converter=to_tuple)
+    taken_at: datetime = field(converter=to_taken_at)
     requests: int = 0
     consistent: bool = False
     _index: dict[str, Cluster] | None = field(default=None, init=False, eq=False)
@@ -162,7 +147,7 @@ class Snapshot:
         return self._by_id()[cluster_id]
 
     def get(self, cluster_id: str) -> Cluster | None:
-        """Give the cluster of this id, or None where it is not in the listing."""
+        """Return the cluster of this id, or None if it is not in the listing."""
         return self._by_id().get(cluster_id)
 
     def _by_id(self) -> dict[str, Cluster]:
@@ -173,7 +158,7 @@ class Snapshot:
         return index
 
     def diff(self, older: "Snapshot") -> Changes:
-        """Give what has changed since an older snapshot. It takes time in proportion to both.
+        """Return what has changed since an older snapshot, in time proportional to the sizes of both.
 
         Raises:
             TypeError: `older` is no snapshot.
@@ -191,7 +176,7 @@ class Snapshot:
         )
 
     def to_json(self) -> str:
-        """Give the snapshot as JSON text that `from_json` takes back without loss.
+        """Return the snapshot as JSON text that `from_json` takes back without loss.
 
         One value stands on a line, the clusters in their order, and the names in `extra` are sorted: of two listings
         only what differs gives other lines.
@@ -199,14 +184,10 @@ class Snapshot:
         return dump(self.to_jsonable()) + "\n"
 
     def to_jsonable(self) -> dict[str, Any]:
-        """Give what `to_json` writes, as plain dicts and lists."""
-        return {
-            "version": FORMAT_VERSION,
-            "taken_at": format_time(self.taken_at),
-            "requests": self.requests,
-            "consistent": self.consistent,
-            "clusters": [_stable(cluster) for cluster in self.clusters],
-        }
+        """Return what `to_json` writes, as plain dicts and lists."""
+        from aiozilliz._records.converter import write
+
+        return write(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -214,91 +195,25 @@ class Snapshot:
 
         Raises:
             TypeError: `text` is neither text nor bytes.
-            ValueError: It can't be read; the text says why.
+            ValueError: It can't be read; the message says why.
         """
-        if not isinstance(text, (str, bytes, bytearray)):
-            raise TypeError(f"a snapshot is read from str or bytes, not {type(text).__name__}")
         return cls.from_jsonable(load(text, "the snapshot"))
 
     @classmethod
     def from_jsonable(cls, value: object, where: str = "the snapshot") -> Self:
-        """Read what `to_jsonable` gave.
+        """Read what `to_jsonable` returned.
 
         Args:
             value: Plain dicts and lists.
             where: What it is called in an error.
 
         Raises:
-            ValueError: It can't be read; the text says why.
+            ValueError: It can't be read; the message says why.
         """
-        fields, moment = read_head(value, where)
-        requests, consistent, clusters = (fields.get(name) for name in ("requests", "consistent", "clusters"))
-        if type(requests) is not int or requests < 0:
-            raise ValueError(
-                f"{where} can't be read: requests is {describe(requests)}, not an integer, 0 or more"
-            )
-        if type(consistent) is not bool:
-            raise ValueError(
-                f"{where} can't be read: consistent is {describe(consistent)}, not true or false"
-            )
-        if not isinstance(clusters, list):
-            raise ValueError(f"{where} can't be read: clusters is {describe(clusters)}, not a list")
-        try:
-            return cls(
-                structure_clusters(cast("Sequence[Any]", clusters)), moment, requests, consistent=consistent
-            )
-        except DecodeError as error:
-            fault = error.message
-        except ValueError as error:
-            fault = str(error)
-        raise ValueError(f"{where} can't be read: {fault}")
+        from aiozilliz._records.converter import read
 
-
-def read_head(value: object, where: str) -> tuple[dict[str, Any], datetime]:
-    """Read what all texts of this package begin with: the format's version, and when it was taken.
-
-    Args:
-        value: What the JSON text holds.
-        where: What it is called in an error.
-
-    Returns:
-        All fields, and `taken_at`.
-
-    Raises:
-        ValueError: It is no object, of a version that is not known, or of no time.
-    """
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} can't be read: it is {describe(value)}, not an object")
-    fields = cast("dict[str, Any]", value)
-    version = fields.get("version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise ValueError(
-            f"{where} can't be read: its format version is {describe(version)}, and this aiozilliz reads {FORMAT_VERSION}"
-        )
-    taken_at = fields.get("taken_at")
-    moment = parse_time(taken_at) if isinstance(taken_at, str) else None
-    if moment is None:
-        raise ValueError(f"{where} can't be read: taken_at is {describe(taken_at)}, not an ISO 8601 time")
-    return fields, moment
+        return read(value, cls, where)
 
 
 def _differences(cluster: Cluster, previous: Cluster) -> tuple[str, ...]:
     return tuple(name for name in ATTRIBUTES if getattr(cluster, name) != getattr(previous, name))
-
-
-def _stable(cluster: Cluster) -> dict[str, Any]:
-    """Give the record with the names of `extra` in order, however the service wrote them."""
-    record = cluster.to_dict()
-    if not cluster.extra:
-        return record
-    known = {name: record.pop(name) for name in WIRE_NAMES.values()}
-    return {**known, **_sorted(record)}
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value)
-        return {name: _sorted(items[name]) for name in sorted(items)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in cast("Sequence[Any]", value)]
-    return value

@@ -231,7 +231,7 @@ def with_more(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "class Snapshot:",
         replacing("    consistent: bool = False\n", "    consistent: bool = False\n    note: str = 'none'\n"),
     )
-    taken = "    taken_at: datetime = field(converter=to_utc)\n"
+    taken = "    taken_at: datetime = field(converter=to_taken_at)\n"
     change(package, "class InventoryReport:", replacing(taken, f"{taken}    note: str = 'none'\n"))
     change(
         package,

@@ -294,6 +294,12 @@ def test_the_constructor_refuses_what_would_not_come_back(fields: dict[str, Any]
         Cluster(**all_fields)
 
 
+def test_the_constructor_takes_a_datetime_only() -> None:
+    moment: Any = "2024-06-30T16:49:50Z"
+    with pytest.raises(TypeError, match="create_time must be a datetime, not str"):
+        Cluster(cluster_id="a", create_time=moment)
+
+
 @pytest.mark.parametrize("extra", [{1: 2}, {"a": {1, 2}}, {"a": [object()]}, {"a": {2: 3}}])
 def test_extra_takes_json_only(extra: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="JSON"):
@@ -469,6 +475,8 @@ def test_a_frozen_mapping_can_not_be_changed() -> None:
         del made._items
     with pytest.raises(AttributeError, match="read-only"):
         made.other = 1
+    with pytest.raises(AttributeError, match="read-only"):
+        made.__init__({"b": 1})
     assert made == {"a": [1]}
 
 
