@@ -210,7 +210,14 @@ def error_text(error: Exception) -> str:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes log records to standard error as the command writes its errors."""
+    """Writes log records to standard error as the command writes its errors.
+
+    What is no warning is for the line of progress, unless `--debug` asks for everything.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        debug = logging.getLogger("aiozilliz").isEnabledFor(logging.DEBUG)
+        return debug or record.levelno >= logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
         shown = copy.copy(record)  # other handlers get the record as it was logged

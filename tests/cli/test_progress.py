@@ -359,3 +359,36 @@ async def test_however_it_ends_the_line_is_erased(how: str, monkeypatch: pytest.
 
     assert screen.getvalue().endswith(ERASE_LINE)
     assert HIDE_CURSOR not in screen.getvalue()
+
+
+NEWS = """
+import asyncio, logging, sys
+from aiozilliz.cli.output.progress import Progress, show_progress
+async def main():
+    async with show_progress(Progress):
+        logging.getLogger("aiozilliz").info("s: reading the list again: %s", "count changed from 3 to 4 on page 2\x1b[2J")
+        await asyncio.to_thread(sys.stdin.read)
+    assert not logging.getLogger("aiozilliz").isEnabledFor(logging.INFO)
+asyncio.run(main())
+sys.stderr.write("after\\n")
+"""
+
+
+@POSIX_ONLY
+def test_why_the_list_is_read_again_is_shown_and_no_control_character_of_it() -> None:
+    with pseudo_terminal(120) as (person, program):
+        child = subprocess.Popen(
+            [sys.executable, "-c", NEWS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=program,
+            env=environment(TERM="xterm-256color", NO_COLOR=""),
+        )
+        os.close(program)
+        with child:
+            seen = read_until(person, "count changed from 3 to 4 on page 2")
+            assert child.stdin is not None
+            child.stdin.close()
+            seen += read_until(person, "after")
+    assert "s: reading the list again" in seen
+    assert "\x1b[2J" not in seen

@@ -17,6 +17,7 @@ from aiozilliz.cli.output.console import (
     stderr_takes_unicode,
     stderr_width,
 )
+from aiozilliz.cli.output.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -72,29 +73,51 @@ async def show_progress(look: Callable[[], Progress], *, enabled: bool = True) -
         look: Returns the progress; called ten times a second.
         enabled: False if the command has no room for the line, because records go to the same terminal as they come.
     """
-    if not enabled or not stderr_can_erase() or logging.getLogger("aiozilliz").isEnabledFor(logging.DEBUG):
+    logger = logging.getLogger("aiozilliz")
+    if not enabled or not stderr_can_erase() or logger.isEnabledFor(logging.DEBUG):
         yield
         return
-    draw_line(_line(look()))
-    drawing = asyncio.create_task(_keep_drawing(look))
+    news = _News(logging.INFO)
+    level = logger.level
+    logger.addHandler(news)
+    logger.setLevel(logging.INFO)
+    draw_line(_line(look(), news))
+    drawing = asyncio.create_task(_keep_drawing(look, news))
     try:
         yield
     finally:
         drawing.cancel()
         draw_line("")
+        logger.setLevel(level)
+        logger.removeHandler(news)
 
 
-async def _keep_drawing(look: Callable[[], Progress]) -> None:
+class _News(logging.Handler):
+    """Keeps the latest message that is no warning: why the list is read again, say. A warning has a line of its own.
+
+    Attributes:
+        text: The message, without control characters.
+    """
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            self.text = printable(record.getMessage())
+
+
+async def _keep_drawing(look: Callable[[], Progress], news: _News) -> None:
     while True:
         await asyncio.sleep(_PERIOD)
-        draw_line(_line(look()))
+        draw_line(_line(look(), news))
 
 
-def _line(progress: Progress) -> str:
+def _line(progress: Progress, news: _News) -> str:
     width = stderr_width()
+    text = f"{progress}  {news.text}" if news.text else str(progress)
     if width < _WIDE:
-        return str(progress)[:width]
-    return f"{_bar(progress)} {str(progress)[: width - _BAR - 1]}"
+        return text[:width]
+    return f"{_bar(progress)} {text[: width - _BAR - 1]}"
 
 
 def _bar(progress: Progress) -> str:
