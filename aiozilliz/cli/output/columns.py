@@ -7,34 +7,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import fields, frozen
 
+import aiozilliz
 from aiozilliz.cli.output.formats import Layout
 from aiozilliz.cli.output.table import Column, TableWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aiozilliz import Cluster
 
 ACCOUNT = "account"
 REST = "extra"
 """The name of all fields together that this version does not know."""
 
-FIELDS = (
-    "clusterId",
-    "clusterName",
-    "description",
-    "regionId",
-    "plan",
-    "cuType",
-    "cuSize",
-    "status",
-    "connectAddress",
-    "privateLinkAddress",
-    "createTime",
-    "projectId",
+FIELDS = tuple(
+    str(field.metadata["wire_name"]) for field in fields(aiozilliz.Cluster) if "wire_name" in field.metadata
 )
+"""The fields of a cluster, in order. A new one gets a column under its own name, unless it has one below."""
+
 KNOWN = frozenset(FIELDS)
 
 _SHORT = {
@@ -134,7 +125,7 @@ def _key(name: str) -> str:
     return f"{REST}.{name}" if _TAKEN.fullmatch(name) else name
 
 
-def record_row(account: str | None, cluster: Cluster) -> dict[str, Any]:
+def record_row(account: str | None, cluster: aiozilliz.Cluster) -> dict[str, Any]:
     """Return a record by its wire names, after its account if there are several.
 
     A field that the service itself names `account` is then `extra.account`.
