@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-import aiohttp
-
-from aiozilliz._aio.cancel_scope import CancelScope, sleep
+from aiozilliz._aio.cancel_scope import Lifetime
 from aiozilliz._aio.limiter import RateLimiter
-from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import RequestContext
+from aiozilliz._http.request import NO_LIMIT, RequestContext
 from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
-from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
-from aiozilliz._iteration.snapshots import SnapshotReader
-from aiozilliz._iteration.watcher import ClusterWatcher
-from aiozilliz._pagination.planner import PagePlanner
+from aiozilliz._iteration.reader import AccountReader
 from aiozilliz._public import public
-from aiozilliz._records.cluster import Cluster, ClusterPage
 from aiozilliz._records.snapshot import Snapshot
-from aiozilliz._settings.checks import GLOBAL, check_base_url, check_count, check_flag, check_seconds
+from aiozilliz._settings.checks import (
+    GLOBAL,
+    ListQuery,
+    check_base_url,
+    check_count,
+    check_flag,
+    check_seconds,
+    check_type,
+)
 from aiozilliz._settings.credentials import ApiKey, find_key
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
+
+    import aiohttp
+
+    from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
+    from aiozilliz._iteration.watcher import ClusterWatcher
+    from aiozilliz._records.cluster import ClusterPage
 
 
 class _DefaultLimiter:
@@ -38,9 +43,7 @@ class _DefaultLimiter:
 
 _DEFAULT_LIMITER: Final = _DefaultLimiter()
 _DEFAULT_RETRY: Final = RetryPolicy()
-_CLOSED = "the client is closed"
-# Page size, concurrency and passes of a watch's readings: the defaults of `snapshot`.
-_WATCH_READING: Final = (100, 4, 5)
+_USAGE = "async with ZillizClient(...) as client:"
 
 
 @public
@@ -91,52 +94,42 @@ class ZillizClient:
         limiter: AbstractAsyncContextManager[object] | _DefaultLimiter | None = _DEFAULT_LIMITER,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
-        self._base_url = ""  # a refused argument's traceback shows this object
-        self._scope = CancelScope()
+        self._base_url = ""  # for a `repr` of a client that is half made
         key, site = find_key(api_key, read_site=base_url is None)
         del api_key  # a later error's traceback refers to this frame
-        if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-        if not isinstance(retry, RetryPolicy):
-            raise TypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+        self._transport = Transport(session, timeout, max_response_bytes)
+        self._life = Lifetime("client", _USAGE, self._transport.check, self._transport.close)
+        check_type("retry", retry, RetryPolicy)
         if isinstance(limiter, _DefaultLimiter):
             limiter = RateLimiter()
         elif limiter is not None and not isinstance(limiter, AbstractAsyncContextManager):
             raise TypeError(f"limiter must be an async context manager or None, not {type(limiter).__name__}")
-        check_count("max_response_bytes", max_response_bytes)
         self._base_url = check_base_url(base_url) if base_url is not None else site or GLOBAL
-        self._url = f"{self._base_url}{PATH}"
-        self._transport = Transport(self._base_url, session, timeout, max_response_bytes)
-        self._fetcher = PageFetcher(
-            RequestContext(
-                base_url=self._base_url,
-                key=key,
-                transport=self._transport,
-                limiter=limiter,
-                policy=retry,
-                max_response_bytes=max_response_bytes,
-            )
+        pages = RequestContext(
+            base_url=self._base_url,
+            key=key,
+            transport=self._transport,
+            limiter=limiter or NO_LIMIT,
+            policy=retry,
+            check_open=self._life.check_open,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[ClusterPage]] = set()
+        self._reader = AccountReader(pages, self._life, name=self._base_url, url=f"{self._base_url}{PATH}")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client can't be pickled or copied")
 
     def __repr__(self) -> str:
-        return f"<ZillizClient {self._base_url}{' (closed)' if self._scope.reason else ''}>"
+        life = getattr(self, "_life", None)  # a refused argument's traceback shows a client that is half made
+        return f"<ZillizClient {self._base_url}{' (closed)' if life is not None and life.closed else ''}>"
 
     @property
     def requests(self) -> int:
         """Pages received so far, over all calls."""
-        return self._fetcher.pages
+        return self._reader.requests
 
     async def __aenter__(self) -> Self:
-        self._scope.check()
-        if self._transport.opened:
-            raise RuntimeError("the client is entered already")
-        self._bind()
-        await self._transport.open()
+        self._life.enter()
+        self._transport.open([self._base_url])
         return self
 
     async def __aexit__(
@@ -149,14 +142,7 @@ class ZillizClient:
 
         A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
         """
-        self._scope.cancel(_CLOSED)
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._fetcher.access.deadlines.close()
-        await self._transport.close()
+        await self._life.close()
 
     def list_clusters(
         self, *, current_page: int = 1, page_size: int = 100
@@ -174,8 +160,7 @@ class ZillizClient:
             RuntimeError: The client is not open.
         """
         check_count("current_page", current_page)
-        check_count("page_size", page_size)
-        return self._list_page(current_page, page_size)
+        return self._reader.list_page(ListQuery(page_size), current_page)
 
     def iter_pages(self, *, page_size: int = 100, start_page: int = 1) -> PageIterator:
         """Give the pages as they come, one request after another.
@@ -191,9 +176,8 @@ class ZillizClient:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
         """
-        check_count("page_size", page_size)
         check_count("start_page", start_page)
-        return PageIterator(self._get_page, page_size=page_size, start_page=start_page)
+        return self._reader.iter_pages(ListQuery(page_size), start_page)
 
     def iter_clusters(
         self, *, page_size: int = 100, concurrency: int = 1, verify: bool = False, max_passes: int = 5
@@ -223,24 +207,11 @@ class ZillizClient:
             RuntimeError: While iterating: the client is not open, the iterator was closed, or a second task
                 is reading it.
         """
-        check_count("page_size", page_size)
         check_count("concurrency", concurrency)
         check_count("max_passes", max_passes)
         check_flag("verify", verify)
-        walk = PagePlanner[Cluster](
-            page_size=page_size,
-            key=attrgetter("cluster_id"),
-            window=concurrency,
-            verify=verify,
-            max_passes=max_passes,
-        )
-        return ClusterIterator(
-            self._get_page,
-            walk,
-            page_size=page_size,
-            concurrency=concurrency,
-            url=self._url,
-            tasks=self._tasks,
+        return self._reader.iter_clusters(
+            ListQuery(page_size), concurrency=concurrency, verify=verify, max_passes=max_passes
         )
 
     def snapshot(
@@ -262,10 +233,9 @@ class ZillizClient:
             ZillizError: A page can't be had.
             RuntimeError: The client is not open.
         """
-        check_count("page_size", page_size)
         check_count("concurrency", concurrency)
         check_count("max_passes", max_passes)
-        return self._read_snapshot(page_size, concurrency, max_passes)
+        return self._reader.snapshot(ListQuery(page_size), concurrency=concurrency, max_passes=max_passes)
 
     def watch_clusters(
         self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
@@ -294,57 +264,4 @@ class ZillizClient:
         check_count("confirmations", confirmations)
         if since is not None and not isinstance(since, Snapshot):
             raise TypeError(f"since must be a Snapshot or None, not {type(since).__name__}")
-        return ClusterWatcher(
-            self._watch_snapshot,
-            self._sleep,
-            name=self._base_url,
-            interval=interval,
-            since=since,
-            confirmations=confirmations,
-            check_open=self._check_open,
-        )
-
-    async def _read_snapshot(
-        self, page_size: int, concurrency: int, max_passes: int, *scopes: CancelScope
-    ) -> Snapshot:
-        def get_page(page: int, size: int, *more: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
-            return self._get_page(page, size, *scopes, *more)
-
-        walk = PagePlanner[Cluster](
-            page_size=page_size,
-            key=attrgetter("cluster_id"),
-            window=concurrency,
-            verify=True,
-            require_count=False,
-            max_passes=max_passes,
-        )
-        reader = SnapshotReader(
-            get_page, walk, page_size=page_size, concurrency=concurrency, url=self._url, tasks=self._tasks
-        )
-        return await reader.read()
-
-    async def _watch_snapshot(self, scope: CancelScope) -> Snapshot:
-        return await self._read_snapshot(*_WATCH_READING, scope)
-
-    async def _sleep(self, seconds: float, scope: CancelScope) -> None:
-        self._bind()
-        await sleep(seconds, self._scope, scope)
-
-    async def _list_page(self, page: int, page_size: int) -> ClusterPage:
-        return await self._get_page(page, page_size)
-
-    def _get_page(self, page: int, page_size: int, *scopes: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
-        self._bind()
-        return self._fetcher.fetch(page, page_size, self._scope, *scopes)
-
-    def _check_open(self) -> None:
-        self._scope.check()
-        self._transport.check()
-        self._bind()
-
-    def _bind(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise RuntimeError("the client belongs to another event loop; make one client for each loop")
+        return self._reader.watch(ListQuery(), interval=interval, since=since, confirmations=confirmations)

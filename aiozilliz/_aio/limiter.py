@@ -1,4 +1,4 @@
-"""The default rate limit, and the pause that a `Retry-After` puts on a whole client."""
+"""What a request waits for before it is sent or decoded: the default rate limit, a `Retry-After`, its decode turn."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ class RateLimiter:
 class RetryAfterGate:
     """The time until which a client sends nothing, because the service asked for that.
 
-    It is a time and not somebody who sleeps: whoever is about to send looks at it.
+    It is a time and not a task that sleeps: whoever is about to send looks at it.
 
     Attributes:
-        asked: Whether it ever has. Until then nobody need look at the clock.
+        asked: Whether the service ever asked. Until then nobody need look at the clock.
     """
 
     __slots__ = ("_until", "asked")
@@ -126,5 +126,28 @@ class RetryAfterGate:
         self.asked = True
 
     def remaining(self, now: float) -> float:
-        """Give the seconds from `now` on for which nothing may be sent; 0 where there are none."""
+        """Return the seconds from `now` on for which nothing may be sent, at least 0."""
         return max(0.0, self._until - now)
+
+
+class DecodeTurn:
+    """Lets one page be decoded in each turn of the event loop. It belongs to one loop.
+
+    If many responses arrive together, all of them would be decoded in one turn. Nothing else would run meanwhile: not
+    the consumer of the records, not the next requests, and not what else lives in the process; and the records of all
+    pages would be in memory at once, which alone makes decoding slower by half.
+
+    Attributes:
+        in_flight: Requests whose pages may have to be decoded. One that is alone need not wait.
+    """
+
+    __slots__ = ("_lock", "in_flight")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait for a turn, in the order of arrival."""
+        async with self._lock:
+            await asyncio.sleep(0)

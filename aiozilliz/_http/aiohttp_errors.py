@@ -26,6 +26,10 @@ class ConnectionLostError(aiohttp.ClientConnectionError):
     """Replaces the errors on which aiohttp would silently send the request again; its text is the reason."""
 
 
+class AttemptTimeoutError(TimeoutError):
+    """No complete response arrived within the timeout of an attempt. Its argument is that, in seconds."""
+
+
 class ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
 
@@ -81,7 +85,10 @@ def describe(error: Exception) -> tuple[str, str, bool]:
             return f"The connection failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
         case aiohttp.ConnectionTimeoutError():
             return "The connection took too long", _CHECK_NETWORK, True
-        case TimeoutError():  # after the case above, which is one too
+        case AttemptTimeoutError():  # it and the case above are what the next one is, too
+            advice = "Check the service's status, or give a longer {timeout}."
+            return f"No complete response within {error.args[0]:g} s", advice, True
+        case TimeoutError():
             return "The service took too long to respond", _CHECK_SERVICE, True
         case aiohttp.ClientHttpProxyError():
             # A proxy that is overloaded recovers; one that wants a password, or forbids the host, does not.

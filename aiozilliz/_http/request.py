@@ -1,40 +1,52 @@
-"""The attempts at one page: the key, the pauses the service asks for, the limiter, sending, and what follows a failure."""
+"""One page over the wire, whatever it takes: `PageRequest` says in order what happens to it.
+
+1. The deadline and the caller's scope may end it from the beginning on.
+2. An attempt asks for the key, sits out a pause that the service asked for, enters the limiter and takes a slot.
+3. One request is sent and its response read. A refusal of a key that has been rotated meanwhile is followed by one more.
+4. After a failure, the retry policy says whether and when there is another attempt; stamina counts and waits.
+5. What is raised in the end says what was asked, how often and for how long.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
-from aiozilliz._aio.decode_turn import DecodeTurn
 from aiozilliz._aio.limiter import RetryAfterGate
-from aiozilliz._aio.timer import SharedTimer
-from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._errors import AuthenticationError, TransportError, Trap, ZillizError, bare
+from aiozilliz._http.aiohttp_errors import failure_of
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
+    from aiozilliz._aio.cancel_scope import CancelScope
     from aiozilliz._http.retry import RetryPolicy
-    from aiozilliz._http.transport import Transport
+    from aiozilliz._http.transport import Answer, Transport
     from aiozilliz._records.cluster import ClusterPage
+    from aiozilliz._settings.checks import ListQuery
     from aiozilliz._settings.credentials import KeySource, Secret
 
 logger = logging.getLogger("aiozilliz")
 
-_AN_ANSWER = "an answer"
-_THE_NEXT_ATTEMPT = "the next attempt"
-_THE_PAUSE = "the pause that the service asked for (Retry-After)"
-_THE_LIMITER = "the limiter"
-_THE_CALLABLE = "the api_key callable"
-_A_PLACE = "a place among the requests in flight"
+NO_LIMIT: Final = nullcontext()
+"""The limiter of those who want none."""
+
+_RESPONSE = "a response"
+_NEXT_ATTEMPT = "the next attempt"
+_PAUSE = "the pause that the service asked for (Retry-After)"
+_LIMITER = "the limiter"
+_CALLABLE = "the api_key callable"
+_SLOT = "a free slot"
 
 
 class NoTimeLeftError(Exception):
@@ -43,268 +55,298 @@ class NoTimeLeftError(Exception):
 
 @define(eq=False, kw_only=True)
 class RequestContext:
-    """What the pages of one account are asked for with.
+    """What the pages of one account are requested with.
 
     Attributes:
         base_url: Checked base URL.
         key: Where the key comes from.
         transport: Sends one request.
-        limiter: Entered once for each attempt and held while it is in flight; None is no limit.
-        policy: PageRequest, waits and the deadline.
-        max_response_bytes: The transport's bound, to be named in an error.
-        places: Entered inside the limiter and held while an attempt is in flight: a bound over several accounts. While
-            an attempt waits for a place the deadline stands still, so that nobody fails for the others' sake.
-        deadlines: The timer of several accounts of one event loop.
-        turns: Of the same accounts.
-        hold_back: The pause that the service has asked for.
+        limiter: Entered once for each attempt and held while it is in flight.
+        policy: Attempts, waits and the deadline.
+        check_open: Raises a `RuntimeError` if nothing can be sent.
+        slots: Entered inside the limiter and held while an attempt is in flight: a bound over several accounts. While
+            an attempt waits for a slot the deadline stands still, so that nobody fails for the others' sake.
+        gate: The pause that the service has asked for.
+        pages: Pages received so far.
     """
 
     base_url: str
     key: KeySource
     transport: Transport
-    limiter: AbstractAsyncContextManager[object] | None
+    limiter: AbstractAsyncContextManager[object]
     policy: RetryPolicy
-    max_response_bytes: int
-    places: asyncio.Semaphore | None = None
-    deadlines: SharedTimer = field(factory=SharedTimer)
-    turns: DecodeTurn = field(factory=DecodeTurn)
-    hold_back: RetryAfterGate = field(factory=RetryAfterGate, init=False)
+    check_open: Callable[[], None]
+    slots: asyncio.Semaphore | None = None
+    gate: RetryAfterGate = field(factory=RetryAfterGate, init=False)
+    pages: int = field(default=0, init=False)
 
-    @property
-    def key_at_hand(self) -> Secret | None:
-        """The key, where a request can go out with it without waiting for anything; else None."""
-        if self.limiter is None and self.places is None and not self.hold_back.asked:
-            return self.key.fixed
-        return None
+    def fetch(
+        self, query: ListQuery, page: int, scope: CancelScope, on_idle: Callable[[bool], None] | None = None
+    ) -> Coroutine[Any, Any, ClusterPage]:
+        """Return one page.
+
+        Args:
+            query: What to ask.
+            page: Page number, 1-based.
+            scope: Ends the request early.
+            on_idle: Called in this task with True when it starts to wait for anything but a slot or a response, and
+                with False when it stops.
+
+        Raises:
+            ZillizError: The page can't be had; the error says what was asked, how often and for how long.
+            RuntimeError: The scope is cancelled, or nothing can be sent.
+        """
+        return PageRequest(self, query, page, scope, on_idle).fetch()
 
 
 class PageRequest:
-    """The attempts at one page, and their state.
-
-    Attributes:
-        block: What ends them, to be entered by who calls.
-        end: When it is to, in the loop's time: at the deadline, or sooner for an attempt that is made at once.
-    """
+    """One page, from the first attempt to the last. For the arguments see `RequestContext.fetch`."""
 
     __slots__ = (
-        "_access",
+        "_block",
+        "_context",
         "_deadline",
-        "_end_is_timeout",
+        "_idle",
         "_last",
         "_loop",
         "_made",
         "_on_idle",
         "_page",
-        "_page_size",
+        "_query",
         "_rotated",
+        "_scope",
         "_started",
-        "_untold",
+        "_unreported",
         "_url",
         "_waiting_for",
-        "block",
-        "end",
     )
 
-    block: asyncio.Timeout
-
     def __init__(
-        self, access: RequestContext, page: int, page_size: int, on_idle: Callable[[bool], None] | None
+        self,
+        context: RequestContext,
+        query: ListQuery,
+        page: int,
+        scope: CancelScope,
+        on_idle: Callable[[bool], None] | None,
     ) -> None:
-        self._access = access
-        self._on_idle = on_idle
+        self._context = context
+        self._query = query
         self._page = page
-        self._page_size = page_size
-        self._url = page_url(access.base_url, page, page_size)
-        self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self._deadline = self.end = self._started + access.policy.deadline
-        self._end_is_timeout = False  # of a first attempt that is made at once
+        self._scope = scope
+        self._on_idle = on_idle
+        self._url = page_url(context.base_url, query, page)
+        self._idle = False
+        self._waiting_for = _RESPONSE
         self._made = 0
         self._rotated = False
-        self._waiting_for = _AN_ANSWER
         self._last: ZillizError | None = None
-        self._untold: ZillizError | None = None  # the first failure, of which stamina does not know yet
+        self._unreported: ZillizError | None = None  # the first failure, of which stamina does not know yet
 
-    def send_at_once(self, secret: Secret) -> Awaitable[ClusterPage]:
-        """Make the first attempt, where nothing but its answer is to be waited for: one block does for all bounds."""
-        timeout = self._access.transport.timeout
-        if timeout is not None and timeout < self._access.policy.deadline:
-            self._end_is_timeout = True
-            self.end = self._started + timeout
-        return self._send(secret)
+    async def fetch(self) -> ClusterPage:
+        """Return the page. For what it raises see `RequestContext.fetch`."""
+        context, scope = self._context, self._scope
+        context.check_open()
+        scope.check()
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._deadline = self._started + context.policy.deadline
+        block = self._block = asyncio.Timeout(None)
+        timer = context.transport.timer
+        page: ClusterPage | None = None
+        try:
+            async with block:
+                # 1. From here on the deadline and the caller may end it.
+                timer.set(block, self._deadline)
+                scope.attach(block)
+                # 2., 3. Nearly every page comes with the first attempt.
+                try:
+                    page = await self._attempt()
+                except ZillizError as error:
+                    self._last = error
+                # 4.
+                if page is None:
+                    page = await self._retry()
+            # A scope that was cancelled in the very turn in which the response came has ended nothing.
+            scope.check()
+            context.pages += 1
+            return page
+        except ZillizError as error:
+            self._last = error
+        except NoTimeLeftError:
+            pass
+        except TimeoutError:
+            if not block.expired():
+                raise  # it came out of the key callable or the limiter
+        finally:
+            scope.detach(block)
+            timer.clear(block)
+            self._wait_for(self._waiting_for, idle=False)
+        # 5. The scope was cancelled, the client was closed under the request, or it has failed.
+        context.check_open()
+        scope.check()
+        raise self._complete()
 
-    def go_on_after(self, error: ZillizError) -> bool:
-        """Tell whether `make_all` is to be called after the first attempt, which failed."""
-        if self._time_left() <= 0 or self._decide(error) is False:
-            return False
-        self._untold = error.with_traceback(None)
-        self._end_is_timeout = False
-        self.end = self._deadline
-        return True
-
-    async def make_all(self) -> ClusterPage:
-        """Make all attempts, or those that are left."""
-        if self._untold is None:
-            try:
-                return await self._attempt()
-            except ZillizError as error:
-                if not self.go_on_after(error):
-                    raise
+    async def _retry(self) -> ClusterPage:
+        """Make the attempts that follow a failed first one, or raise that failure."""
+        assert self._last is not None
+        if self._time_left() <= 0 or self._wait_before_next(self._last) is False:
+            raise self._last
         # stamina is loaded and entered only now: for a page that comes at once, it would cost more than all of ours.
         import stamina  # noqa: PLC0415
 
-        policy = self._access.policy
+        policy = self._context.policy
+        self._unreported = self._last.with_traceback(None)
         retry = stamina.retry(
-            on=self._decide,
+            on=self._wait_before_next,
             attempts=policy.attempts,
             timeout=None,
             wait_initial=policy.wait_initial,
             wait_max=policy.wait_max,
             wait_jitter=policy.wait_jitter,
         )
-        return await retry(self._attempt_or_tell)()
+        return await retry(self._attempt_again)()
 
-    async def _attempt_or_tell(self) -> ClusterPage:
-        if self._untold is not None:
-            error, self._untold = self._untold, None
-            raise error
+    async def _attempt_again(self) -> ClusterPage:
+        if self._unreported is not None:  # stamina counts the first attempt, too
+            failure, self._unreported = self._unreported, None
+            raise failure
         return await self._attempt()
 
-    def _decide(self, error: Exception) -> bool | float:
-        self._wait_for(_THE_NEXT_ATTEMPT)
+    def _wait_before_next(self, error: Exception) -> bool | float:
+        self._wait_for(_NEXT_ATTEMPT)
         return wait_before_retry(
             error,
             first=self._made == 1,
-            policy=self._access.policy,
+            policy=self._context.policy,
             time_left=self._time_left(),
             uniform=random.uniform,
         )
 
     async def _attempt(self) -> ClusterPage:
-        secret = self._access.key.fixed or await self._ask_key()
+        key = self._context.key
+        secret = key.fixed or await self._ask_for_key()
         try:
-            return await self._request(secret)
+            return await self._send(secret)
         except AuthenticationError as error:
-            if self._rotated or self._access.key.fixed is not None:
+            # A key of a callable may have been rotated while the request was in flight. Once in a call, that is no retry.
+            if key.fixed is not None or self._rotated:
                 raise
             refusal = error
         self._rotated = True
-        other = await self._ask_key()
+        other = await self._ask_for_key()
         if other == secret:
             raise refusal
-        return await self._request(other)
+        return await self._send(other)
 
-    async def _ask_key(self) -> Secret:
-        self._wait_for(_THE_CALLABLE)
-        secret = await self._access.key.get()
+    async def _ask_for_key(self) -> Secret:
+        self._wait_for(_CALLABLE)
+        secret = await self._context.key.get()
         self._check_time()
         return secret
 
-    async def _request(self, secret: Secret) -> ClusterPage:
-        limiter = self._access.limiter
-        while True:
-            if self._pause() > 0:
-                await self._sit_out_the_pause()
-            if limiter is None and self._access.places is None:
-                return await self._send(secret)
-            if limiter is None:
-                answer = await self._send_in_place(secret)
-            else:
-                self._wait_for(_THE_LIMITER)
-                answered = False
-                async with limiter:
-                    self._check_time()
-                    answer = await self._send_in_place(secret)
-                    answered = True
-                    self._wait_for(_THE_LIMITER)
-                if not answered:
-                    raise RuntimeError("the limiter has swallowed an exception")
-            if answer is not None:
-                return answer
-
-    def _check_time(self) -> None:
-        # The deadline's cancellation comes once; a callable or a limiter of the user's may have swallowed it.
-        if self._time_left() <= 0:
-            raise NoTimeLeftError
-
-    async def _send_in_place(self, secret: Secret) -> ClusterPage | None:
-        """Send, or give None where a Retry-After came while this one queued: the place goes to somebody else."""
-        places = self._access.places
-        if places is None:
-            return await self._send(secret) if self._pause() == 0 else None
-        await self._take_place(places)
-        try:
-            return await self._send(secret) if self._pause() == 0 else None
-        finally:
-            places.release()
-
-    async def _take_place(self, places: asyncio.Semaphore) -> None:
-        self._wait_for(_A_PLACE, idle=False)
-        if not places.locked():
-            await places.acquire()
-            return
-        asked = self._loop.time()
-        deadlines = self._access.deadlines
-        deadlines.clear(self.block)
-        await places.acquire()
-        self._deadline += self._loop.time() - asked
-        deadlines.set(self.block, self._deadline)
-
-    def _wait_for(self, what: str, *, idle: bool = True) -> None:
-        self._waiting_for = what
-        if self._on_idle is not None:
-            self._on_idle(idle)
-
     async def _send(self, secret: Secret) -> ClusterPage:
-        self._wait_for(_AN_ANSWER, idle=False)
-        self._made += 1
-        access = self._access
-        turns = access.turns
-        turns.under_way += 1
-        try:
-            if self._end_is_timeout:
-                answer = await access.transport.send(self._url, secret)
-                access.deadlines.move(self.block, self._deadline)
-            else:
-                answer = await access.transport.get(self._url, secret)
-            # What asks for a pause is read at once, before anything else is sent; it may be a refusal under HTTP 200.
-            if (
-                turns.under_way > 1
-                and answer.status < HTTPStatus.BAD_REQUEST
-                and "Retry-After" not in answer.headers
-            ):
-                await turns.wait()
-            page = read_answer(
-                answer.status,
-                answer.headers,
-                answer.body,
-                page=self._page,
-                page_size=self._page_size,
-                now=datetime.now(UTC),
-                max_bytes=access.max_response_bytes,
-            )
-        except ZillizError as error:
-            _conceal(secret, error)
-            pause = retry_after(error)
-            if pause is not None:
-                access.hold_back.extend(self._loop.time() + pause)
-            self._note_failure(error)
-            raise
-        finally:
-            turns.under_way -= 1
+        context = self._context
+        transport, slots, turn = context.transport, context.slots, context.transport.turn
+        while True:
+            # 2a. A pause that the service asked for holds back every request of the account.
+            if context.gate.asked:
+                await self._sit_out_pause()
+            # 2b. The limiter, which may be the user's and do anything.
+            self._wait_for(_LIMITER)
+            page: ClusterPage | None = None
+            swallowed = True
+            async with context.limiter:
+                self._check_time()
+                # 2c. A slot among the requests of all accounts.
+                if slots is not None:
+                    await self._take_slot(slots)
+                self._wait_for(_RESPONSE, idle=False)
+                turn.in_flight += 1
+                try:
+                    # If a pause was asked for while this one queued, its slot and its place go to somebody else.
+                    if not context.gate.asked or self._pause() == 0:
+                        # 3. Nothing of aiohttp's may pass: it holds the key.
+                        self._made += 1
+                        trap = Trap(failure_of)
+                        answer: Answer | None = None
+                        with trap:
+                            answer = await transport.send(context.base_url, self._url, secret)
+                        if answer is None:
+                            context.check_open()  # a session that was closed has refused to send, or to go on
+                            raise trap.take()
+                        # What asks for a pause is read before anything else is sent; it may be a refusal under HTTP 200.
+                        if (
+                            turn.in_flight > 1
+                            and answer.status < HTTPStatus.BAD_REQUEST
+                            and "Retry-After" not in answer.headers
+                        ):
+                            await turn.wait()
+                        page = self._read(answer)
+                except ZillizError as error:
+                    self._note(error, secret)
+                    raise
+                finally:
+                    turn.in_flight -= 1
+                    if slots is not None:
+                        slots.release()
+                self._wait_for(_LIMITER)
+                swallowed = False
+            if swallowed:
+                raise RuntimeError("the limiter has swallowed an exception")
+            if page is not None:
+                return page
+
+    def _read(self, answer: Answer) -> ClusterPage:
+        page = read_answer(
+            answer.status,
+            answer.headers,
+            answer.body,
+            page=self._page,
+            page_size=self._query.page_size,
+            now=datetime.now(UTC),
+            max_bytes=self._context.transport.max_response_bytes,
+        )
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
         return page
 
-    def _note_failure(self, error: ZillizError) -> None:
+    def _note(self, error: ZillizError, secret: Secret) -> None:
+        """Note a failed attempt: hide the key, should the service have echoed it, and hold back what it asks to."""
+        error.args = tuple(_without(secret, value) for value in error.args)
+        for name, value in vars(error).items():
+            setattr(error, name, _without(secret, value))
+        pause = retry_after(error)
+        if pause is not None:
+            self._context.gate.extend(self._loop.time() + pause)
         self._last = error
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
 
+    async def _take_slot(self, slots: asyncio.Semaphore) -> None:
+        self._wait_for(_SLOT, idle=False)
+        if not slots.locked():
+            await slots.acquire()
+            return
+        # The deadline stands still meanwhile: nobody fails for the others' sake.
+        timer = self._context.transport.timer
+        asked = self._loop.time()
+        timer.clear(self._block)
+        await slots.acquire()
+        self._deadline += self._loop.time() - asked
+        timer.set(self._block, self._deadline)
+
+    async def _sit_out_pause(self) -> None:
+        while (pause := self._pause()) > 0:
+            self._wait_for(_PAUSE)
+            time_left = self._time_left()
+            if pause >= time_left:
+                raise NoTimeLeftError
+            # Those who were held back together don't come back together, and each has time for its attempt.
+            await asyncio.sleep(
+                pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)
+            )
+
     def _pause(self) -> float:
-        """Give the seconds for which the service wants to be left alone."""
-        hold_back = self._access.hold_back
-        if not hold_back.asked:
-            return 0.0
-        pause = hold_back.remaining(self._loop.time())
+        """Return the seconds for which the service wants to be left alone."""
+        pause = self._context.gate.remaining(self._loop.time())
         if pause == 0:
             return pause
         import stamina  # noqa: PLC0415  # as above
@@ -312,54 +354,39 @@ class PageRequest:
         # A process that has switched stamina's waits off, for its tests, wants none of ours either.
         return pause if stamina.is_active() and not stamina.is_testing() else 0.0
 
-    async def _sit_out_the_pause(self) -> None:
-        while (pause := self._pause()) > 0:
-            self._wait_for(_THE_PAUSE)
-            time_left = self._time_left()
-            if pause >= time_left:
-                raise NoTimeLeftError
-            # Those who were held back together don't come back together, and each has time for its attempt.
-            await asyncio.sleep(
-                pause + min(spread(self._access.policy, random.uniform), (time_left - pause) / 2)
-            )
+    def _wait_for(self, what: str, *, idle: bool = True) -> None:
+        self._waiting_for = what
+        if idle is not self._idle:
+            self._idle = idle
+            if self._on_idle is not None:
+                self._on_idle(idle)
+
+    def _check_time(self) -> None:
+        # The deadline's cancellation comes once; a callable or a limiter of the user's may have swallowed it.
+        if self._time_left() <= 0:
+            raise NoTimeLeftError
 
     def _time_left(self) -> float:
         return self._deadline - self._loop.time()
 
-    def out_of_time(self) -> ZillizError:
-        """Make the error for the block's end.
-
-        Where it came before the deadline it is a timeout. Else it is the last failure, or one that names what was
-        waited for.
-        """
-        if self._end_is_timeout and self._time_left() > 0:
-            error = self._access.transport.timed_out()
-            self._note_failure(error)
-            return error
-        if self._last is not None:
-            return self._last
+    def _out_of_time(self) -> ZillizError:
         return TransportError(
-            f"The deadline of {self._access.policy.deadline:g} s leaves no time: it was waiting for {self._waiting_for}",
+            f"Deadline of {self._context.policy.deadline:g} s exceeded while waiting for {self._waiting_for}",
             advice="Allow more time with {deadline}, or ask less often.",
             retryable=True,
         )
 
-    def complete(self, error: ZillizError) -> ZillizError:
-        """Put into `error` what was asked, and take out what the attempts left there."""
+    def _complete(self) -> ZillizError:
+        """Return the last failure, or that the time is over, with what was asked in it."""
+        # Nothing here keeps it: it will refer to this request by its traceback.
+        error = self._last or self._out_of_time()
+        self._last = self._unreported = None
         error.method = "GET"
         error.url = self._url
         error.page = self._page
         error.attempts = self._made
         error.elapsed = self._loop.time() - self._started
-        error.__cause__ = error.__context__ = None
-        return error.with_traceback(None)
-
-
-def _conceal(secret: Secret, error: ZillizError) -> None:
-    """Take the key out of an error, should the service have echoed it."""
-    error.args = tuple(_without(secret, value) for value in error.args)
-    for name, value in vars(error).items():
-        setattr(error, name, _without(secret, value))
+        return bare(error)
 
 
 def _without(secret: Secret, value: object) -> object:

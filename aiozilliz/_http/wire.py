@@ -29,6 +29,7 @@ from aiozilliz._errors import (
 )
 from aiozilliz._records.cluster import ClusterPage, structure_clusters
 from aiozilliz._records.json import InvalidJSON, Json, describe, parse
+from aiozilliz._settings.checks import ListQuery
 
 PATH: Final = "/v2/clusters"
 """Path of List Clusters V2, below the base URL."""
@@ -122,18 +123,18 @@ class _Response:
     now: datetime
 
 
-def page_url(base_url: str, page: int, page_size: int) -> str:
+def page_url(base_url: str, query: ListQuery, page: int) -> str:
     """Return the URL of a page. Every page's URL is built here.
 
     Args:
         base_url: With a path prefix or without, no query.
+        query: What to ask.
         page: Page number, 1-based.
-        page_size: Clusters per page; the service documents 1 to 100.
 
     Returns:
         An absolute URL with path and query. It holds no key.
     """
-    return f"{base_url.rstrip('/')}{PATH}?pageSize={page_size}&currentPage={page}"
+    return f"{base_url.rstrip('/')}{PATH}?pageSize={query.page_size}&currentPage={page}"
 
 
 def read_answer(

@@ -5,42 +5,35 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextlib import AbstractAsyncContextManager
-from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-import aiohttp
-
-from aiozilliz._aio.cancel_scope import CancelScope, sleep
-from aiozilliz._aio.decode_turn import DecodeTurn
+from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
 from aiozilliz._aio.limiter import RateLimiter
-from aiozilliz._aio.timer import SharedTimer
-from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import RequestContext
+from aiozilliz._http.request import NO_LIMIT, RequestContext
 from aiozilliz._http.retry import RetryPolicy
-from aiozilliz._http.transport import Transport, make_session
+from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
 from aiozilliz._inventory.accounts import Account, check_accounts
-from aiozilliz._inventory.collect import SnapshotResults, collect
-from aiozilliz._inventory.scheduler import InventoryIterator, InventoryProgress, Landing, Results
+from aiozilliz._inventory.results import Results, SnapshotResults
+from aiozilliz._inventory.scheduler import InventoryIterator, InventoryProgress
 from aiozilliz._inventory.watcher import InventoryWatcher
-from aiozilliz._iteration.runner import PlanRunner
-from aiozilliz._iteration.snapshots import SnapshotReader
-from aiozilliz._iteration.watcher import ClusterWatcher
-from aiozilliz._pagination.planner import PagePlanner
+from aiozilliz._iteration.reader import WATCH_CONCURRENCY, AccountReader
 from aiozilliz._public import public
-from aiozilliz._records.cluster import Cluster, ClusterPage
 from aiozilliz._records.report import InventoryReport
-from aiozilliz._settings.checks import check_count, check_flag, check_seconds
+from aiozilliz._settings.checks import ListQuery, check_count, check_flag, check_seconds, check_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
 
+    import aiohttp
+
+    from aiozilliz._iteration.runner import PlanRunner
+    from aiozilliz._iteration.watcher import ClusterWatcher
     from aiozilliz._records.snapshot import Snapshot
 
 _DEFAULT_RETRY: Final = RetryPolicy()
-_CLOSED = "the inventory is closed"
+_USAGE = "async with Inventory(...) as inventory:"
 
 
 def _default_limiter() -> RateLimiter:
@@ -89,39 +82,28 @@ class Inventory:
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._accounts: tuple[Account, ...] = ()  # a refused argument's traceback shows this object
-        self._scope = CancelScope()
+        self._transport = Transport(session, timeout, max_response_bytes)
+        self._life = Lifetime("inventory", _USAGE, self._transport.check, self._transport.close)
         self._accounts = check_accounts(accounts)
         self._concurrency = check_count("concurrency", concurrency)
         if limiter is not None and not callable(limiter):
             raise TypeError(f"limiter must be a callable or None, not {type(limiter).__name__}")
-        if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-        if not isinstance(retry, RetryPolicy):
-            raise TypeError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+        check_type("retry", retry, RetryPolicy)
         self._make_limiter = limiter
-        self._lent = session
-        self._session = session
-        self._retry = retry
-        self._max_bytes = check_count("max_response_bytes", max_response_bytes)
-        self._make_transport = partial(
-            Transport, session=session, timeout=timeout, max_response_bytes=max_response_bytes
-        )
-        self._make_transport("https://localhost")  # refuses a wrong timeout now
-        self._transports: dict[str, Transport] = {}  # by base URL: it knows no account
         self._limiter_needs_account = limiter is not None and _needs_account(limiter)
-        self._places = asyncio.Semaphore(concurrency)
-        self._deadlines = SharedTimer()
-        self._turns = DecodeTurn()
-        self._fetchers: dict[str, PageFetcher] = {}
-        self._outcome = Results(())
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._retry = retry
+        self._slots = asyncio.Semaphore(concurrency)
+        self._readers: dict[str, AccountReader] = {}
+        self._results = Results(())
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an inventory can't be pickled or copied")
 
     def __repr__(self) -> str:
-        state = " (closed)" if self._scope.reason else ""
+        life = getattr(
+            self, "_life", None
+        )  # a refused argument's traceback shows an inventory that is half made
+        state = " (closed)" if life is not None and life.closed else ""
         return f"<Inventory of {len(self._accounts)} accounts{state}>"
 
     @property
@@ -132,18 +114,13 @@ class Inventory:
     @property
     def progress(self) -> InventoryProgress:
         """How far the iteration or collection that was begun last has come."""
-        pages = sum(fetcher.pages for fetcher in self._fetchers.values())
-        return InventoryProgress(
-            len(self._outcome.accounts), self._outcome.done, len(self._outcome.failures), pages
-        )
+        pages = sum(reader.requests for reader in self._readers.values())
+        results = self._results
+        return InventoryProgress(len(results.accounts), results.done, len(results.failures), pages)
 
     async def __aenter__(self) -> Self:
-        self._scope.check()
-        if self._lent is None and self._session is not None:
-            raise RuntimeError("the inventory is entered already")
-        self._bind()
-        if self._lent is None:
-            self._session = make_session()
+        self._life.enter()
+        self._transport.open({account.base_url for account in self._accounts})
         return self
 
     async def __aexit__(
@@ -156,17 +133,7 @@ class Inventory:
 
         A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
         """
-        self._scope.cancel(_CLOSED)
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._deadlines.close()
-        for transport in self._transports.values():
-            await transport.close()
-        if self._lent is None and self._session is not None:
-            await self._session.close()
+        await self._life.close()
 
     def iter_clusters(
         self, *, page_size: int = 100, verify: bool = False, max_passes: int = 5
@@ -190,7 +157,7 @@ class Inventory:
         """
         check_flag("verify", verify)
         return self._iterate(
-            Results(self._accounts), page_size, max_passes, verify=verify, require_count=True
+            Results(self._accounts), ListQuery(page_size), max_passes, verify=verify, require_count=True
         )
 
     def collect(self, *, page_size: int = 100, max_passes: int = 5) -> Coroutine[Any, Any, InventoryReport]:
@@ -205,9 +172,9 @@ class Inventory:
             ValueError: An argument is below 1.
             RuntimeError: The inventory is not open.
         """
-        collection = SnapshotResults(self._accounts)
-        clusters = self._iterate(collection, page_size, max_passes, verify=True, require_count=False)
-        return collect(collection, clusters)
+        results = SnapshotResults(self._accounts)
+        clusters = self._iterate(results, ListQuery(page_size), max_passes, verify=True, require_count=False)
+        return results.collect(clusters)
 
     def watch_clusters(
         self, *, interval: float = 60.0, since: InventoryReport | None = None, confirmations: int = 2
@@ -233,136 +200,70 @@ class Inventory:
         if since is not None and not isinstance(since, InventoryReport):
             raise TypeError(f"since must be an InventoryReport or None, not {type(since).__name__}")
 
+        # A quarter of the slots at most, so that an account that stops answering leaves the others theirs.
+        concurrency = max(1, min(WATCH_CONCURRENCY, self._concurrency // 4))
+
         def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
-            return ClusterWatcher(
-                partial(self._take_snapshot, account),
-                self._sleep,
-                name=f"account {account.name!r}",
+            return self._reader_of(account).watch(
+                ListQuery(),
                 interval=interval,
                 since=known,
                 confirmations=confirmations,
-                check_open=self._check_open,
+                concurrency=concurrency,
                 offset=offset,
             )
 
-        return InventoryWatcher(self._accounts, make_watcher, self._check_open, since, self._tasks)
-
-    async def _take_snapshot(self, account: Account, scope: CancelScope) -> Snapshot:
-        self._check_open()
-        fetcher = self._fetcher(account)
-
-        def get_page(page: int, size: int, *scopes: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
-            return fetcher.fetch(page, size, self._scope, scope, *scopes)
-
-        # A quarter of the places at most, so that an account that stops answering leaves the others theirs.
-        window = max(1, min(4, self._concurrency // 4))
-        walk = PagePlanner[Cluster](
-            page_size=100,
-            key=attrgetter("cluster_id"),
-            window=window,
-            verify=True,
-            require_count=False,
-        )
-        reader = SnapshotReader(
-            get_page,
-            walk,
-            page_size=100,
-            concurrency=window,
-            url=f"{account.base_url}{PATH}",
-            tasks=self._tasks,
-        )
-        return await reader.read()
-
-    async def _sleep(self, seconds: float, scope: CancelScope) -> None:
-        self._bind()
-        await sleep(seconds, self._scope, scope)
+        return InventoryWatcher(self._accounts, make_watcher, self._life, since)
 
     def _iterate(
-        self, outcome: Results, page_size: int, max_passes: int, *, verify: bool, require_count: bool
+        self, results: Results, query: ListQuery, max_passes: int, *, verify: bool, require_count: bool
     ) -> InventoryIterator:
-        check_count("page_size", page_size)
         check_count("max_passes", max_passes)
-        self._outcome = outcome
+        self._results = results
+        scope = CancelScope(self._life.scope)
 
-        def open_member(account: Account, scope: CancelScope, landing: Landing) -> PlanRunner:
-            fetcher = self._fetcher(account)
-            walk = PagePlanner[Cluster](
-                page_size=page_size,
-                key=attrgetter("cluster_id"),
-                window=self._concurrency,
+        def start(
+            account: Account, on_done: Callable[[], None], on_idle: Callable[[bool], None]
+        ) -> PlanRunner:
+            return self._reader_of(account).run(
+                query,
+                scope,
+                concurrency=self._concurrency,
                 verify=verify,
                 max_passes=max_passes,
                 require_count=require_count,
+                listener=results.listener(account),
+                on_done=on_done,
+                on_idle=on_idle,
             )
 
-            def get_page(page: int, size: int, *scopes: CancelScope) -> Coroutine[Any, Any, ClusterPage]:
-                return fetcher.fetch(page, size, self._scope, *scopes, on_idle=landing.on_idle)
+        return InventoryIterator(results, start, self._life.check_open, scope, concurrency=self._concurrency)
 
-            return PlanRunner(
-                get_page,
-                walk,
-                page_size=page_size,
-                url=f"{account.base_url}{PATH}",
-                scope=scope,
-                tasks=self._tasks,
-                recorder=outcome.recorder(account),
-            )
-
-        return InventoryIterator(outcome, open_member, self._check_open, concurrency=self._concurrency)
-
-    def _fetcher(self, account: Account) -> PageFetcher:
-        fetcher = self._fetchers.get(account.name)
-        if fetcher is None:
-            transport = self._transports.get(account.base_url)
-            if transport is None:
-                transport = self._transports[account.base_url] = self._make_transport(account.base_url)
-            assert self._session is not None  # the inventory is open
-            transport.share(self._session)
-            access = RequestContext(
+    def _reader_of(self, account: Account) -> AccountReader:
+        reader = self._readers.get(account.name)
+        if reader is None:
+            pages = RequestContext(
                 base_url=account.base_url,
                 key=account.key_source,
-                transport=transport,
+                transport=self._transport,
                 limiter=self._limiter_of(account),
                 policy=self._retry,
-                max_response_bytes=self._max_bytes,
-                places=self._places,
-                deadlines=self._deadlines,
-                turns=self._turns,
+                check_open=self._life.check_open,
+                slots=self._slots,
             )
-            fetcher = self._fetchers[account.name] = PageFetcher(access)
-        return fetcher
+            reader = self._readers[account.name] = AccountReader(
+                pages, self._life, name=f"account {account.name!r}", url=f"{account.base_url}{PATH}"
+            )
+        return reader
 
-    def _limiter_of(self, account: Account) -> AbstractAsyncContextManager[object] | None:
+    def _limiter_of(self, account: Account) -> AbstractAsyncContextManager[object]:
         make = self._make_limiter
         if make is None:
-            return None
+            return NO_LIMIT
         limiter = make(account) if self._limiter_needs_account else make()
         if not isinstance(limiter, AbstractAsyncContextManager):
             raise TypeError(f"limiter must make async context managers, and made a {type(limiter).__name__}")
         return limiter
-
-    def _bind(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise RuntimeError("the inventory belongs to another event loop; make one for each loop")
-
-    def _check_open(self) -> None:
-        """Raise where nothing can be asked.
-
-        Raises:
-            RuntimeError: It was closed, or its session was; or it was not entered, or in another event loop.
-        """
-        self._scope.check()
-        if self._session is None:
-            raise RuntimeError(
-                "the inventory is not entered: use it inside 'async with Inventory(...) as inventory:', "
-                "or give it a session="
-            )
-        if self._session.closed:
-            raise RuntimeError("the borrowed session is closed")
-        self._bind()
 
 
 def _needs_account(make: Callable[..., object]) -> bool:

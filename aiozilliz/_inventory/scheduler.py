@@ -1,39 +1,37 @@
-"""Many walks within one bound: which account's page is asked next, and whose records are handed on.
+"""`InventoryIterator`: many listings within one bound: which account's page is requested next, whose records come next.
 
-`concurrency` bounds what is under way and what waits in memory, over all accounts together:
+`concurrency` bounds what is in flight and what waits in memory, over all accounts together:
 
-- A page counts from its request until its records are handed on, but for the time in which its request only waits (for
+- A page is held from its request until its records are handed on, but for the time in which its request only waits (for
   its account's rate limit, its key, a pause that the service asked for, a retry). So an account in trouble holds nobody
   back, and a slow consumer stops the requests: none goes out while it holds records.
-- A free place goes to the account with the fewest pages that count; among those that have none, to one that is open,
-  so that its listing has little time to change; and to one that is not open before one that has any. So a large account
-  starves nobody, one that stops answering keeps the place that it has, and the last one has all places for its pages.
+- A free slot goes to the account that holds the fewest pages; among those that hold none, to one that is open, so that
+  its listing has little time to change; and to one that is not open before one that holds any. So a large account
+  starves nobody, one that stops answering keeps the slot that it has, and the last one has all slots for its pages.
 - An account is opened when its turn comes. Before that it costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections import deque
-from heapq import heapify, heappop, heappush
-from itertools import count, repeat
+from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from aiozilliz._errors import InventoryError
 from aiozilliz._inventory.accounts import Account
 from aiozilliz._iteration.base import Pager
 from aiozilliz._public import public, record
 from aiozilliz._records.cluster import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from aiozilliz._aio.cancel_scope import CancelScope
-    from aiozilliz._iteration.runner import Listener, PlanRunner
-    from aiozilliz._records.cluster import ClusterPage
+    from aiozilliz._inventory.results import Results
+    from aiozilliz._iteration.runner import PlanRunner
 
 
 @record
@@ -54,136 +52,49 @@ class InventoryProgress:
     requests: int
 
 
-class Board:
-    """Where tasks leave word for the reader. It keeps neither reader nor members, so that those left behind are freed."""
+class StartReading(Protocol):
+    """Begins the reading of an account. For `on_done` and `on_idle` see `PlanRunner`."""
 
-    def __init__(self) -> None:
-        self.landed: deque[weakref.ref[Member]] = deque()
-        self.changed: set[weakref.ref[Member]] = set()  # whose requests began or ceased only to wait
-        self._reader: asyncio.Future[None] | None = None
-
-    def wake(self) -> None:
-        """Let the reader look again."""
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def wait(self) -> None:
-        """Wait for word, unless there is some."""
-        if self.landed:
-            return
-        self._reader = asyncio.get_running_loop().create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
+    def __call__(
+        self, account: Account, on_done: Callable[[], None], on_idle: Callable[[bool], None], /
+    ) -> PlanRunner: ...
 
 
-class Member:
-    """An account whose turn has come: its walk, and which of its requests only wait."""
+class _OpenAccount:
+    """An account whose turn has come.
 
-    __slots__ = ("__weakref__", "_board", "account", "counted", "idle", "run")
-
-    def __init__(self, account: Account, board: Board) -> None:
-        self.account = account
-        self.idle: set[asyncio.Task[object]] = set()
-        self.counted = 0  # its load when it was last looked at
-        self._board = board
-        self.run: PlanRunner
-
-    @property
-    def load(self) -> int:
-        """Pages that count."""
-        return max(0, len(self.run.in_flight) - len(self.idle)) + self.run.walk.waiting
-
-    def launch(self, share: int) -> bool:
-        """Send this account's next request, if there is one.
-
-        There is none while one of its requests only waits; nor where its pages wait for one before them, and it has
-        its `share` already.
-        """
-        held_up = self.idle or (self.run.walk.blocked and self.load >= share)
-        request = None if held_up else self.run.wanted()
-        if request is None:
-            return False
-        task = self.run.start(request)
-        task.add_done_callback(Landing(self._board, weakref.ref(self)))
-        return True
-
-
-class Landing:
-    """Tells the board that a member's request has ended."""
-
-    __slots__ = ("_board", "_member")
-
-    def __init__(self, board: Board, member: weakref.ref[Member]) -> None:
-        self._board = board
-        self._member = member
-
-    def __call__(self, task: asyncio.Task[ClusterPage]) -> None:
-        member = self._member()
-        if member is not None:
-            member.idle.discard(task)
-            self._board.landed.append(self._member)
-            self._board.wake()
-
-    def on_idle(self, idle: bool) -> None:
-        """Be told, in a request's task, that it only waits from now on, or no longer."""
-        member, task = self._member(), asyncio.current_task()
-        if member is None or task is None or idle == (task in member.idle):
-            return
-        if idle:
-            member.idle.add(task)
-        else:
-            member.idle.discard(task)
-        self._board.changed.add(self._member)
-        self._board.wake()
-
-
-class OpenMember(Protocol):
-    """Opens an account: makes its walk, whose requests tell `landing` when they only wait."""
-
-    def __call__(self, account: Account, scope: CancelScope, landing: Landing, /) -> PlanRunner: ...
-
-
-class Results:
-    """How the accounts of one iteration ended.
-
-    Args:
-        accounts: All of them, in their order.
+    Attributes:
+        run: Its reading.
+        idle: How many of its requests only wait.
+        pages_held: Pages that count, as of the last `recount`.
     """
 
-    def __init__(self, accounts: Sequence[Account]) -> None:
-        self.accounts = accounts
-        self.done = 0  # accounts that have come to their end, those that failed among them
-        self._failures: dict[str, Exception] = {}
+    __slots__ = ("account", "idle", "pages_held", "run")
 
-    @property
-    def failures(self) -> dict[str, Exception]:
-        """Name to error of the accounts that failed, in the order of the accounts."""
-        names = (account.name for account in self.accounts)
-        return {name: self._failures[name] for name in names if name in self._failures}
+    run: PlanRunner
 
-    def recorder(self, account: Account) -> Listener | None:
-        """Give what is to be told of an account's requests and answers."""
-        del account
-        return None
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.idle = 0
+        self.pages_held = 0
 
-    def failed(self, account: Account, error: Exception) -> None:
-        """An account can't be read, or not to its end."""
-        self._failures[account.name] = error
+    def recount(self) -> int:
+        """Count the pages held anew, and return by how much they changed."""
+        before = self.pages_held
+        run = self.run
+        # An eager task may begin to wait before it is known to be in flight.
+        self.pages_held = max(0, len(run.in_flight) - self.idle) + run.planner.waiting
+        return self.pages_held - before
 
-    def ended(self, account: Account, run: PlanRunner) -> None:
-        """The walk of an account is at its end."""
-        end = run.end()
-        if not isinstance(end, StopAsyncIteration):
-            self.failed(account, end)
+    def can_start(self, share: int) -> bool:
+        """Return whether this account's next request may go out.
 
-    def end(self) -> Exception:
-        """Say how it ended: `StopAsyncIteration` where all is well."""
-        failures = self.failures
-        if not failures:
-            return StopAsyncIteration()
-        return InventoryError(f"{len(failures)} of {len(self.accounts)} accounts failed", failures)
+        It may not while one of its requests only waits; nor if its pages wait for one before them, and it has its
+        `share` already.
+        """
+        if self.idle or (self.run.planner.blocked and self.pages_held >= share):
+            return False
+        return self.run.wanted() is not None
 
 
 @public
@@ -196,113 +107,122 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
 
     def __init__(
         self,
-        outcome: Results,
-        open_member: OpenMember,
+        results: Results,
+        start_reading: StartReading,
         check_open: Callable[[], None],
+        scope: CancelScope,
         *,
         concurrency: int,
     ) -> None:
-        super().__init__()
-        self._outcome = outcome
-        self._open_member = open_member
+        super().__init__(scope)
+        self._results = results
+        self._start_reading = start_reading
         self._check_open = check_open
         self._concurrency = concurrency
-        self._queue = deque(outcome.accounts)  # not yet open
-        self._board = Board()
-        self._members: dict[Member, None] = {}  # in the order of their last requests
-        self._fresh: deque[Member] = deque()  # whose records may be ready
-        self._load = 0  # of all members; looked at anew only where something has happened
+        self._to_come = deque(results.accounts)
+        self._open: dict[_OpenAccount, None] = {}  # in the order of their last requests
+        self._pages_held = 0  # over all accounts
+        self._finished: deque[_OpenAccount] = deque()  # of which a request has ended
+        self._fresh: deque[_OpenAccount] = deque()  # whose records may be ready
+        self._wake = asyncio.Event()  # set when a request has ended, or begun or ceased only to wait
 
     def __repr__(self) -> str:
-        return f"<InventoryIterator: {len(self._members)} accounts open, {len(self._queue)} to come>"
+        return f"<InventoryIterator: {len(self._open)} accounts open, {len(self._to_come)} to come>"
 
     async def _advance(self) -> tuple[Account, Cluster]:
         while True:
-            self._land()
+            # 1. What has arrived comes first: it decides what else is worth asking.
+            self._wake.clear()
+            self._collect_finished()
             if self._end is not None:  # closed by another task
                 raise self._end
             self._check_open()
-            self._launch()
+            # 2. Then the free slots.
+            self._start_requests()
+            # 3. Then records. An account that has none is at its end, or waits for a page.
             while self._fresh:
-                member = self._fresh[0]
-                records = member.run.take()
-                self._recount(member)
+                opened = self._fresh[0]
+                records = opened.run.take()
+                self._recount(opened)
                 if records is not None:
-                    self._ready = zip(repeat(member.account), records)
+                    self._ready = zip(repeat(opened.account), records)
                     return next(self._ready)
                 self._fresh.popleft()
-                if self._retire(member):
-                    self._launch()
-            if not self._members and not self._queue:
-                raise self._outcome.end()
-            await self._board.wait()
+                if self._retire(opened):
+                    self._start_requests()
+            # 4. Nothing but to wait, or it is the end.
+            if not self._open and not self._to_come:
+                raise self._results.end()
+            await self._wake.wait()
 
-    def _land(self) -> None:
-        while self._board.landed:
-            member = self._board.landed.popleft()()
-            if member is not None and member in self._members:
-                member.run.collect_finished()
-                self._recount(member)
-                self._fresh.append(member)
-        while self._board.changed:
-            member = self._board.changed.pop()()
-            if member is not None and member in self._members:
-                self._recount(member)
+    def _collect_finished(self) -> None:
+        while self._finished:
+            opened = self._finished.popleft()
+            if opened in self._open:
+                opened.run.collect_finished()
+                self._recount(opened)
+                self._fresh.append(opened)
 
-    def _recount(self, member: Member) -> None:
-        load = member.load
-        self._load += load - member.counted
-        member.counted = load
+    def _recount(self, opened: _OpenAccount) -> None:
+        self._pages_held += opened.recount()
 
-    def _launch(self) -> None:
-        """Give away the free places."""
-        free = self._concurrency - self._load
-        if free <= 0:
-            return
-        order = count()
-        turns = [(member.counted, next(order), member) for member in self._members if not member.idle]
-        heapify(turns)
-        active = len(turns)
-        while free > 0:
-            if self._queue and (not turns or turns[0][0] > 0):
-                opened = self._open_next()
-                if opened is None:
-                    continue
-                load, member = 0, opened
-                active += 1
-            elif turns:
-                load, _, member = heappop(turns)
-            else:
-                break
-            if member.launch(-(-self._concurrency // active)):
-                free -= 1
-                self._recount(member)
-                heappush(turns, (load + 1, next(order), member))
-                self._members[member] = self._members.pop(member)
+    def _start_requests(self) -> None:
+        """Give the free slots away."""
+        while self._pages_held < self._concurrency:
+            opened = self._next_account()
+            if opened is None:
+                return
+            request = opened.run.wanted()
+            assert request is not None
+            opened.run.start(request)
+            self._recount(opened)
+            self._open[opened] = self._open.pop(opened)
 
-    def _open_next(self) -> Member | None:
-        account = self._queue.popleft()
-        member = Member(account, self._board)
+    def _next_account(self) -> _OpenAccount | None:
+        active = [opened for opened in self._open if not opened.idle]
+        share = -(-self._concurrency // max(1, len(active)))
+        startable = (opened for opened in active if opened.can_start(share))
+        fewest = min(startable, key=lambda opened: opened.pages_held, default=None)
+        while self._to_come and (fewest is None or fewest.pages_held > 0):
+            opened = self._open_account(self._to_come.popleft())
+            if opened is not None:
+                return opened
+        return fewest
+
+    def _open_account(self, account: Account) -> _OpenAccount | None:
+        opened = _OpenAccount(account)
         try:
-            member.run = self._open_member(account, self._scope, Landing(self._board, weakref.ref(member)))
+            opened.run = self._start_reading(
+                account, partial(self._on_done, opened), partial(self._on_idle, opened)
+            )
         except Exception as error:  # noqa: BLE001  # what makes the account's rate limit is not ours
-            self._outcome.done += 1
-            self._outcome.failed(account, error)
+            self._results.done += 1
+            self._results.failed(account, error)
             return None
-        self._members[member] = None
-        return member
+        self._open[opened] = None
+        return opened
 
-    def _retire(self, member: Member) -> bool:
-        """Let an account go that has come to its end. Give whether it has."""
-        run = member.run
-        if member not in self._members or run.busy or run.wanted() is not None:
+    def _on_done(self, opened: _OpenAccount) -> None:
+        self._finished.append(opened)
+        self._wake.set()
+
+    def _on_idle(self, opened: _OpenAccount, idle: bool) -> None:
+        opened.idle += 1 if idle else -1
+        if opened in self._open:
+            self._recount(opened)
+        self._wake.set()
+
+    def _retire(self, opened: _OpenAccount) -> bool:
+        """Let an account go if it has come to its end, and return whether it has."""
+        run = opened.run
+        if opened not in self._open or run.busy or run.wanted() is not None:
             return False
-        del self._members[member]
-        self._load -= member.counted
-        self._outcome.done += 1
-        self._outcome.ended(member.account, run)
+        del self._open[opened]
+        self._pages_held -= opened.pages_held
+        self._results.done += 1
+        self._results.ended(opened.account, run)
         return True
 
     async def _stop(self) -> None:
-        for member in list(self._members):
-            await member.run.stop()
+        for opened in list(self._open):
+            await opened.run.stop()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._errors import InventoryError
 from aiozilliz._inventory.accounts import Account
 from aiozilliz._iteration.base import Pager
@@ -17,6 +18,7 @@ from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from aiozilliz._aio.cancel_scope import Lifetime
     from aiozilliz._iteration.watcher import ClusterWatcher
 
 logger = logging.getLogger("aiozilliz")
@@ -38,14 +40,13 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
         self,
         accounts: Sequence[Account],
         make_watcher: Callable[[Account, Snapshot | None, float], ClusterWatcher],
-        check_open: Callable[[], None],
+        life: Lifetime,
         since: InventoryReport | None,
-        tasks: set[asyncio.Task[Any]],
     ) -> None:
-        super().__init__()
+        super().__init__(CancelScope(life.scope))
         known: Mapping[str, Snapshot] = since.snapshots if since is not None else {}
         self._accounts = accounts
-        self._check_open = check_open
+        self._life = life
         self._watchers = {
             account.name: make_watcher(account, known.get(account.name), place / len(accounts))
             for place, account in enumerate(accounts)
@@ -53,7 +54,6 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
         self._since = since
         self._told = {account.name: known[account.name] for account in accounts if account.name in known}
         self._tasks: dict[asyncio.Task[_Batch], Account] = {}
-        self._all_tasks = tasks  # the inventory's, which ends them when it is closed
         self._done: asyncio.Queue[asyncio.Task[_Batch]] = asyncio.Queue()
         self._idle: deque[Account] = deque(accounts)  # whose next events nobody waits for
         self._failures: dict[str, Exception] = {}
@@ -88,7 +88,7 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
 
     async def _advance(self) -> tuple[Account, ClusterEvent]:
         while True:
-            self._check_open()
+            self._life.check_open()
             while self._idle:
                 self._start(self._idle.popleft())
             if not self._tasks:
@@ -97,7 +97,7 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
             account = self._tasks.pop(task)
             if self._end is not None:  # closed by another task
                 raise self._end
-            self._check_open()
+            self._life.check_open()
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
                 self._idle.append(account)
@@ -106,13 +106,10 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
             self._ended(account, error)
 
     def _start(self, account: Account) -> None:
-        task = asyncio.create_task(
+        task = self._life.start(
             _next_events(self._watchers[account.name]), name=f"aiozilliz watch of {account.name}"
         )
         self._tasks[task] = account
-        self._all_tasks.add(task)
-        task.add_done_callback(self._all_tasks.discard)
-        task.add_done_callback(_retrieve)
         task.add_done_callback(self._done.put_nowait)
 
     def _ended(self, account: Account, error: BaseException) -> None:
@@ -152,9 +149,3 @@ async def _next_events(watcher: ClusterWatcher) -> _Batch:
     events = [await anext(watcher)]
     events += watcher._take_ready()  # noqa: SLF001  # it is no user's: it takes events past `snapshot`
     return events, watcher.snapshot
-
-
-def _retrieve(task: asyncio.Task[_Batch]) -> None:
-    # A watcher left behind never asks; asyncio would complain of an exception that nobody took.
-    if not task.cancelled():
-        task.exception()

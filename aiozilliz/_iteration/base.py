@@ -1,4 +1,4 @@
-"""What every async iterator of this package has in common.
+"""`Pager`: what every async iterator of this package has in common.
 
 They are classes and not async generators. A generator that has raised is finished and would let a truncated list pass
 for a whole one; it can't be closed while another task waits in it; and what it holds open across a `yield` is closed
@@ -11,11 +11,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from aiozilliz._aio.cancel_scope import CancelScope
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+
+    from aiozilliz._aio.cancel_scope import CancelScope
 
 _T = TypeVar("_T")
 
@@ -27,22 +27,25 @@ _CLOSED = "the iterator was closed before it had come to its end"
 
 
 class Pager(ABC, Generic[_T]):
-    """What all iterators have in common: one reader at a time, closing at any moment, and errors that stay.
+    """One reader at a time, closing at any moment, and errors that stay.
 
-    A subclass gives the next item in `_advance`. What it has in hand it puts into `_ready`, which is handed out without
-    waiting.
+    A subclass returns the next item from `_advance`. What it has in hand it puts into `_ready`, which is handed out
+    without waiting.
+
+    Args:
+        scope: The iterator's own, below that of the client.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scope: CancelScope) -> None:
         self._ready: Iterator[_T] = iter(())
-        self._scope = CancelScope()
+        self._scope = scope
         self._reader: asyncio.Task[object] | None = None
-        self._leaving: list[asyncio.Future[None]] = []
+        self._left = asyncio.Event()  # set when a reader leaves while somebody closes the iterator
         self._end: Exception | None = None
 
     @abstractmethod
     async def _advance(self) -> _T:
-        """Give the next item; at the end raise StopAsyncIteration."""
+        """Return the next item; at the end raise StopAsyncIteration."""
 
     async def _stop(self) -> None:
         """End what runs in the background."""
@@ -69,29 +72,23 @@ class Pager(ABC, Generic[_T]):
             raise
         finally:
             self._reader = None
-            for future in self._leaving:
-                if not future.done():
-                    future.set_result(None)
-            self._leaving.clear()
+            self._left.set()
 
     async def aclose(self) -> None:
         """End it now: no request, task or connection of it is left when this returns.
 
         It may be called at any moment, from any task, and twice. A task that waits in `__anext__` gets a
-        `RuntimeError`, as does every later call of `__anext__`; where the iterator had ended by itself, nothing
-        changes.
+        `RuntimeError`, as does every later call of `__anext__`; if the iterator had ended by itself, nothing changes.
         """
         if self._end is None:
             self._end = RuntimeError(_CLOSED)
         self._ready = iter(())
         self._scope.cancel(_CLOSED)
-        if self._reader is not None and self._reader is not asyncio.current_task():
-            left = asyncio.get_running_loop().create_future()
-            self._leaving.append(left)
-            await self._stop()
-            await left
-        else:
-            await self._stop()
+        reader = self._reader
+        self._left.clear()
+        await self._stop()
+        if reader is not None and reader is not asyncio.current_task() and self._reader is reader:
+            await self._left.wait()
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiozilliz._iteration.base import Pager
-from aiozilliz._iteration.runner import GetPage, Listener, PlanRunner
 from aiozilliz._public import public
 from aiozilliz._records.cluster import Cluster, ClusterPage
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from aiozilliz._pagination.planner import PagePlanner
+    from aiozilliz._aio.cancel_scope import CancelScope
+    from aiozilliz._iteration.runner import FetchPage, PlanRunner
 
 
 @public
@@ -32,29 +30,10 @@ class ClusterIterator(Pager[Cluster]):
                 break
     """
 
-    def __init__(
-        self,
-        get_page: GetPage,
-        walk: PagePlanner[Cluster],
-        *,
-        page_size: int,
-        concurrency: int,
-        url: str,
-        tasks: set[asyncio.Task[ClusterPage]],
-        recorder: Listener | None = None,
-    ) -> None:
-        super().__init__()
-        self._walk = walk
+    def __init__(self, run: PlanRunner, scope: CancelScope, *, concurrency: int) -> None:
+        super().__init__(scope)
+        self._run = run
         self._sequential = concurrency == 1
-        self._run = PlanRunner(
-            get_page,
-            walk,
-            page_size=page_size,
-            url=url,
-            scope=self._scope,
-            tasks=tasks,
-            recorder=recorder,
-        )
 
     def __repr__(self) -> str:
         return f"<ClusterIterator: {self.requests} pages received, count {self.count}>"
@@ -65,20 +44,22 @@ class ClusterIterator(Pager[Cluster]):
 
         It never sends a request.
         """
-        return self._walk.count
+        return self._run.planner.count
 
     @property
     def requests(self) -> int:
         """Pages received so far."""
-        return self._walk.answers
+        return self._run.planner.answers
 
     async def _advance(self) -> Cluster:
         run = self._run
         while True:
+            # 1. What has arrived comes first: it decides what else is worth asking.
             if run.in_flight:
                 run.collect_finished()
             if self._end is not None:  # closed by another task
                 raise self._end
+            # 2. Then what may go out, in this task if there is only one request at a time.
             request = run.wanted()
             if request is not None:
                 if self._sequential:
@@ -86,10 +67,12 @@ class ClusterIterator(Pager[Cluster]):
                 else:
                     run.start(request)
                 continue
+            # 3. Then the records of the next page.
             records = run.take()
             if records is not None:
                 self._ready = iter(records)
                 return next(self._ready)
+            # 4. Nothing but to wait, or it is the end.
             if not await run.wait():
                 raise run.end()
 
@@ -104,10 +87,9 @@ class PageIterator(Pager[ClusterPage]):
     `ZillizClient.iter_pages` makes it. It is used once, and after an error raises that error again.
     """
 
-    def __init__(self, get_page: GetPage, *, page_size: int, start_page: int) -> None:
-        super().__init__()
-        self._get_page = get_page
-        self._page_size = page_size
+    def __init__(self, fetch: FetchPage, scope: CancelScope, *, start_page: int) -> None:
+        super().__init__(scope)
+        self._fetch = fetch
         self._next = self._first = start_page
         self._received = 0
         self._before: ClusterPage | None = None
@@ -119,7 +101,7 @@ class PageIterator(Pager[ClusterPage]):
         before = self._before
         if before is not None and before.count is not None and self._received >= before.count:
             raise StopAsyncIteration
-        page = await self._get_page(self._next, self._page_size, self._scope)
+        page = await self._fetch(self._next, self._scope)
         if before is not None and (not page.clusters or _ids(page) == _ids(before)):
             raise StopAsyncIteration
         if before is None:

@@ -1,19 +1,22 @@
-"""One walk being carried out: its requests in flight, and what has come of them."""
+"""`PlanRunner`: carries out what a `PagePlanner` decides. Whoever uses it decides when."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiozilliz._errors import APIError, IncompleteListingError
 from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
-    from aiozilliz._aio.cancel_scope import CancelScope
+    from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
     from aiozilliz._pagination.planner import PagePlanner
     from aiozilliz._records.cluster import Cluster, ClusterPage
+
+logger = logging.getLogger("aiozilliz")
 
 _READ_AGAIN = (
     "All clusters seen were yielded before; read again when fewer change, or with more passes ({max_passes})."
@@ -21,106 +24,92 @@ _READ_AGAIN = (
 _NO_COUNT = "All clusters seen were yielded before; this service can only be read without {verify}."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
+_SHOWN = 5  # of the passes that had to be repeated, in an error's text
 
 
-class GetPage(Protocol):
-    """Fetches one page: number, size, and what may end it early."""
+class FetchPage(Protocol):
+    """Fetches one page by its number, until the scope ends it.
+
+    `on_idle` is called with True when the request starts to wait for anything but a slot or a response, and with False
+    when it stops.
+    """
 
     def __call__(
-        self, page: int, page_size: int, scope: CancelScope, /
+        self, page: int, scope: CancelScope, on_idle: Callable[[bool], None] | None = None, /
     ) -> Coroutine[Any, Any, ClusterPage]: ...
 
 
 class Listener(Protocol):
-    """Is told what goes out and what comes in."""
+    """Hears what goes out and what comes in."""
 
-    def sent(self, request: RequestPage) -> None:
+    def on_sent(self, request: RequestPage) -> None:
         """The request goes out now."""
 
     def on_page(self, request: RequestPage, page: ClusterPage) -> None:
-        """Its answer has arrived."""
-
-
-class _Bell:
-    """Wakes who waits for the next request to end. It is what a task knows of a run: nothing that it would keep alive."""
-
-    __slots__ = ("_waiter",)
-
-    def __init__(self) -> None:
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __call__(self, _: asyncio.Task[ClusterPage]) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        """Its page has arrived."""
 
 
 class PlanRunner:
-    """Does what a `PagePlanner` decides; who uses it decides when.
-
-    Prefetching tasks know `get_page` and nothing of the run, so that one left behind can be collected.
+    """The requests of one reading of a listing, and what has come of them.
 
     Args:
-        get_page: Fetches one page.
-        walk: The planner.
-        page_size: Records to ask for.
-        url: What is asked, to be named in an error.
+        fetch: Fetches one page.
+        planner: Decides.
+        name: What is read, for the log.
+        url: What is read, for errors.
         scope: Ends the requests early.
-        tasks: Where tasks are entered while they run, for somebody who has to end all of them.
-        recorder: Is told of each request and answer.
+        life: Starts tasks, and ends them with their owner.
+        listener: Hears of each request and page.
+        on_done: Called whenever a request that was started has ended.
+        on_idle: As for `FetchPage`.
 
     Attributes:
-        in_flight: Requests under way, by task, in the order in which the walk reads them.
-        failure: Why the walk can't go on, once a page can't be had. What was asked before that page is still awaited.
+        in_flight: Requests that were started, by task, in the order in which the planner reads them.
+        failure: Why the reading can't go on, once a page can't be had. What was asked before that page is still
+            awaited.
     """
 
     def __init__(
         self,
-        get_page: GetPage,
-        walk: PagePlanner[Cluster],
+        fetch: FetchPage,
+        planner: PagePlanner[Cluster],
         *,
-        page_size: int,
+        name: str,
         url: str,
         scope: CancelScope,
-        tasks: set[asyncio.Task[ClusterPage]],
-        recorder: Listener | None = None,
+        life: Lifetime,
+        listener: Listener | None = None,
+        on_done: Callable[[], None] | None = None,
+        on_idle: Callable[[bool], None] | None = None,
     ) -> None:
-        self.walk = walk
+        self.planner = planner
         self.in_flight: dict[asyncio.Task[ClusterPage], RequestPage] = {}
         self.failure: Exception | None = None
-        self._get_page = get_page
-        self._page_size = page_size
+        self._fetch = fetch
+        self._name = name
         self._url = url
+        self._reported = planner.repeated
         self._scope = scope
-        self._tasks = tasks
-        self._recorder = recorder
+        self._life = life
+        self._listener = listener
+        self._on_done = on_done
+        self._on_idle = on_idle
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
-        self._bell = _Bell()
+        self._ended = asyncio.Event()  # set when one has ended that `collect_finished` does not know of
         self._started: float | None = None
-
-    def __del__(self) -> None:
-        for task in getattr(self, "in_flight", ()):
-            if not task.done() and not task.get_loop().is_closed():
-                task.get_loop().call_soon_threadsafe(task.cancel)
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way, if only one that was given up and has not ended yet."""
+        """Whether a request is in flight, if only one that was given up and has not ended yet."""
         return bool(self.in_flight or self._dropped)
 
     def wanted(self) -> RequestPage | None:
-        """Give the request that is to go out now, or None."""
-        return self.walk.next_request() if self.failure is None else None
+        """Return the request that must go out now, or None."""
+        return self.planner.next_request() if self.failure is None else None
 
     def take(self) -> Sequence[Cluster] | None:
-        """Give records that are to be handed on now, or None."""
-        return self.walk.next_records()
+        """Return records that must be handed on now, or None."""
+        return self.planner.next_records()
 
     async def fetch(self, request: RequestPage) -> None:
         """Carry out a request in the caller's own task.
@@ -130,54 +119,56 @@ class PlanRunner:
         """
         self._send(request)
         try:
-            page = await self._get_page(request.page_number, self._page_size, self._scope)
+            page = await self._fetch(request.page_number, self._scope)
         except Exception as error:
             if not self._is_past_the_end(request, error):
                 raise
         except BaseException:
-            self.walk.on_lost(request)
+            self.planner.on_lost(request)
             raise
         else:
-            self._feed(request, page)
+            self._receive(request, page)
 
-    def start(self, request: RequestPage) -> asyncio.Task[ClusterPage]:
-        """Carry out a request in a task of its own, and give that."""
+    def start(self, request: RequestPage) -> None:
+        """Carry out a request in a task of its own."""
         self._send(request)
-        task = asyncio.create_task(
-            self._get_page(request.page_number, self._page_size, self._scope),
+        task = self._life.start(
+            self._fetch(request.page_number, self._scope, self._on_idle),
             name=f"aiozilliz page {request.page_number}",
         )
         self.in_flight[task] = request
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_retrieve)
-        task.add_done_callback(self._bell)
-        return task
+        task.add_done_callback(self._wake)
 
     def collect_finished(self) -> None:
-        """Tell the planner of all answers that have arrived. To be called before anything else is sent."""
+        """Hand the planner all pages that have arrived. It must be called before anything else is sent."""
+        self._ended.clear()
         for task, request in list(self.in_flight.items()):
             if task not in self.in_flight or not task.done():
                 continue
-            error = None if task.cancelled() else task.exception()
-            if error is None and not task.cancelled():
-                self._feed(request, task.result())
+            # 1. A cancelled task: the client is closed, which ends all of them.
+            error = RuntimeError("the client is closed") if task.cancelled() else task.exception()
+            # 2. A page, or a refusal that says that the list ends before it.
+            if error is None:
+                self._receive(request, task.result())
             elif not isinstance(error, Exception) or not self._is_past_the_end(request, error):
-                self.fail(
+                # 3. A page that can't be had.
+                self._fail(
                     task, error if isinstance(error, Exception) else RuntimeError("the client is closed")
                 )
                 continue
             del self.in_flight[task]
 
-    def fail(self, task: asyncio.Task[ClusterPage], error: Exception) -> None:
-        """End the walk at this flight: what is before it is still awaited, what is behind it is cancelled."""
-        self.failure = error  # for the planner the request stays out, so nothing behind it is read
-        order = list(self.in_flight)
-        for behind in order[order.index(task) :]:
-            del self.in_flight[behind]
-            if behind.cancel():
-                self._dropped.add(behind)
-                behind.add_done_callback(self._dropped.discard)
+    async def wait(self) -> bool:
+        """Wait until a request has ended that had not when `collect_finished` was called.
+
+        Returns:
+            False if no request is in flight.
+        """
+        if not self.busy:
+            return False
+        # `asyncio.wait` would go through all tasks at each one's end.
+        await self._ended.wait()
+        return True
 
     async def stop(self) -> None:
         """End all requests, and wait until they have ended."""
@@ -187,24 +178,23 @@ class PlanRunner:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def wait(self) -> bool:
-        """Wait until a request has ended that had not when `land` was called. Give whether there was one."""
-        if not self.busy:
-            return False
-        # asyncio.wait would go through all of them, at each one's end.
-        await self._bell.wait()
-        return True
-
     def end(self) -> Exception:
-        """Say how the walk ended, once nothing is wanted, taken or under way: `StopAsyncIteration` where all is well."""
+        """Return how the reading ended, once nothing is wanted, ready or in flight.
+
+        Returns:
+            `StopAsyncIteration` if all is well.
+        """
         if self.failure is not None:
             return self.failure
-        decision = self.walk.next_decision()
+        decision = self.planner.next_decision()
         if isinstance(decision, Done):
             return StopAsyncIteration()
         assert isinstance(decision, GiveUp), decision
+        why = "".join(
+            f"; pass {repetition.pass_number}: {repetition}" for repetition in decision.repeated[-_SHOWN:]
+        )
         error = IncompleteListingError(
-            f"The listing can't be shown to be complete: {decision.reason}",
+            f"The listing can't be shown to be complete: {decision.reason}{why}",
             expected=decision.expected,
             received=decision.received,
             passes=decision.passes,
@@ -213,31 +203,53 @@ class PlanRunner:
             advice=_READ_AGAIN if decision.expected is not None else _NO_COUNT,
             retryable=True,
         )
-        error.attempts = self.walk.answers
+        error.attempts = self.planner.answers
         error.elapsed = asyncio.get_running_loop().time() - (self._started or 0.0)
         return error
 
     def _send(self, request: RequestPage) -> None:
         if self._started is None:
             self._started = asyncio.get_running_loop().time()
-        if self._recorder is not None:
-            self._recorder.sent(request)
-        self.walk.on_sent(request)
+        if self._listener is not None:
+            self._listener.on_sent(request)
+        self.planner.on_sent(request)
 
-    def _feed(self, request: RequestPage, page: ClusterPage) -> None:
-        if self._recorder is not None:
-            self._recorder.on_page(request, page)
-        self.walk.on_page(request, page.clusters, count=page.count, page_size=page.page_size)
+    def _receive(self, request: RequestPage, page: ClusterPage) -> None:
+        if self._listener is not None:
+            self._listener.on_page(request, page)
+        self.planner.on_page(request, page.clusters, count=page.count, page_size=page.page_size)
+        self._report()
+
+    def _report(self) -> None:
+        """Log why a pass over the pages has to be repeated, if one has just been begun again."""
+        repeated = self.planner.repeated
+        if repeated is not self._reported:
+            self._reported = repeated
+            logger.info("%s: reading the list again: %s", self._name, repeated[-1])
+
+    def _fail(self, failed: asyncio.Task[ClusterPage], error: Exception) -> None:
+        """End the reading at this request: what is before it is still awaited, what is behind it is cancelled."""
+        self.failure = error  # for the planner the request stays out, so nothing behind it is read
+        order = list(self.in_flight)
+        for task in order[order.index(failed) :]:
+            del self.in_flight[task]
+            if task.cancel():
+                self._dropped.add(task)
+
+    def _wake(self, task: asyncio.Task[ClusterPage]) -> None:
+        self._dropped.discard(task)
+        self._ended.set()
+        if self._on_done is not None:
+            self._on_done()
 
     def _is_past_the_end(self, request: RequestPage, error: Exception) -> bool:
         return (
             type(error) is APIError
             and (error.code == _PAGE_OUT_OF_RANGE or error.status in _NOT_FOUND)
-            and self.walk.on_refused(request)
+            and self._take_refusal(request)
         )
 
-
-def _retrieve(task: asyncio.Task[ClusterPage]) -> None:
-    # A run left behind never asks; asyncio would complain of an exception that nobody took.
-    if not task.cancelled():
-        task.exception()
+    def _take_refusal(self, request: RequestPage) -> bool:
+        is_end = self.planner.on_refused(request)
+        self._report()
+        return is_end

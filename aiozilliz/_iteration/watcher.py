@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
 
 from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._errors import AuthenticationError, ConfigurationError, ZillizError
@@ -23,12 +22,6 @@ OUTAGE_SECONDS = 300.0
 """Bound on the wait after failed readings: so many intervals or seconds, whichever is longer."""
 
 
-class Sleep(Protocol):
-    """Sleeps so many seconds, or until one of the scopes is fired."""
-
-    async def __call__(self, seconds: float, scope: CancelScope, /) -> None: ...
-
-
 @public
 class ClusterWatcher(Pager[ClusterEvent]):
     """An async iterator of `ClusterEvent` that goes on until it is closed, or the key is refused.
@@ -44,7 +37,8 @@ class ClusterWatcher(Pager[ClusterEvent]):
     def __init__(
         self,
         take_snapshot: Callable[[CancelScope], Awaitable[Snapshot]],
-        sleep: Sleep,
+        sleep: Callable[[float, CancelScope], Awaitable[None]],
+        scope: CancelScope,
         *,
         name: str,
         interval: float,
@@ -53,7 +47,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
         check_open: Callable[[], None],
         offset: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(scope)
         self._check_open = check_open
         self._offset = (
             offset  # share of the interval by which the second reading, and so all others, are later

@@ -1,4 +1,4 @@
-"""What a client may be set up with: the sites, and the checks of keys, base URLs and numbers.
+"""What a client may be set up with, and asked: the sites, `ListQuery`, and the checks of keys, base URLs and numbers.
 
 Pure: nothing is read from the environment or from files here. No message repeats a key, nor a URL that may hold one.
 """
@@ -9,6 +9,8 @@ import ipaddress
 import math
 import re
 from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
 
 from aiozilliz._errors import ConfigurationError, printable
 
@@ -144,6 +146,16 @@ def check_count(name: str, value: object) -> int:
     return value
 
 
+def check_type(name: str, value: object, kind: type) -> None:
+    """Raise if an argument is of another type.
+
+    Raises:
+        TypeError: It is.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+
+
 def check_flag(name: str, value: object) -> bool:
     """Give a flag that is really a bool.
 
@@ -173,3 +185,22 @@ def check_seconds(name: str, value: object, *, positive: bool = True) -> float:
             f"{name} must be a finite number of seconds {'above' if positive else 'not below'} 0, not {seconds}"
         )
     return seconds
+
+
+def _count(_: object, attribute: Attribute[int], value: object) -> None:
+    check_count(attribute.name, value)
+
+
+@frozen
+class ListQuery:
+    """What a listing is asked with. Each page's request carries it.
+
+    Attributes:
+        page_size: Records to ask for a page. The service documents 1 to 100 (List Clusters V2).
+
+    Raises:
+        TypeError: A value is of the wrong type.
+        ValueError: A value is out of range.
+    """
+
+    page_size: int = field(default=100, validator=_count)

@@ -6,24 +6,23 @@ import weakref
 
 import pytest
 
-from aiozilliz._aio.cancel_scope import CancelScope, attach, detach
+from aiozilliz._aio.cancel_scope import CancelScope, sleep
 from tests.support.fake_time import run_in_fake_time
 
 
-async def _request(seconds: float, *scopes: CancelScope, limit: float = 60.0) -> str:
+async def _request(seconds: float, scope: CancelScope, limit: float = 60.0) -> str:
     """Wait as a page's request does, under a deadline."""
     block = asyncio.timeout(limit)
     try:
         async with block:
-            attach(block, scopes)
+            scope.attach(block)
             await asyncio.sleep(seconds)
             return "answer"
     except TimeoutError:
-        for scope in scopes:
-            scope.check()
+        scope.check()
         return "deadline"
     finally:
-        detach(block, scopes)
+        scope.detach(block)
 
 
 def _now() -> float:
@@ -124,30 +123,102 @@ def test_firing_at_the_deadline_is_harmless() -> None:
     run_in_fake_time(main())
 
 
-@pytest.mark.parametrize("fired", [0, 1])
-def test_any_of_several_interrupts_ends_a_request(fired: int) -> None:
+@pytest.mark.parametrize("generations", [1, 2, 3])
+def test_the_end_of_a_scope_is_that_of_all_below_it(generations: int) -> None:
     async def main() -> None:
-        scopes = (CancelScope(), CancelScope())
-        task = asyncio.create_task(_request(30, *scopes))
-        other = asyncio.create_task(_request(30, scopes[1 - fired]))
+        scopes = [CancelScope()]
+        for _ in range(generations):
+            scopes.append(CancelScope(scopes[-1]))
+        began = _now()
+        task = asyncio.create_task(_request(30, scopes[-1]))
         await asyncio.sleep(1)
-        scopes[fired].cancel("closed")
+        scopes[0].cancel("closed")
         with pytest.raises(RuntimeError, match="closed"):
             await task
-        assert await other == "answer"
+        assert _now() == began + 1
+        assert [scope.reason for scope in scopes] == ["closed"] * (generations + 1)
 
     run_in_fake_time(main())
 
 
-def test_both_of_two_interrupts_at_once() -> None:
+def test_the_end_of_a_scope_touches_nothing_above_or_beside_it() -> None:
     async def main() -> None:
-        one, two = CancelScope(), CancelScope()
-        task = asyncio.create_task(_request(30, one, two))
+        above = CancelScope()
+        one, other = CancelScope(above), CancelScope(above)
+        task = asyncio.create_task(_request(30, one))
+        others = [asyncio.create_task(_request(30, scope)) for scope in (above, other)]
         await asyncio.sleep(1)
-        two.cancel("second")
-        one.cancel("first")
-        with pytest.raises(RuntimeError, match="first"):
+        one.cancel("closed")
+        with pytest.raises(RuntimeError, match="closed"):
             await task
+        assert await asyncio.gather(*others) == ["answer", "answer"]
+        above.check()
+        other.check()
+
+    run_in_fake_time(main())
+
+
+def test_a_scope_made_below_a_cancelled_one_ends_at_once() -> None:
+    async def main() -> None:
+        above = CancelScope()
+        above.cancel("closed")
+        began = _now()
+        with pytest.raises(RuntimeError, match="closed"):
+            await _request(30, CancelScope(above))
+        assert _now() == began
+
+    run_in_fake_time(main())
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_scopes_at_once_the_first_reason_stays(first: int) -> None:
+    async def main() -> None:
+        above = CancelScope()
+        below = CancelScope(above)
+        task = asyncio.create_task(_request(30, below))
+        await asyncio.sleep(1)
+        order = [(above, "above"), (below, "below")]
+        for scope, reason in (order[first], order[1 - first]):
+            scope.cancel(reason)
+        with pytest.raises(RuntimeError, match=f"^{order[first][1]}$"):
+            await task
+        assert task.cancelling() == 0
+
+    run_in_fake_time(main())
+
+
+def test_a_scope_keeps_none_below_it() -> None:
+    above = CancelScope()
+    below = weakref.ref(CancelScope(above))
+    gc.collect()
+    assert below() is None
+    above.cancel("closed")
+
+
+def test_a_sleep_takes_its_time_or_ends_with_its_scope() -> None:
+    async def main() -> None:
+        above = CancelScope()
+        scope = CancelScope(above)
+        began = _now()
+        await sleep(5, scope)
+        assert _now() == began + 5
+        asyncio.get_running_loop().call_later(1, above.cancel, "closed")
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="^closed$") as caught:
+                await sleep(5, scope)
+            assert caught.value.__context__ is None
+            assert _now() == began + 6
+
+    run_in_fake_time(main())
+
+
+def test_a_sleep_does_not_swallow_a_cancellation() -> None:
+    async def main() -> None:
+        task = asyncio.create_task(sleep(5, CancelScope()))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
 
     run_in_fake_time(main())
 
@@ -184,14 +255,14 @@ def test_the_task_goes_on_after_its_request_was_interrupted() -> None:
     assert run_in_fake_time(main()) == "answer"
 
 
-def test_an_interrupt_keeps_no_scope_and_nothing_keeps_an_interrupt() -> None:
+def test_a_scope_keeps_no_block_and_nothing_keeps_a_scope() -> None:
     async def main() -> weakref.ref[CancelScope]:
         scope = CancelScope()
         block = asyncio.timeout(5)
         async with block:
-            attach(block, [scope])
+            scope.attach(block)
             await asyncio.sleep(1)
-        detach(block, [scope])
+        scope.detach(block)
         left = weakref.ref(block)
         del block
         gc.collect()

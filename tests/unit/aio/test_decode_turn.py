@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from aiozilliz import Account, Inventory, RateLimitError, RetryPolicy, ZillizClient
-from aiozilliz._aio.decode_turn import DecodeTurn
+from aiozilliz import Account, Inventory, RateLimitError, RetryPolicy, TransportError, ZillizClient
+from aiozilliz._aio.limiter import DecodeTurn
 from tests.support.listing_server import Listing, ListingServer, names, page_of, quick_client
 from tests.support.wire_server import response
 
@@ -90,11 +90,11 @@ async def test_pages_of_many_accounts_are_read_in_turns_of_their_own() -> None:
 
 async def test_a_page_that_is_alone_waits_for_no_turn() -> None:
     async with ListingServer(Listing(names(1))) as server, quick_client(server.url) as client:
-        turns = client._fetcher.access.turns
+        turns = client._transport.turn
         assert await turns._lock.acquire()  # whoever waits for a turn now waits for ever
         async with asyncio.timeout(10):
             assert len((await client.list_clusters()).clusters) == 1
-        assert turns.under_way == 0
+        assert turns.in_flight == 0
 
 
 @pytest.mark.parametrize("status", [200, 429])
@@ -104,16 +104,17 @@ async def test_what_asks_for_a_pause_waits_for_no_turn(status: int) -> None:
     def pages(page: int, size: int) -> bytes:
         return refusal if page == 2 else page_of(names(size))
 
-    once = RetryPolicy(attempts=1)
+    once = RetryPolicy(attempts=1, deadline=3000.0)
     async with ListingServer(pages, held=True) as server, quick_client(server.url, retry=once) as client:
-        access = client._fetcher.access
-        assert await access.turns._lock.acquire()  # whoever waits for a turn now waits for ever
+        assert await client._transport.turn._lock.acquire()  # whoever waits for a turn now waits for ever
         other = asyncio.create_task(client.list_clusters(page_size=1))
         server.release(2)
         async with asyncio.timeout(10):
             await server.received(1)
             with pytest.raises(RateLimitError):
                 await client.list_clusters(current_page=2, page_size=1)
-        assert access.hold_back.remaining(asyncio.get_running_loop().time()) > 3000
+            # The pause is known at once: nothing of the next 3000 seconds would be allowed.
+            with pytest.raises(TransportError, match="the pause that the service asked for"):
+                await client.list_clusters(current_page=3, page_size=1)
         other.cancel()
         await asyncio.wait([other])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
@@ -11,15 +11,19 @@ from hypothesis import given, strategies as st
 
 from aiozilliz import RetryPolicy, TransportError, ZillizError
 from aiozilliz._aio.cancel_scope import CancelScope
-from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import RequestContext
-from aiozilliz._http.transport import Answer, Transport
+from aiozilliz._http.request import NO_LIMIT, RequestContext
+from aiozilliz._http.transport import Transport
+from aiozilliz._settings.checks import ListQuery
 from aiozilliz._settings.credentials import KeySource, Secret
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.support.wire_server import listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+
+    import aiohttp
+
+    from aiozilliz import ClusterPage
 
 
 @define
@@ -31,52 +35,90 @@ class Reply:
     retry_after: int | None = None
 
 
-class ScriptedTransport(Transport):
-    """The real transport, with its bounds; only what is on the wire is scripted. After the script it says nothing."""
+class ScriptedResponse:
+    """A response of aiohttp's whose body has come together with its headers."""
 
-    def __init__(self, timeout: float, *replies: Reply) -> None:
-        super().__init__("https://x", None, timeout, 1000)
+    def __init__(self, reply: Reply) -> None:
+        assert reply.status is not None
+        code = 0 if reply.status == 200 else reply.status
+        body = orjson.dumps({**listing("in01-a"), "code": code})
+        self.status = reply.status
+        self.headers = {} if reply.retry_after is None else {"Retry-After": str(reply.retry_after)}
+        self.content_length = len(body)
+        self.content = self
+        self.read_nowait = lambda: body
+
+    def is_eof(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class ScriptedSession:
+    """What is on the wire, in the place of aiohttp's session. After the script it says nothing."""
+
+    closed = False
+
+    def __init__(self, *replies: Reply) -> None:
         self._script = iter(replies)
         self.sent = 0
 
-    async def _exchange(
-        self, session: object, url: str, secret: Secret, foreign: tuple[str, ...] | None = None
-    ) -> Answer:
+    async def get(self, _url: str, **_options: Any) -> ScriptedResponse:
         self.sent += 1
         reply = next(self._script, Reply(36000.0))
         await asyncio.sleep(reply.seconds)
         if reply.status is None:
             raise ConnectionResetError
-        headers = {} if reply.retry_after is None else {"Retry-After": str(reply.retry_after)}
-        code = 0 if reply.status == 200 else reply.status
-        return Answer(reply.status, headers, orjson.dumps({**listing("in01-a"), "code": code}))
+        return ScriptedResponse(reply)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedTransport(Transport):
+    """The real transport, with its bounds, over a scripted session."""
+
+    def __init__(self, timeout: float, *replies: Reply) -> None:
+        super().__init__(None, timeout, 1000)
+        self.wire = ScriptedSession(*replies)
+        self._session = cast("aiohttp.ClientSession", self.wire)
+
+    @property
+    def sent(self) -> int:
+        return self.wire.sent
 
 
 @asynccontextmanager
 async def scripted(attempt_timeout: float, *replies: Reply) -> AsyncGenerator[ScriptedTransport]:
     transport = ScriptedTransport(attempt_timeout, *replies)
-    await transport.open()
     yield transport
     await transport.close()
 
 
-def fetcher_of(transport: Transport, policy: RetryPolicy, *, way: str = "at once") -> PageFetcher:
-    """Give a fetcher that asks in one of the ways there are: with something to wait for before a request, or nothing."""
-    return PageFetcher(
-        RequestContext(
-            base_url="https://x",
-            key=KeySource(None, lambda: "k") if way == "callable" else KeySource(Secret("k")),
-            transport=transport,
-            limiter=nullcontext() if way == "limiter" else None,
-            policy=policy,
-            max_response_bytes=1000,
-            places=asyncio.Semaphore(1) if way == "place" else None,
-        )
+def always_open() -> None:
+    """Let everything be sent."""
+
+
+def context_of(transport: Transport, policy: RetryPolicy, *, way: str = "at once") -> RequestContext:
+    """Give what asks in one of the ways there are: with something to wait for before a request, or nothing."""
+    return RequestContext(
+        base_url="https://x",
+        key=KeySource(None, lambda: "k") if way == "callable" else KeySource(Secret("k")),
+        transport=transport,
+        limiter=nullcontext() if way == "limiter" else NO_LIMIT,
+        policy=policy,
+        check_open=always_open,
+        slots=asyncio.Semaphore(1) if way == "slot" else None,
     )
 
 
+async def fetch(context: RequestContext, scope: CancelScope | None = None) -> ClusterPage:
+    return await context.fetch(ListQuery(10), 1, scope or CancelScope())
+
+
 NO_WAIT = RetryPolicy(wait_initial=0.0, wait_jitter=0.0)
-WAYS = ["at once", "callable", "limiter", "place"]
+WAYS = ["at once", "callable", "limiter", "slot"]
 
 
 @define
@@ -95,11 +137,11 @@ def outcome_of(way: str, timeout: float, policy: RetryPolicy, replies: Sequence[
     async def main() -> Results:
         loop = asyncio.get_running_loop()
         async with scripted(timeout, *replies) as transport:
-            fetcher = fetcher_of(transport, policy, way=way)
+            context = context_of(transport, policy, way=way)
             began = loop.time()
             ids = error = None
             try:
-                ids = [cluster.cluster_id for cluster in (await fetcher.fetch(1, 10)).clusters]
+                ids = [cluster.cluster_id for cluster in (await fetch(context)).clusters]
             except ZillizError as failure:
                 told = failure.args, failure.retryable, failure.url, failure.page, failure.advice
                 error = (
@@ -108,7 +150,7 @@ def outcome_of(way: str, timeout: float, policy: RetryPolicy, replies: Sequence[
                     failure.elapsed == loop.time() - began,
                     *told,
                 )
-            assert fetcher.access.turns.under_way == 0
+            assert transport.turn.in_flight == 0
         return Results(ids, error, transport.sent, round(loop.time() - began, 6))
 
     return run_in_fake_time(main())
@@ -145,11 +187,11 @@ def test_it_makes_no_difference_whether_there_is_something_to_wait_for_before_a_
 @pytest.mark.parametrize(
     ("timeout", "deadline", "attempts", "text"),
     [
-        (10.0, 60.0, 1, "No whole answer arrived within 10 s"),
-        (10.0, 60.0, 3, "No whole answer arrived within 10 s"),
-        (10.0, 25.0, 3, "No whole answer arrived within 10 s"),
-        (10.0, 10.0, 1, "The deadline of 10 s leaves no time: it was waiting for an answer"),
-        (30.0, 10.0, 1, "The deadline of 10 s leaves no time: it was waiting for an answer"),
+        (10.0, 60.0, 1, "No complete response within 10 s"),
+        (10.0, 60.0, 3, "No complete response within 10 s"),
+        (10.0, 25.0, 3, "No complete response within 10 s"),
+        (10.0, 10.0, 1, "Deadline of 10 s exceeded while waiting for a response"),
+        (30.0, 10.0, 1, "Deadline of 10 s exceeded while waiting for a response"),
     ],
 )
 def test_a_silent_service_is_given_up_in_time(
@@ -171,10 +213,10 @@ def test_an_answer_in_the_moment_of_the_timeout_is_taken_or_asked_for_again(
 ) -> None:
     async def main() -> int:
         async with scripted(10.0, Reply(after), Reply(1.0)) as transport:
-            fetcher = fetcher_of(transport, NO_WAIT, way=way)
+            context = context_of(transport, NO_WAIT, way=way)
             # With others under way it waits for its turn, which gives the timeout a moment to fire.
-            fetcher.access.turns.under_way += others
-            assert len((await fetcher.fetch(1, 10)).clusters) == 1
+            transport.turn.in_flight += others
+            assert len((await fetch(context)).clusters) == 1
         return transport.sent
 
     assert run_in_fake_time(main()) in ({1, 2} if after == 10 else {1 if after < 10 else 2})
@@ -193,10 +235,10 @@ def test_an_answer_that_came_in_time_is_taken_though_the_loop_stood_still_until_
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with scripted(10.0, Reply(9.0)) as transport:
-            fetcher = fetcher_of(transport, RetryPolicy(), way=way)
-            fetcher.access.turns.under_way += others
+            context = context_of(transport, RetryPolicy(), way=way)
+            transport.turn.in_flight += others
             loop.call_later(8.5, stall, loop)
-            assert len((await fetcher.fetch(1, 10)).clusters) == 1
+            assert len((await fetch(context)).clusters) == 1
             assert transport.sent == 1
 
     run_in_fake_time(main())
@@ -207,13 +249,13 @@ def test_an_interrupt_in_that_moment_is_not_lost(way: str) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         async with scripted(10.0, Reply(9.0)) as transport:
-            fetcher = fetcher_of(transport, RetryPolicy(), way=way)
-            fetcher.access.turns.under_way += 3
+            context = context_of(transport, RetryPolicy(), way=way)
+            transport.turn.in_flight += 3
             scope = CancelScope()
             loop.call_later(8.5, stall, loop)
             loop.call_later(9.5, scope.cancel, "it is closed")
             with pytest.raises(RuntimeError, match=r"^it is closed$"):
-                await fetcher.fetch(1, 10, scope)
+                await fetch(context, scope)
             assert transport.sent == 1
 
     run_in_fake_time(main())
@@ -226,15 +268,15 @@ def test_an_interrupt_ends_each_attempt(way: str, attempt: int) -> None:
         loop = asyncio.get_running_loop()
         async with scripted(10.0) as transport:
             scope = CancelScope()
-            fetcher = fetcher_of(transport, NO_WAIT, way=way)
+            context = context_of(transport, NO_WAIT, way=way)
             loop.call_later(attempt * 10.0 - 5.0, scope.cancel, "it is closed")
             began = loop.time()
             with pytest.raises(RuntimeError, match=r"^it is closed$") as caught:
-                await fetcher.fetch(1, 10, scope)
+                await fetch(context, scope)
             assert caught.value.__cause__ is caught.value.__context__ is None
             assert loop.time() - began == attempt * 10.0 - 5.0
             assert transport.sent == attempt
-            assert not scope.blocks
+            assert not scope._blocks
 
     run_in_fake_time(main())
 
@@ -244,12 +286,12 @@ def test_an_interrupt_ends_each_attempt(way: str, attempt: int) -> None:
 def test_a_cancellation_passes_whatever_ends_in_its_moment(way: str, when: float) -> None:
     async def main() -> None:
         async with scripted(10.0) as transport:
-            fetcher = fetcher_of(transport, NO_WAIT, way=way)
-            task = asyncio.create_task(fetcher.fetch(1, 10))
+            context = context_of(transport, NO_WAIT, way=way)
+            task = asyncio.create_task(fetch(context))
             asyncio.get_running_loop().call_later(when, task.cancel)
             await asyncio.wait([task])
             assert task.cancelled()
-            assert fetcher.access.turns.under_way == 0
+            assert transport.turn.in_flight == 0
 
     run_in_fake_time(main())
 
@@ -258,12 +300,12 @@ def test_a_cancellation_passes_whatever_ends_in_its_moment(way: str, when: float
 def test_time_that_an_answer_waits_for_its_turn_is_not_the_attempts(way: str) -> None:
     async def main() -> None:
         async with scripted(10.0, Reply(9.0)) as transport:
-            fetcher = fetcher_of(transport, RetryPolicy(), way=way)
-            turns = fetcher.access.turns
-            turns.under_way += 1
+            context = context_of(transport, RetryPolicy(), way=way)
+            turns = transport.turn
+            turns.in_flight += 1
             await turns._lock.acquire()
             asyncio.get_running_loop().call_later(20.0, turns._lock.release)
-            assert len((await fetcher.fetch(1, 10)).clusters) == 1
+            assert len((await fetch(context)).clusters) == 1
             assert transport.sent == 1
 
     run_in_fake_time(main())
@@ -273,12 +315,12 @@ def test_time_that_an_answer_waits_for_its_turn_is_not_the_attempts(way: str) ->
 def test_time_that_an_answer_waits_for_its_turn_is_of_the_deadline(way: str) -> None:
     async def main() -> None:
         async with scripted(10.0, Reply(9.0)) as transport:
-            fetcher = fetcher_of(transport, RetryPolicy(deadline=20.0), way=way)
-            turns = fetcher.access.turns
-            turns.under_way += 1
+            context = context_of(transport, RetryPolicy(deadline=20.0), way=way)
+            turns = transport.turn
+            turns.in_flight += 1
             await turns._lock.acquire()
-            with pytest.raises(TransportError, match="The deadline of 20 s") as caught:
-                await fetcher.fetch(1, 10)
+            with pytest.raises(TransportError, match="^Deadline of 20 s exceeded") as caught:
+                await fetch(context)
             assert caught.value.elapsed == 20.0
             assert transport.sent == 1
 

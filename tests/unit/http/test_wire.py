@@ -22,6 +22,7 @@ from aiozilliz import (
     ZillizError,
 )
 from aiozilliz._http.wire import MAX_RETRY_AFTER, PATH, page_url, parse_retry_after, read_answer
+from aiozilliz._settings.checks import ListQuery
 from tests.support import strategies as own
 
 NOW = datetime(2024, 7, 1, 12, 0, 0, tzinfo=UTC)
@@ -79,7 +80,7 @@ def api_refusal(
     "base", ["https://host", "https://host/", "https://host/prefix", "https://host/prefix/"]
 )
 def test_a_pages_url_has_path_and_both_parameters(base: str) -> None:
-    assert page_url(base, 2, 100) == f"{base.rstrip('/')}{PATH}?pageSize=100&currentPage=2"
+    assert page_url(base, ListQuery(100), 2) == f"{base.rstrip('/')}{PATH}?pageSize=100&currentPage=2"
 
 
 # Success.

@@ -25,16 +25,20 @@ from aiozilliz import (
     TransportError,
 )
 from aiozilliz._aio.cancel_scope import CancelScope
-from aiozilliz._http.fetch import PageFetcher
-from aiozilliz._http.request import RequestContext
+from aiozilliz._aio.limiter import DecodeTurn, RateLimiter
+from aiozilliz._aio.timer import SharedTimer
+from aiozilliz._http.request import NO_LIMIT, RequestContext
 from aiozilliz._http.transport import Answer
+from aiozilliz._settings.checks import ListQuery
 from aiozilliz._settings.credentials import KeySource, Secret
 from tests.support.fake_time import run_in_fake_time
 from tests.support.listing_server import QUICK, Listing, ListingServer, names, nothing_left
 from tests.support.wire_server import listing, response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from aiozilliz import ClusterPage
 
 SOON = 0.001
 
@@ -180,13 +184,21 @@ async def test_what_is_no_limit_fails_its_account_alone() -> None:
     assert type(report.failures["a1"]) is TypeError
 
 
-async def test_the_default_limit_is_the_services() -> None:
+async def test_the_default_limit_is_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[str] = []
+
+    class Seen(RateLimiter):
+        async def __aenter__(self) -> None:
+            entered.append(repr(self))
+            await super().__aenter__()
+
+    monkeypatch.setattr("aiozilliz._inventory.inventory.RateLimiter", Seen)
     async with (
         ListingServer(Listing(names(1))) as server,
         Inventory([Account("a", "k", base_url=server.url)]) as one,
     ):
         await ids(one.iter_clusters())
-        assert repr(one._fetchers["a"].access.limiter).startswith("<RateLimiter 20 in 1 s")
+    assert [text.partition(",")[0] for text in entered] == ["<RateLimiter 20 in 1 s"]
 
 
 class Slow:
@@ -195,35 +207,37 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.sent = 0
+        self.max_response_bytes = 1000
+        self.timer = SharedTimer()
+        self.turn = DecodeTurn()
 
-    def check(self) -> None: ...
-
-    async def get(self, url: str, secret: Secret) -> Answer:
+    async def send(self, base_url: str, url: str, secret: Secret) -> Answer:
         self.sent += 1
         await asyncio.sleep(self.seconds)
         return Answer(200, {}, orjson.dumps(listing("in01-a")))
 
 
-def fetcher_of(transport: Any, places: asyncio.Semaphore) -> PageFetcher:
-    return PageFetcher(
-        RequestContext(
-            base_url="https://x",
-            key=KeySource(Secret("k")),
-            transport=transport,
-            limiter=None,
-            policy=RetryPolicy(deadline=60.0),
-            max_response_bytes=1000,
-            places=places,
-        )
+def fetching(
+    transport: Any, slots: asyncio.Semaphore, scope: CancelScope | None = None
+) -> Coroutine[Any, Any, ClusterPage]:
+    context = RequestContext(
+        base_url="https://x",
+        key=KeySource(Secret("k")),
+        transport=transport,
+        limiter=NO_LIMIT,
+        policy=RetryPolicy(deadline=60.0),
+        check_open=lambda: None,
+        slots=slots,
     )
+    return context.fetch(ListQuery(10), 1, scope or CancelScope())
 
 
 def test_waiting_for_a_place_takes_nothing_of_a_pages_deadline() -> None:
     async def main() -> None:
-        fetcher = fetcher_of(Slow(40.0), asyncio.Semaphore(1))
+        transport, slots = Slow(40.0), asyncio.Semaphore(1)
         now = asyncio.get_running_loop().time
         began = now()
-        pages = await asyncio.gather(*(fetcher.fetch(1, 10) for _ in range(5)))
+        pages = await asyncio.gather(*(fetching(transport, slots) for _ in range(5)))
         assert [len(page.clusters) for page in pages] == [1] * 5
         assert now() - began == pytest.approx(200.0)
 
@@ -232,10 +246,11 @@ def test_waiting_for_a_place_takes_nothing_of_a_pages_deadline() -> None:
 
 def test_the_deadline_goes_on_once_a_page_has_its_place() -> None:
     async def main() -> None:
-        fetcher = fetcher_of(Slow(70.0), asyncio.Semaphore(1))
+        transport, slots = Slow(70.0), asyncio.Semaphore(1)
         now = asyncio.get_running_loop().time
         began = now()
-        results = await asyncio.gather(*(fetcher.fetch(1, 10) for _ in range(2)), return_exceptions=True)
+        both = (fetching(transport, slots) for _ in range(2))
+        results = await asyncio.gather(*both, return_exceptions=True)
         assert [type(result) for result in results] == [TransportError] * 2
         assert now() - began == pytest.approx(120.0)
 
@@ -248,7 +263,7 @@ def test_a_page_that_waits_for_its_place_can_be_interrupted(*, at_once: bool) ->
         places, scope = asyncio.Semaphore(1), CancelScope()
         transport = Slow(40.0)
         await places.acquire()
-        task = asyncio.create_task(fetcher_of(transport, places).fetch(1, 10, scope))
+        task = asyncio.create_task(fetching(transport, places, scope))
         await asyncio.sleep(1.0)
         if at_once:  # it is given its place in the very turn in which it is to end
             places.release()
@@ -377,22 +392,21 @@ async def test_a_borrowed_session_that_is_closed_is_told() -> None:
 
 
 def test_another_event_loop_is_told() -> None:
+    inventory = inventory_of("http://127.0.0.1")
+
+    async def use() -> None:
+        with pytest.raises(RuntimeError, match="async with Inventory"):
+            await calls(inventory)[0]()
+
     async def other() -> None:
-        session = aiohttp.ClientSession()
-        inventory = inventory_of("http://127.0.0.1", session=session)
-        inventory._loop = strange
         for call in calls(inventory):
             with pytest.raises(RuntimeError, match="another event loop"):
                 await call()
         with pytest.raises(RuntimeError, match="another event loop"):
             await inventory.__aenter__()
-        await session.close()
 
-    strange = asyncio.new_event_loop()
-    try:
-        asyncio.run(other())
-    finally:
-        strange.close()
+    asyncio.run(use())
+    asyncio.run(other())
 
 
 async def test_closing_ends_calls_that_are_under_way() -> None:

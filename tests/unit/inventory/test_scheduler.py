@@ -9,36 +9,47 @@ import random
 import weakref
 from collections import Counter
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from attrs import define, field
 from hypothesis import example, given, settings, strategies as st
 
 from aiozilliz import Account, Cluster, ClusterPage, InventoryError, InventoryIterator, TransportError
-from aiozilliz._inventory.scheduler import Landing, Results
+from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
+from aiozilliz._inventory.results import Results
 from aiozilliz._iteration.runner import PlanRunner
 from aiozilliz._pagination.planner import PagePlanner
 from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from aiozilliz._aio.cancel_scope import CancelScope
+    from collections.abc import Awaitable, Callable
 
 SIZE = 2
 EVER = 10_000.0
 """Seconds that no test waits for to the end."""
 
 Read = list[tuple[str, str]]
+OnIdle: TypeAlias = "Callable[[bool], None]"
+"""What a request calls when it begins or ceases only to wait."""
+Wait: TypeAlias = "Callable[[OnIdle], Awaitable[None]]"
 
 
 def lost() -> TransportError:
     return TransportError("The connection was lost")
 
 
-async def instantly(landing: Landing) -> None:
+async def instantly(_: OnIdle) -> None:
     """Send at once."""
+
+
+async def nothing() -> None:
+    """Have nothing to release."""
+
+
+def running() -> int:
+    """Give how many requests are under way, if only those that still wait before they are sent."""
+    return sum(task.get_name().startswith("aiozilliz") for task in asyncio.all_tasks())
 
 
 @define
@@ -58,9 +69,7 @@ class World:
     concurrency: int
     verify: bool = False
     takes: Callable[[str, int], float] = lambda _name, _page: 1.0
-    before: Callable[[str, int], Callable[[Landing], Coroutine[Any, Any, None]]] = lambda _name, _page: (
-        instantly
-    )
+    before: Callable[[str, int], Wait] = lambda _name, _page: instantly
     fails: Callable[[str, int], bool] = lambda _name, _page: False
     opens: Callable[[str], None] = lambda _: None
     check_open: Callable[[], None] = lambda: None
@@ -68,7 +77,7 @@ class World:
     opened: list[str] = field(factory=list[str], init=False)
     in_flight: Counter[str] = field(factory=Counter[str], init=False)
     peak: int = field(default=0, init=False)
-    tasks: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]], init=False)
+    life: Lifetime = field(factory=lambda: Lifetime("inventory", "", lambda: True, nothing), init=False)
 
     def ids(self, name: str) -> list[str]:
         # The last page is not full: after a full first page that is all, another one is asked.
@@ -78,8 +87,8 @@ class World:
     def everything(self) -> set[tuple[str, str]]:
         return {(name, cluster_id) for name in self.pages for cluster_id in self.ids(name)}
 
-    async def get(self, name: str, page: int, landing: Landing) -> ClusterPage:
-        await self.before(name, page)(landing)
+    async def get(self, name: str, page: int, on_idle: OnIdle) -> ClusterPage:
+        await self.before(name, page)(on_idle)
         self.requests.append((name, page))
         self.in_flight[name] += 1
         self.peak = max(self.peak, self.in_flight.total())
@@ -93,22 +102,36 @@ class World:
         records = [Cluster(cluster_id) for cluster_id in ids[(page - 1) * SIZE : page * SIZE]]
         return ClusterPage(records, len(ids), page, SIZE)
 
-    def open_member(self, account: Account, scope: CancelScope, landing: Landing) -> PlanRunner:
+    def start_reading(self, account: Account, on_done: Callable[[], None], on_idle: OnIdle) -> PlanRunner:
         self.opens(account.name)
         self.opened.append(account.name)
-        walk = PagePlanner[Cluster](
+        planner = PagePlanner[Cluster](
             page_size=SIZE, key=attrgetter("cluster_id"), window=self.concurrency, verify=self.verify
         )
 
-        async def get_page(page: int, size: int, scope: CancelScope) -> ClusterPage:
-            return await self.get(account.name, page, landing)
+        async def fetch(page: int, _: CancelScope, on_idle: OnIdle | None = None) -> ClusterPage:
+            assert on_idle is not None
+            return await self.get(account.name, page, on_idle)
 
-        return PlanRunner(get_page, walk, page_size=SIZE, url="https://x", scope=scope, tasks=self.tasks)
+        return PlanRunner(
+            fetch,
+            planner,
+            name=account.name,
+            url="https://x",
+            scope=self.life.scope,
+            life=self.life,
+            on_done=on_done,
+            on_idle=on_idle,
+        )
 
     def iterate(self) -> InventoryIterator:
         accounts = [Account(name, "k") for name in self.pages]
         return InventoryIterator(
-            Results(accounts), self.open_member, self.check_open, concurrency=self.concurrency
+            Results(accounts),
+            self.start_reading,
+            self.check_open,
+            CancelScope(self.life.scope),
+            concurrency=self.concurrency,
         )
 
     def read(self) -> tuple[Read, float, InventoryError | None]:
@@ -207,7 +230,7 @@ def test_one_place_is_enough() -> None:
 def test_every_record_comes_once_in_its_accounts_order_within_the_bound(
     sizes: list[int], concurrency: int, verify: bool, chance: random.Random
 ) -> None:
-    def wait(name: str, page: int) -> Callable[[Landing], Coroutine[Any, Any, None]]:
+    def wait(name: str, page: int) -> Wait:
         return idling(chance.choice([0.5, 5.0])) if chance.random() < 0.1 else instantly
 
     world = World(
@@ -230,11 +253,13 @@ def test_every_record_comes_once_in_its_accounts_order_within_the_bound(
 # accounts in trouble
 
 
-def idling(seconds: float) -> Callable[[Landing], Coroutine[Any, Any, None]]:
-    async def wait(landing: Landing) -> None:
-        landing.on_idle(True)
-        await asyncio.sleep(seconds)
-        landing.on_idle(False)
+def idling(seconds: float) -> Wait:
+    async def wait(on_idle: OnIdle) -> None:
+        on_idle(True)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            on_idle(False)
 
     return wait
 
@@ -346,7 +371,7 @@ def test_nothing_of_a_failed_account_is_under_way_when_the_end_is_told() -> None
         with pytest.raises(InventoryError):
             async for _ in world.iterate():
                 pass
-        assert not world.tasks
+        assert not running()
         assert world.in_flight.total() == 0
 
     run_in_fake_time(main())
@@ -368,7 +393,7 @@ def test_a_slow_consumer_has_a_bounded_number_of_pages_ahead(pages: int) -> None
                 given.add((account.name, int(cluster.cluster_id.rpartition("-")[2]) // SIZE))
                 await asyncio.sleep(100.0)
                 ahead.append(len(world.requests) - len(given))
-                assert not world.tasks
+                assert not running()
             assert len(world.opened) <= len(world.requests)
 
     run_in_fake_time(main())
@@ -428,7 +453,7 @@ def test_closing_ends_all_requests_and_the_task_that_waits() -> None:
         assert world.in_flight.total() == 4
         await clusters.aclose()
         assert world.in_flight.total() == 0
-        assert not world.tasks
+        assert not running()
         with pytest.raises(RuntimeError, match="closed"):
             await waiting
         await clusters.aclose()
@@ -458,7 +483,7 @@ def test_as_a_context_manager_it_leaves_nothing(ending: str) -> None:
     async def main() -> None:
         world = World(many(10, 3), 4)
         await asyncio.gather(asyncio.create_task(leave(world)), return_exceptions=True)
-        assert not world.tasks
+        assert not running()
         assert world.in_flight.total() == 0
 
     run_in_fake_time(main())
@@ -508,8 +533,7 @@ def test_where_nothing_can_be_asked_any_more_it_says_so() -> None:
         clusters = world.iterate()
         await anext(clusters)
         shut.append(1)
-        for task in world.tasks:
-            task.cancel()
+        await world.life.close()
         with pytest.raises(RuntimeError, match="the inventory is closed"):
             await read(clusters)
 
@@ -517,7 +541,7 @@ def test_where_nothing_can_be_asked_any_more_it_says_so() -> None:
 
 
 @pytest.mark.parametrize("landed", [False, True])
-def test_one_that_is_forgotten_takes_its_requests_with_it(*, landed: bool) -> None:
+def test_one_that_is_forgotten_asks_for_nothing_more_and_ends_with_its_inventory(*, landed: bool) -> None:
     async def main() -> None:
         world = World(many(10, 5), 4)
         world.takes = lambda _, page: EVER if page > (2 if landed else 1) else 1.0 + page
@@ -528,14 +552,38 @@ def test_one_that_is_forgotten_takes_its_requests_with_it(*, landed: bool) -> No
         task.cancel()
         await asyncio.wait([task])
         await asyncio.sleep(50.0)  # what has landed lies there, and nobody has looked at it
-        assert world.tasks or landed
+        assert running() or landed
+        asked = len(world.requests)
         forgotten = weakref.ref(clusters)
         del clusters, task
         gc.collect()
-        assert forgotten() is None
-        await asyncio.sleep(1.0)
-        assert not world.tasks
+        await asyncio.sleep(100.0)
+        assert running() <= 4
+        assert len(world.requests) == asked
+        await world.life.close()
+        assert not running()
         assert world.in_flight.total() == 0
+        gc.collect()
+        assert forgotten() is None
+
+    run_in_fake_time(main())
+
+
+def test_the_requests_of_one_that_is_forgotten_end_by_themselves() -> None:
+    async def main() -> None:
+        world = World(many(10, 5), 4, takes=lambda _, page: 1.0 if page == 1 else 20.0)
+        clusters = world.iterate()
+        async for _ in clusters:
+            if world.in_flight.total() == 4:
+                break
+        asked = len(world.requests)
+        forgotten = weakref.ref(clusters)
+        del clusters
+        await asyncio.sleep(30.0)
+        assert not running()
+        assert len(world.requests) == asked
+        gc.collect()
+        assert forgotten() is None
 
     run_in_fake_time(main())
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from aiozilliz import Cluster, ClusterPage, ServerError, Snapshot
-from aiozilliz._iteration.snapshots import SnapshotReader
-from aiozilliz._pagination.planner import PagePlanner
+from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
+from aiozilliz._iteration.reader import AccountReader
+from aiozilliz._settings.checks import ListQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock.looks = 0
-    monkeypatch.setattr("aiozilliz._iteration.snapshots.datetime", Clock)
+    monkeypatch.setattr("aiozilliz._iteration.reader.datetime", Clock)
 
 
 def seconds(snapshot: Snapshot) -> float:
@@ -46,10 +46,14 @@ class Service:
     def __init__(self, *ids: str, before: Callable[[list[Cluster], int], None] | None = None) -> None:
         self.clusters = [Cluster(cluster_id) for cluster_id in ids]
         self.asked: list[int] = []
+        self.pages = 0
         self.counted = True
         self._before = before
 
-    async def get_page(self, page: int, page_size: int, _: object) -> ClusterPage:
+    async def fetch(
+        self, query: ListQuery, page: int, _scope: CancelScope, _on_idle: object = None
+    ) -> ClusterPage:
+        page_size = query.page_size
         self.asked.append(page)
         if self._before is not None:
             self._before(self.clusters, len(self.asked))
@@ -57,18 +61,13 @@ class Service:
         return ClusterPage(tuple(records), len(self.clusters) if self.counted else None, page, page_size)
 
     async def snapshot(self, *, concurrency: int = 1, max_passes: int = 5) -> Snapshot:
-        walk = PagePlanner[Cluster](
-            page_size=2,
-            key=attrgetter("cluster_id"),
-            window=concurrency,
-            verify=True,
-            require_count=False,
-            max_passes=max_passes,
-        )
-        reader = SnapshotReader(
-            self.get_page, walk, page_size=2, concurrency=concurrency, url="http://service", tasks=set()
-        )
-        return await reader.read()
+        life = Lifetime("client", "", lambda: True, nothing)
+        reader = AccountReader(self, life, name="the service", url="http://service")
+        return await reader.snapshot(ListQuery(2), concurrency=concurrency, max_passes=max_passes)
+
+
+async def nothing() -> None:
+    """Have nothing to release."""
 
 
 def ids(snapshot: Snapshot) -> str:

@@ -87,7 +87,7 @@ class Service:
         self.starts.append(loop.time())
         self.reached.set()
         try:
-            await sleep(self.takes, *filter(None, (self.closed, scope)))
+            await sleep(self.takes, scope)
         finally:
             self.ends.append(loop.time())
         number, self.done = self.done, self.done + 1
@@ -100,7 +100,7 @@ class Service:
         assert seconds > 0
         self.at("sleeping")
         self.asleep.set()
-        await sleep(seconds, *filter(None, (self.closed, scope)))
+        await sleep(seconds, scope)
 
     def watch(
         self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
@@ -108,6 +108,7 @@ class Service:
         return ClusterWatcher(
             self.take,
             self.sleep,
+            CancelScope(self.closed),
             name="the service",
             interval=interval,
             since=since,
@@ -657,7 +658,14 @@ async def test_closed_in_the_turn_in_which_the_reading_came_it_tells_nothing_of_
         await watcher.aclose()
 
     watcher = ClusterWatcher(
-        take, sleep, name="s", interval=60.0, since=None, confirmations=2, check_open=lambda: None
+        take,
+        sleep,
+        CancelScope(),
+        name="s",
+        interval=60.0,
+        since=None,
+        confirmations=2,
+        check_open=lambda: None,
     )
     reader = asyncio.ensure_future(anext(watcher))
     await asyncio.sleep(0)
@@ -710,7 +718,14 @@ async def test_cancelled_in_the_turn_in_which_the_reading_came_it_reads_again() 
         return snapshot({"a": 1})
 
     watcher = ClusterWatcher(
-        take, sleep, name="s", interval=60.0, since=None, confirmations=2, check_open=lambda: None
+        take,
+        sleep,
+        CancelScope(),
+        name="s",
+        interval=60.0,
+        since=None,
+        confirmations=2,
+        check_open=lambda: None,
     )
     reader = asyncio.ensure_future(anext(watcher))
     await asyncio.sleep(0)
