@@ -55,7 +55,7 @@ class ClusterIterator(Pager[Cluster]):
         run = self._run
         while True:
             # 1. What has arrived comes first: it decides what else is worth asking.
-            if run.in_flight:
+            if run.busy:
                 run.collect_finished()
             if self._end is not None:  # closed by another task
                 raise self._end
