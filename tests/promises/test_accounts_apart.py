@@ -514,7 +514,10 @@ async def test_a_cancelled_collection_leaves_nothing() -> None:
         assert len((await inventory.collect()).snapshots) == 40
 
 
-async def test_an_iterator_that_is_forgotten_takes_its_requests_with_it() -> None:
+@pytest.mark.parametrize("closing", [False, True])
+async def test_an_iterator_that_is_forgotten_leaves_requests_that_end_by_themselves_or_with_the_inventory(
+    *, closing: bool
+) -> None:
     world = Accounts(listings(40, 9))
     async with serving(world, concurrency=4) as (_, inventory):
         pairs = inventory.iter_clusters(page_size=2)
@@ -525,14 +528,25 @@ async def test_an_iterator_that_is_forgotten_takes_its_requests_with_it() -> Non
         task.cancel()
         await asyncio.wait([task])
         assert world.in_flight == 4
+        asked = len(world.asked)
         forgotten = weakref.ref(pairs)
         del pairs, task
         gc.collect()
-        assert forgotten() is None
+        await world.quiet()
         requests = [task for task in asyncio.all_tasks() if task.get_name().startswith("aiozilliz page")]
         assert len(requests) == 4
-        await asyncio.wait(requests)
-        assert all(task.cancelled() for task in requests)
+        if closing:
+            await inventory.aclose()
+            assert all(task.done() for task in requests)
+        else:
+            world.release_all()
+            await asyncio.wait(requests)
+            await world.quiet()
+            assert not any(task.cancelled() for task in requests)
+        assert len(world.asked) == asked
+        del requests
+        gc.collect()
+        assert forgotten() is None
 
 
 PROGRAM = """

@@ -98,8 +98,9 @@ async def test_one_at_a_time_holds_nothing_open_between_two_records() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_an_iterator_that_is_forgotten_takes_its_requests_with_it(
-    caplog: pytest.LogCaptureFixture, *, fails: bool
+@pytest.mark.parametrize("closing", [False, True])
+async def test_an_iterator_that_is_forgotten_leaves_requests_that_end_by_themselves_or_with_the_client(
+    caplog: pytest.LogCaptureFixture, *, closing: bool, fails: bool
 ) -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
@@ -118,16 +119,23 @@ async def test_an_iterator_that_is_forgotten_takes_its_requests_with_it(
                 await server.settled()
             else:
                 await server.received(4)
+            asked = len(server.requests)
             forgotten = weakref.ref(clusters)
             del clusters
             gc.collect()
-            assert forgotten() is None
-            await server.settled()
-            await server.idle()
-            server.release_all()
-            await client.list_clusters()
+            assert server.in_flight <= 4
+            if not closing:
+                server.release_all()
+                await server.settled()
+                await server.idle()
+                assert len(server.requests) == asked
+                await client.list_clusters()
+                gc.collect()
+                assert forgotten() is None
+        assert len(server.requests) == asked + (not closing)
         await nothing_left(server)
         gc.collect()
+        assert forgotten() is None
     assert told == []
     assert not [record for record in caplog.records if record.levelname in {"WARNING", "ERROR", "CRITICAL"}]
 

@@ -204,7 +204,7 @@ def test_a_sleep_takes_its_time_or_ends_with_its_scope() -> None:
         assert _now() == began + 5
         asyncio.get_running_loop().call_later(1, above.cancel, "closed")
         for _ in range(2):
-            with pytest.raises(RuntimeError, match="^closed$") as caught:
+            with pytest.raises(RuntimeError, match=r"^closed$") as caught:
                 await sleep(5, scope)
             assert caught.value.__context__ is None
             assert _now() == began + 6

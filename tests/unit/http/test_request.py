@@ -319,7 +319,7 @@ def test_time_that_an_answer_waits_for_its_turn_is_of_the_deadline(way: str) -> 
             turns = transport.turn
             turns.in_flight += 1
             await turns._lock.acquire()
-            with pytest.raises(TransportError, match="^Deadline of 20 s exceeded") as caught:
+            with pytest.raises(TransportError, match=r"^Deadline of 20 s exceeded") as caught:
                 await fetch(context)
             assert caught.value.elapsed == 20.0
             assert transport.sent == 1
