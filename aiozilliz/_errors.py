@@ -22,15 +22,12 @@ Errors are plain data. None holds a live object of the HTTP library, for those c
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from aiozilliz._public import new_object, public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import TracebackType
-
-_E = TypeVar("_E", bound=BaseException)
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TEXT = 500
 """Text of the service is quoted in errors up to this many characters."""
@@ -67,55 +64,6 @@ def _on_one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def bare(error: _E) -> _E:
-    """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
-
-
-class Trap:
-    """Catches an exception, so that another can be raised in its place that does not lead back to it.
-
-    An exception of the HTTP library holds the request's headers and so the key, as do the frames of its traceback.
-    `raise ... from None` still keeps it in `__context__`; only what is raised after the `except` block has been left
-    is free of it. So what must not pass is caught here, and what stands for it is raised afterwards:
-
-        trap = Trap(translate)
-        with trap:
-            return dangerous()
-        raise trap.take()
-
-    Args:
-        translate: Makes the error that stands for an exception; one that it returns as it is passes.
-    """
-
-    __slots__ = ("_error", "_translate")
-
-    def __init__(self, translate: Callable[[Exception], Exception]) -> None:
-        self._translate = translate
-        self._error: Exception | None = None
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if not isinstance(exc, Exception):  # nothing, or a cancellation, which is not ours to hide
-            return False
-        error = self._translate(exc)
-        if error is exc:
-            return False
-        self._error = error
-        return True
-
-    def take(self) -> Exception:
-        """Return the error that stands for what was caught, once. Nothing but the caller's `raise` must keep it."""
-        error, self._error = self._error, None
-        assert error is not None
-        return bare(error)
 
 
 _new = new_object  # pickles of version 0.1.0 name it

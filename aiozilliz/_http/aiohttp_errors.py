@@ -1,4 +1,4 @@
-"""What aiohttp's exceptions mean: the error to raise, the advice, and whether another attempt may help.
+"""What aiohttp's exceptions mean, and how another error is raised in the place of one, with nothing of it.
 
 aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
 """
@@ -9,14 +9,19 @@ import errno
 import os
 import ssl
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
 
 from aiozilliz._errors import ConfigurationError, TransportError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     from aiozilliz._errors import ZillizError
+
+_E = TypeVar("_E", bound=BaseException)
 
 _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
@@ -32,6 +37,55 @@ class AttemptTimeoutError(TimeoutError):
 
 class ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
+
+
+def bare(error: _E) -> _E:
+    """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+class Trap:
+    """Catches an exception, so that another can be raised in its place that does not lead back to it.
+
+    An exception of the HTTP library holds the request's headers and so the key, as do the frames of its traceback.
+    `raise ... from None` still keeps it in `__context__`; only what is raised after the `except` block has been left
+    is free of it. So what must not pass is caught here, and what stands for it is raised afterwards:
+
+        trap = Trap(translate)
+        with trap:
+            return dangerous()
+        raise trap.take()
+
+    Args:
+        translate: Makes the error that stands for an exception; one that it returns as it is passes.
+    """
+
+    __slots__ = ("_error", "_translate")
+
+    def __init__(self, translate: Callable[[Exception], Exception]) -> None:
+        self._translate = translate
+        self._error: Exception | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(exc, Exception):  # nothing, or a cancellation, which is not ours to hide
+            return False
+        error = self._translate(exc)
+        if error is exc:
+            return False
+        self._error = error
+        return True
+
+    def take(self) -> Exception:
+        """Return the error that stands for what was caught, once. Nothing but the caller's `raise` must keep it."""
+        error, self._error = self._error, None
+        assert error is not None
+        return bare(error)
 
 
 def failure_of(error: Exception) -> ZillizError:

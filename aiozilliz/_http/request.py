@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
-from aiozilliz._errors import AuthenticationError, TransportError, Trap, ZillizError, bare
-from aiozilliz._http.aiohttp_errors import failure_of
+from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._http.aiohttp_errors import Trap, bare, failure_of
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
 

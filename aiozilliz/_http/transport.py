@@ -24,11 +24,11 @@ from yarl import URL
 from aiozilliz import __version__
 from aiozilliz._aio.limiter import DecodeTurn
 from aiozilliz._aio.timer import SharedTimer
-from aiozilliz._errors import Trap
 from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
     ClearTextProxyError,
     ConnectionLostError,
+    Trap,
     reason_of,
 )
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback

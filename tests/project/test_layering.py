@@ -180,8 +180,7 @@ def test_a_pure_module_does_no_input_or_output(name: str) -> None:
 
 
 def test_only_the_transport_calls_aiohttp() -> None:
-    # The client and the inventory name its classes to check an argument, `aiohttp_errors` its exceptions; the demo is
-    # asked without proxies.
+    # `aiohttp_errors` names its exceptions; the demo is asked without proxies.
     users = {
         name
         for name in MODULES
@@ -191,8 +190,6 @@ def test_only_the_transport_calls_aiohttp() -> None:
     assert users == {
         "_http.transport",
         "_http.aiohttp_errors",
-        "_client",
-        "_inventory.inventory",
         "cli.input.demo",
     }
 
