@@ -257,9 +257,10 @@ def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
     """
     # There is no public name for these two. aiohttp takes credentials in the URL, too, and wants them nowhere else.
     proxy: str | URL | None = getattr(lender, "_default_proxy", None)
-    proxy_auth: aiohttp.BasicAuth | None = getattr(lender, "_default_proxy_auth", None)
+    proxy_auth: tuple[str, str, str] | None = getattr(lender, "_default_proxy_auth", None)
     if proxy is not None and proxy_auth is not None:
-        proxy = URL(proxy).with_user(proxy_auth.login).with_password(proxy_auth.password)
+        user, password, _ = proxy_auth
+        proxy = URL(proxy).with_user(user).with_password(password)
     session = aiohttp.ClientSession(
         connector=lender.connector,
         connector_owner=False,

@@ -51,8 +51,13 @@ class Service:
         self._before = before
 
     async def fetch(
-        self, query: ListQuery, page: int, _scope: CancelScope, _on_idle: object = None
+        self,
+        query: ListQuery,
+        page: int,
+        scope: CancelScope,
+        on_idle: Callable[[bool], None] | None = None,
     ) -> ClusterPage:
+        del scope, on_idle
         page_size = query.page_size
         self.asked.append(page)
         if self._before is not None:
