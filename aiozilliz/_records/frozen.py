@@ -218,7 +218,7 @@ class _Kind:
 
 
 # A null that is looked for here, and not only in `text`, costs a record that has some no call.
-_CHECK_TEXT: Final = """\
+_TEXT_CHECK: Final = """\
         if type({name}) is not str:
             {name} = "" if {name} is None else text({name}, "{wire}")
 """
@@ -230,8 +230,8 @@ _KINDS: Final = {
             raise mismatch("a text that is not empty", {name}, "{wire}")
 """
     ),
-    "text": _Kind(_CHECK_TEXT),
-    "enum": _Kind(_CHECK_TEXT, value="known_{name}({name}, {name})", written="str(made.{name})"),
+    "text": _Kind(_TEXT_CHECK),
+    "enum": _Kind(_TEXT_CHECK, value="known_{name}({name}, {name})", written="str(made.{name})"),
     "integer": _Kind(
         check="""\
         if type({name}) is not int:
