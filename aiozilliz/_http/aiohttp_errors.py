@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _E = TypeVar("_E", bound=BaseException)
 
 _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
+_CHECK_TIMEOUT: Final = "Check the service's status, or give a longer {timeout}."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
 
 
@@ -140,8 +141,7 @@ def describe(error: Exception) -> tuple[str, str, bool]:
         case aiohttp.ConnectionTimeoutError():
             return "The connection took too long", _CHECK_NETWORK, True
         case AttemptTimeoutError():  # it and the case above are what the next one is, too
-            advice = "Check the service's status, or give a longer {timeout}."
-            return f"No complete response within {error.args[0]:g} s", advice, True
+            return f"No complete response within {error.args[0]:g} s", _CHECK_TIMEOUT, True
         case TimeoutError():
             return "The service took too long to respond", _CHECK_SERVICE, True
         case aiohttp.ClientHttpProxyError():
