@@ -16,9 +16,6 @@ import aiohttp
 from aiozilliz._errors import ConfigurationError, TransportError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
     from aiozilliz._errors import ZillizError
 
 _E = TypeVar("_E", bound=BaseException)
@@ -46,44 +43,27 @@ def bare(error: _E) -> _E:
     return error.with_traceback(None)
 
 
-class Trap:
-    """Catches an exception, so that another can be raised in its place that does not lead back to it.
+class Replacement:
+    """An error that is raised in the place of a caught one, and does not lead back to it.
 
     An exception of the HTTP library holds the request's headers and so the key, as do the frames of its traceback.
     `raise ... from None` still keeps it in `__context__`; only what is raised after the `except` block has been left
-    is free of it. So what must not pass is caught here, and what stands for it is raised afterwards:
+    is free of it:
 
-        trap = Trap(translate)
-        with trap:
+        try:
             return dangerous()
-        raise trap.take()
-
-    Args:
-        translate: Makes the error that stands for an exception; one that it returns as it is passes.
+        except Exception as error:
+            replacement = Replacement(failure_of(error))
+        raise replacement.take()
     """
 
-    __slots__ = ("_error", "_translate")
+    __slots__ = ("_error",)
 
-    def __init__(self, translate: Callable[[Exception], Exception]) -> None:
-        self._translate = translate
-        self._error: Exception | None = None
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if not isinstance(exc, Exception):  # nothing, or a cancellation, which is not ours to hide
-            return False
-        error = self._translate(exc)
-        if error is exc:
-            return False
-        self._error = error
-        return True
+    def __init__(self, error: Exception) -> None:
+        self._error: Exception | None = error
 
     def take(self) -> Exception:
-        """Return the error that stands for what was caught, once. Nothing but the caller's `raise` must keep it."""
+        """Return the error, once. Nothing but the caller's `raise` must keep it: it will refer to the caller's frame."""
         error, self._error = self._error, None
         assert error is not None
         return bare(error)

@@ -21,7 +21,7 @@ from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
-from aiozilliz._http.aiohttp_errors import Trap, bare, failure_of
+from aiozilliz._http.aiohttp_errors import Replacement, bare, failure_of
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
 
@@ -267,13 +267,14 @@ class PageRequest:
                     if not context.gate.asked or self._pause() == 0:
                         # 3. Nothing of aiohttp's may pass: it holds the key.
                         self._made += 1
-                        trap = Trap(failure_of)
-                        answer: Answer | None = None
-                        with trap:
+                        answer: Answer | Replacement
+                        try:
                             answer = await transport.send(context.base_url, self._url, secret)
-                        if answer is None:
+                        except Exception as error:  # noqa: BLE001
+                            answer = Replacement(failure_of(error))
+                        if isinstance(answer, Replacement):
                             context.check_open()  # a session that was closed has refused to send, or to go on
-                            raise trap.take()
+                            raise answer.take()
                         # What asks for a pause is read before anything else is sent; it may be a refusal under HTTP 200.
                         if (
                             turn.in_flight > 1

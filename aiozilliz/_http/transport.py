@@ -28,7 +28,7 @@ from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
     ClearTextProxyError,
     ConnectionLostError,
-    Trap,
+    Replacement,
     reason_of,
 )
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
@@ -221,27 +221,18 @@ class _Sender:
         # Set here and not in `headers=`: aiohttp refuses a header together with what `.netrc` says of the host. No local
         # holds the headers, as a timeout of the caller's own has this frame in its traceback.
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
-        trap = Trap(_without_headers)
-        with trap:
+        try:
             return await handler(request)
-        raise trap.take()
-
-
-def _without_headers(error: Exception) -> Exception:
-    """Return an error like this one that neither holds our headers nor makes aiohttp send the request again."""
-    match error:
-        case aiohttp.ClientConnectorError() | aiohttp.ServerTimeoutError():
-            return error
-        case aiohttp.ClientOSError() | aiohttp.ServerDisconnectedError() | ConnectionError():
-            return ConnectionLostError(reason_of(error))
-        case aiohttp.ClientResponseError():
-            # Its text quotes what arrived, and tracing, which is told of it, writes it down.
-            request = aiohttp.RequestInfo(
-                error.request_info.url, error.request_info.method, _NO_HEADERS, error.request_info.real_url
-            )
-            return type(error)(request, (), status=error.status)
-        case _:
-            return error
+        except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
+            # aiohttp would silently send the request again after these.
+            replacement = Replacement(ConnectionLostError(reason_of(error)))
+        except aiohttp.ClientResponseError as error:
+            # Its text quotes what arrived, and it holds our headers; tracing is told of it, and writes it down.
+            without_headers = aiohttp.RequestInfo(request.url, request.method, _NO_HEADERS, request.url)
+            replacement = Replacement(type(error)(without_headers, (), status=error.status))
+        raise replacement.take()
 
 
 def _check_clear_text_proxy(host: str | None) -> None:

@@ -218,7 +218,8 @@ class PlanRunner:
         if self._listener is not None:
             self._listener.on_page(request, page)
         self.planner.on_page(request, page.clusters, count=page.count, page_size=page.page_size)
-        self._report()
+        if self.planner.repeated is not self._reported:
+            self._report()
 
     def _report(self) -> None:
         """Log why a pass over the pages has to be repeated, if one has just been begun again."""
