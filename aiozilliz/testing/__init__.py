@@ -28,8 +28,8 @@ _MODULES = {
     "Fault": "faults",
     "RecordedRequest": "log",
     # Not public; pickles of the two above name them.
-    "Answer": "http",
-    "Headers": "http",
+    "Answer": "server",
+    "Headers": "server",
 }
 
 # Pickles of version 0.1.0 name modules that are gone since; the package stands in for each of them.

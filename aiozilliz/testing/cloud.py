@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_ar
 
 from attrs import evolve
 
-from .callbacks import Callbacks
-from .faults import Fault, FaultScript
+from .faults import Callbacks, Fault, FaultScript
 from .listing import Listing, wire_fields, wire_record
 from .log import RequestLog
 from .samples import sample_cluster
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from .http import Answer, Request
     from .listing import Record, SupportsToDict
     from .log import RecordedRequest
-    from .server import Connection
+    from .server import Answer, Connection, Request
 
 Order: TypeAlias = Literal["stable", "shuffled"]
 _Callback = TypeVar("_Callback", bound="Callable[..., Any]")

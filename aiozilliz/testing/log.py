@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from .faults import Fault
-from .http import Request
+from .server import Request
 from .service import bearer
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from .http import Answer, Request
+from .server import Answer, Request
 
 if TYPE_CHECKING:
     from .listing import Cut

@@ -31,7 +31,7 @@ from aiozilliz._http.wire import parse_retry_after, read_answer
 from aiozilliz._settings.credentials import find_key
 from aiozilliz.cli.state.files import FileError, decode_document
 from aiozilliz.cli.state.store import Journal
-from aiozilliz.testing.http import MAX_HEAD, BadRequestError, read_request
+from aiozilliz.testing.server import MAX_HEAD, BadRequestError, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -133,7 +133,7 @@ def test_a_copy_is_as_the_original(name: str) -> None:
 
 
 def test_what_a_fake_recorded_can_be_pickled() -> None:
-    headers = aiozilliz.testing.http.Headers([("Accept", "x"), ("accept", "y")])
+    headers = aiozilliz.testing.server.Headers([("Accept", "x"), ("accept", "y")])
     reader = Reader(pickle.dumps(headers))
 
     assert reader.load()["ACCEPT"] == "x, y"

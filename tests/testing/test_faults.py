@@ -10,7 +10,7 @@ from aiozilliz.testing import Fault
 from aiozilliz.testing.faults import FaultScript
 
 if TYPE_CHECKING:
-    from aiozilliz.testing.http import Answer
+    from aiozilliz.testing.server import Answer
 
 WRONG: Any = "503"
 

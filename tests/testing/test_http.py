@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aiozilliz.testing.http import (
+from aiozilliz.testing.server import (
     Answer,
     BadRequestError,
     Headers,

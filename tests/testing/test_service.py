@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, strategies as st
 
-from aiozilliz.testing.http import Answer, parse_head
 from aiozilliz.testing.listing import Listing
+from aiozilliz.testing.server import Answer, parse_head
 from aiozilliz.testing.service import Asked, Service, SlidingWindow, bearer
 
 LISTING = Listing({"clusterId": f"in01-{i}"} for i in range(25))
