@@ -4,8 +4,7 @@
         async for cluster in client.iter_clusters():
             print(cluster.cluster_id, cluster.status)
 
-Public names are loaded on first use, so that the command line and the pytest plugin cost nothing where they are not
-used.
+Public names are loaded on first use, so that the command line and the pytest plugin cost nothing unless they are used.
 """
 
 import sys
@@ -96,8 +95,8 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-# Modules that pickles of version 0.1.0 name, and that are gone since. The package stands in for each of them: what a
-# pickle wants of one, `__getattr__` finds.
+# Modules named by pickles of version 0.1.0 that no longer exist. The package stands in for each of them, and
+# `__getattr__` finds what a pickle looks up in one.
 _GONE_SINCE_0_1_0: tuple[str, ...] = (
     "_enums",
     "_frozen",

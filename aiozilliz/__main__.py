@@ -1,4 +1,4 @@
-"""`python -m aiozilliz` is the command `aiozilliz`, but ends as Python programs do: profilers want that."""
+"""`python -m aiozilliz`: the command `aiozilliz`, except that it exits as Python programs do, as profilers need."""
 
 from __future__ import annotations
 

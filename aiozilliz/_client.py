@@ -1,4 +1,4 @@
-"""`ZillizClient`: its arguments, its life, and one short method for each call."""
+"""`ZillizClient`: its arguments, its lifetime, and one short method for each call."""
 
 from __future__ import annotations
 
@@ -54,31 +54,30 @@ class ZillizClient:
             async for cluster in client.iter_clusters():
                 print(cluster.cluster_id, cluster.status)
 
-    It may be used by any number of tasks of one event loop at once. It is not thread-safe.
+    It can be shared by any number of tasks in one event loop. It is not thread-safe.
 
     Args:
-        api_key: A key, or a plain or async callable that gives one and is asked before each attempt. When the service
-            refuses a key and the callable then gives another, the request is tried once more with that, whatever the
-            retry policy. None takes `ZILLIZ_API_KEY`, then the official command-line client's credentials file.
-        base_url: `GLOBAL`, `CHINA` or any other URL, with a path prefix or without. None is `GLOBAL`, but where the
-            key came from the official command-line client's files, the base URL named there comes first. `http://` is
-            for loopback hosts only.
-        session: A session to borrow. It is never closed nor changed; its connector, TLS, proxies and tracing are
-            used, its default headers, auth, cookies, timeouts and middlewares are not. The service's Set-Cookie
-            headers would go into its cookie jar: give it an `aiohttp.DummyCookieJar` where that matters. Waiting for a
-            connection of its pool counts towards `timeout`, so the pool's limit should not be below the requests that
-            are in flight at once. None makes a session on entering and closes it on leaving; that one takes the proxy
-            from the environment and never reads `.netrc`.
+        api_key: A key, or a plain or async callable that returns one and is called before each attempt. If the service
+            refuses a key and the callable then returns another, the request is tried once more with it, whatever the
+            retry policy. None reads `ZILLIZ_API_KEY`, then the official command-line client's credentials file.
+        base_url: `GLOBAL`, `CHINA` or any other URL, with or without a path prefix. None is `GLOBAL`, unless the key
+            was read from the official command-line client's files and they name a base URL. `http://` is accepted for
+            loopback hosts only.
+        session: A session to borrow. It is never closed or changed. Its connector, TLS settings, proxies and tracing
+            are used; its default headers, auth, cookies, timeouts and middlewares are not, and its cookie jar gets none
+            of the service's cookies. Waiting for a connection from its pool counts towards `timeout`, so the pool's
+            limit should be at least the number of requests in flight. None creates a session on entering and closes it
+            on leaving; that one takes the proxy from the environment and never reads `.netrc`.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
-        retry: How often and how long one page is tried.
-        limiter: An async context manager that is entered once for each attempt and held while it is in flight (and
-            left without an attempt where a `Retry-After` came while it was waited for, so that a pause holds nobody
-            else's place). Many clients can share one. The default keeps the service's limit of 20 requests a second, as
-            the service counts (docs.zilliz.com.cn, List Clusters V2), for this client. None is no limit.
-        max_response_bytes: Bound on the body of an answer, as decompressed.
+        retry: How often, and for how long, one page is tried.
+        limiter: An async context manager that is entered once per attempt and held while the attempt is in flight. If
+            a `Retry-After` arrives during the wait for it, it is left without an attempt, so that the pause occupies no
+            slot. Several clients can share one. The default limits this client to 20 requests a second, as the service
+            counts them (docs.zilliz.com.cn, List Clusters V2). None is no limit.
+        max_response_bytes: Limit of a response body, in bytes after decompression.
 
     Raises:
-        ConfigurationError: There is no key, or the key or the base URL can't be used.
+        ConfigurationError: There is no key, or the key or base URL can't be used.
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range.
     """
@@ -94,9 +93,9 @@ class ZillizClient:
         limiter: AbstractAsyncContextManager[object] | _DefaultLimiter | None = _DEFAULT_LIMITER,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
-        self._base_url = ""  # for a `repr` of a client that is half made
+        self._base_url = ""  # `repr` of a partly initialised client needs it
         key, site = find_key(api_key, read_site=base_url is None)
-        del api_key  # a later error's traceback refers to this frame
+        del api_key  # the traceback of a later error refers to this frame
         self._transport = Transport(session, timeout, max_response_bytes)
         self._life = Lifetime("client", _USAGE, self._transport.check, self._transport.close)
         check_type("retry", retry, RetryPolicy)
@@ -119,7 +118,7 @@ class ZillizClient:
         raise TypeError("a client can't be pickled or copied")
 
     def __repr__(self) -> str:
-        life = getattr(self, "_life", None)  # a refused argument's traceback shows a client that is half made
+        life = getattr(self, "_life", None)  # tracebacks show a partly initialised client
         return f"<ZillizClient {self._base_url}{' (closed)' if life is not None and life.closed else ''}>"
 
     @property
@@ -138,39 +137,46 @@ class ZillizClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the client, for those who can't use `async with`: no request, task or connection of it is left.
+        """Close the client: when this returns, none of its requests, tasks or connections is left.
 
-        A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
+        `async with` calls it. A borrowed session stays open. Calls in progress raise `RuntimeError`. Closing twice is
+        harmless.
         """
         await self._life.close()
 
     def list_clusters(
         self, *, current_page: int = 1, page_size: int = 100
     ) -> Coroutine[Any, Any, ClusterPage]:
-        """Give one page. Most users want `iter_clusters`: one page is seldom the whole list.
+        """Return one page. Prefer `iter_clusters`; one page is rarely the whole list.
 
         Args:
             current_page: Page number, 1-based.
-            page_size: Records to ask for. The service documents 100 as its maximum (List Clusters V2).
+            page_size: Records to request. The service documents a maximum of 100 (List Clusters V2).
+
+        Returns:
+            The page as the service sent it, decoded. It must be awaited.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
-            ZillizError: The page can't be had.
+            ZillizError: The page could not be fetched.
             RuntimeError: The client is not open.
         """
         check_count("current_page", current_page)
         return self._reader.list_page(ListQuery(page_size), current_page)
 
     def iter_pages(self, *, page_size: int = 100, start_page: int = 1) -> PageIterator:
-        """Give the pages as they come, one request after another.
+        """Iterate over the pages as the service sends them, one request after another.
 
-        It ends when the pages reach `count`, at an empty page, or at one that repeats the page before. What changes
-        meanwhile can be missed or come twice; `iter_clusters` takes care of that.
+        The iteration ends when `count` records were received, at an empty page, or at a page that repeats the one
+        before. A cluster can be missed or appear twice if the list changes meanwhile; `iter_clusters` prevents that.
 
         Args:
-            page_size: Records to ask for a page. The service documents 100 as its maximum (List Clusters V2).
+            page_size: Records to request per page. The service documents a maximum of 100 (List Clusters V2).
             start_page: Number of the first page, 1-based.
+
+        Returns:
+            An async iterator of `ClusterPage`. It sends nothing before it is read.
 
         Raises:
             TypeError: An argument is of the wrong type.
@@ -182,30 +188,33 @@ class ZillizClient:
     def iter_clusters(
         self, *, page_size: int = 100, concurrency: int = 1, verify: bool = False, max_passes: int = 5
     ) -> ClusterIterator:
-        """Give every cluster that the key can see, each `cluster_id` exactly once, in the service's order.
+        """Iterate over every cluster that the key can see, each `cluster_id` exactly once, in the service's order.
 
-        Where a pass over the pages is not clean (`count` changed, a record came twice, more or fewer records than
-        `count`), the list is read again and what is new is given. What a clean pass can't show is a cluster that was
-        skipped because one before it was deleted while another was created behind it; `verify` finds it.
+        If a pass over the pages is not clean (`count` changed, a record appeared twice, more or fewer records than
+        `count`), the list is read again and new records are yielded. A clean pass can still miss a cluster: one that
+        was skipped because another before it was deleted while a third was created after it. `verify` finds it.
 
         Args:
-            page_size: Records to ask for a page. The service documents 100 as its maximum (List Clusters V2). The
-                size that the service really uses counts.
-            concurrency: Requests in flight at most, and pages that wait in memory. With 1 a page is requested only
-                when a record of it is wanted, and no task is made.
-            verify: Whether to go on until the answers prove that nothing is missing: 2k-1 requests for a quiet list
-                of k pages. The proof takes `count` and page of one answer as true at one moment, and a cluster that
-                left the list as gone while it is being read.
-            max_passes: Readings of all pages at most.
+            page_size: Records to request per page. The service documents a maximum of 100 (List Clusters V2). If the
+                service uses another size, that one counts.
+            concurrency: Maximum number of requests in flight and pages in memory, together. With 1, a page is requested
+                only when one of its records is needed, and no task is created.
+            verify: Whether to continue until the responses prove that nothing is missing: 2k-1 requests for a list of
+                k pages that does not change. The proof assumes that `count` and records of one response are from the
+                same moment, and that a cluster that left the list does not return while it is being read.
+            max_passes: Maximum number of passes over the pages.
+
+        Returns:
+            An async iterator of `Cluster`. It sends nothing before it is read.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
-            IncompleteListingError: While iterating, after everything seen was given: the answers do not
-                show a complete listing.
-            ZillizError: While iterating: a page can't be had.
-            RuntimeError: While iterating: the client is not open, the iterator was closed, or a second task
-                is reading it.
+            IncompleteListingError: While iterating, after every record seen was yielded: the responses do not show a
+                complete listing.
+            ZillizError: While iterating: a page could not be fetched.
+            RuntimeError: While iterating: the client is not open, the iterator was closed, or another task is reading
+                it.
         """
         check_count("concurrency", concurrency)
         check_count("max_passes", max_passes)
@@ -217,20 +226,21 @@ class ZillizClient:
     def snapshot(
         self, *, page_size: int = 100, concurrency: int = 4, max_passes: int = 5
     ) -> Coroutine[Any, Any, Snapshot]:
-        """Give the whole listing as it was at one moment, in as few requests as can prove it.
-
-        Where the proof does not come, because the list keeps changing or the service gives no `count`, the snapshot
-        holds what was seen in the last pass, and its `consistent` is false.
+        """Return the whole listing as it was at one moment, in as few requests as can prove it.
 
         Args:
-            page_size: Records to ask for a page. The service documents 100 as its maximum (List Clusters V2).
-            concurrency: Requests in flight at most.
-            max_passes: Readings of all pages at most.
+            page_size: Records to request per page. The service documents a maximum of 100 (List Clusters V2).
+            concurrency: Maximum number of requests in flight.
+            max_passes: Maximum number of passes over the pages.
+
+        Returns:
+            The snapshot. It must be awaited. If there is no proof, because the list keeps changing or the service
+            sends no `count`, it holds what the last pass saw, and its `consistent` is False.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
-            ZillizError: A page can't be had.
+            ZillizError: A page could not be fetched.
             RuntimeError: The client is not open.
         """
         check_count("concurrency", concurrency)
@@ -240,25 +250,28 @@ class ZillizClient:
     def watch_clusters(
         self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
     ) -> ClusterWatcher:
-        """Give what changes in the listing, as it changes, until it is closed or the key is refused.
+        """Poll the listing and iterate over its changes, until the watcher is closed or the key is refused.
 
-        Store the watcher's `snapshot` and pass it as `since`, and a restarted service goes on without a gap or a
-        repeat. A cluster that is created and deleted between two readings is not seen.
+        To continue after a restart without a gap or a repeat, store the watcher's `snapshot` and pass it as `since`. A
+        cluster that is created and deleted between two polls is not seen.
 
         Args:
-            interval: Seconds from the start of one reading to the start of the next, give or take a twentieth.
-            since: What is known already. None tells every cluster of the first reading as `added`.
-            confirmations: Consistent readings in a row that must miss a cluster before it is told as `removed`. An
-                empty answer can be an incident, or a key whose rights were cut for a minute.
+            interval: Seconds from the start of one poll to the start of the next, plus or minus 5 %.
+            since: The snapshot to start from. None reports every cluster of the first poll as `added`.
+            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`. An
+                empty response can be an incident, or a key that lost its permissions for a minute.
+
+        Returns:
+            An async iterator of `ClusterEvent`. It sends nothing before it is read.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-            AuthenticationError: While iterating: the key is refused. Other failures, also of a key
-                callable, are outlived and told to the log.
-            ConfigurationError: While iterating: the key callable gave something that is no key.
-            RuntimeError: While iterating: the client is not open, the watcher was closed, or a second task
-                is reading it.
+            AuthenticationError: While iterating: the key is refused. Other failures, including those of a key
+                callable, are logged, and the watch continues.
+            ConfigurationError: While iterating: the key callable returned something that can't be used as a key.
+            RuntimeError: While iterating: the client is not open, the watcher was closed, or another task is reading
+                it.
         """
         check_seconds("interval", interval)
         check_count("confirmations", confirmations)

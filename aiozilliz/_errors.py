@@ -1,4 +1,4 @@
-"""The error tree: what each error carries, how it reads, and that it survives pickle and copy.
+"""The error tree: what each error holds, its text, and its pickling.
 
 ```
 ZillizError
@@ -14,9 +14,9 @@ ZillizError
 └── InventoryError (also ExceptionGroup)
 ```
 
-Advice is data: a text that names settings in braces. The library and the command line each make their sentence from it.
+Advice is data: a text that names settings in braces. The library and the command line each insert their own names.
 
-Errors are plain data. None holds a live object of the HTTP library, for those carry request headers and so the key.
+Errors are plain data. None holds a live object of the HTTP library, because those hold request headers and so the key.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TEXT = 500
-"""Text of the service is quoted in errors up to this many characters."""
+"""Characters of the service's text that an error quotes at most."""
 
 SETTINGS: Final = {
     "api_key": "the api_key argument",
@@ -45,17 +45,17 @@ SETTINGS: Final = {
     "limiter": "a shared limiter",
     "session": "a session= of your own",
 }
-"""Settings that advice may name in braces, as in `{page_size}`, and what the library calls them."""
+"""Settings that advice may name in braces, as in `{page_size}`, and their names in the library."""
 
 _SETTING: Final = re.compile(rf"\{{({'|'.join(SETTINGS)})\}}")
 
 
 def printable(text: str, limit: int = MAX_TEXT) -> str:
-    """Return `text` on one line: control characters, and what no terminal should get raw, made visible.
+    """Return `text` on one line, with control and other unprintable characters escaped.
 
     Args:
-        text: Anything, for instance what the service wrote.
-        limit: Characters at most; a longer text is cut and ends in an ellipsis.
+        text: Any text, for instance a message of the service.
+        limit: Maximum number of characters; a longer text is cut and ends in an ellipsis.
     """
     return _on_one_line(text if len(text) <= limit else text[: limit - 1] + "…")
 
@@ -71,16 +71,15 @@ _new = new_object  # pickles of version 0.1.0 name it
 
 @public
 class ZillizError(Exception):
-    """Base of all errors that this package raises about the service, its responses, or its own set-up.
+    """Base of all errors that this package raises about the service, its responses, or its own configuration.
 
     Attributes:
         method: The HTTP method of the request, or None if there was no request.
-        url: The URL of the request, or None. It never holds a key.
-        page: The page number that was requested, 1-based, or None.
-        attempts: Requests that were sent for this page before the error was raised.
-        elapsed: Seconds from the beginning of the call until the error was raised, or None.
-        retryable: Whether the same request may succeed later. The client has then already tried as often as its
-            `RetryPolicy` says.
+        url: The URL of the request, or None. It never contains a key.
+        page: The requested page number, 1-based, or None.
+        attempts: Requests sent for this page before the error was raised.
+        elapsed: Seconds from the start of the call until the error was raised, or None.
+        retryable: Whether the same request may succeed later. The client has already used up its `RetryPolicy`.
     """
 
     def __init__(
@@ -104,12 +103,12 @@ class ZillizError(Exception):
 
     @property
     def message(self) -> str:
-        """What went wrong, without what was requested. Of an `APIError`, what the service wrote."""
+        """What went wrong, without the request and the advice. Of an `APIError`, the service's own text."""
         return str(self.args[0]) if self.args else ""
 
     @property
     def advice(self) -> str:
-        """What to do about it, with the library's names of settings."""
+        """What to do about it, with the library's names of the settings."""
         return self._advice_with(SETTINGS)
 
     @advice.setter
@@ -117,20 +116,20 @@ class ZillizError(Exception):
         self._advice = advice
 
     def describe(self, settings: Mapping[str, str]) -> str:
-        """Return the text of the error as `str` does, with other names of settings in its advice.
+        """Return the text of the error as `str` does, with other names for the settings in its advice.
 
-        The message is never changed: it may quote the service.
+        The message, which may quote the service, stays as it is.
 
         Args:
-            settings: What the reader calls a setting: `{"page_size": "--page-size"}`. The settings are `api_key`,
-                `base_url`, `site`, `page_size`, `max_passes`, `verify`, `timeout`, `deadline`, `max_response_bytes`,
-                `limiter` and `session`; one that is missing keeps the library's name.
+            settings: Setting to the reader's name of it, for instance `{"page_size": "--page-size"}`. The settings are
+                `api_key`, `base_url`, `site`, `page_size`, `max_passes`, `verify`, `timeout`, `deadline`,
+                `max_response_bytes`, `limiter` and `session`; one that is missing keeps the library's name.
         """
         parts = (self._said(), self._asked(), self._advice_with({**SETTINGS, **settings}))
         return _on_one_line(" ".join(part for part in parts if part))
 
     def _advice_with(self, settings: Mapping[str, str]) -> str:
-        # Not `str.format`: anybody may write an advice, and other braces in it mean themselves.
+        # Not `str.format`: users may set advice, and other braces in it are literal.
         return _SETTING.sub(lambda name: settings[name[1]], self._advice)
 
     def __str__(self) -> str:
@@ -154,36 +153,36 @@ class ZillizError(Exception):
         return f"[{self.method} {self.url}{page}{tried}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with `args`, which leaves out what goes by keyword only.
+        # The default calls the class with `args`, which lacks the keyword-only arguments.
         return new_object, (type(self), *self._new_args()), {"args": self.args, **vars(self)}
 
     def __setstate__(self, state: dict[str, Any] | None) -> None:
-        """Take what `__reduce__` gave, in this version or another: what is missing gets its default."""
+        """Restore the state from `__reduce__` of this or another version; missing attributes get their defaults."""
         held: dict[str, Any] = {"attempts": 0, "elapsed": None}
         for cls in reversed(type(self).__mro__):
             if cls.__module__ == ZillizError.__module__:
                 held |= getattr(vars(cls).get("__init__"), "__kwdefaults__", None) or {}
         held |= state or {}
         self.args = held.pop("args", self.args)
-        held.setdefault("_advice", held.pop("advice"))  # 0.1.0 wrote `advice`, which has a default, too
+        held.setdefault("_advice", held.pop("advice"))  # `advice` is its name in 0.1.0, and in the defaults
         vars(self).update(held)
 
     def _new_args(self) -> tuple[object, ...]:
-        """Give what `__new__` needs."""
+        """Return the arguments of `__new__`."""
         return self.args
 
 
 @public
 class ConfigurationError(ZillizError, ValueError):
-    """The client was set up in a way that can't work: no key, a malformed key or base URL, an unreadable file."""
+    """The configuration can't work: no key, a malformed key or base URL, an unreadable file."""
 
 
 @public
 class TransportError(ZillizError):
     """No usable response arrived: the connection was refused, reset, timed out or cut short.
 
-    It is raised after the attempts of the `RetryPolicy` are used up or its deadline has passed. A certificate that
-    does not verify is never tried again.
+    It is raised when the attempts of the `RetryPolicy` are used up or its deadline has passed. A certificate that can't
+    be verified is never retried.
 
     Attributes:
         lost_connection: Whether an established connection was lost before a response arrived.
@@ -194,7 +193,7 @@ class TransportError(ZillizError):
 
 @public
 class ResponseError(ZillizError):
-    """A response arrived that can't be used: not JSON, of the wrong shape, too large, or a redirect.
+    """A response arrived that can't be used: not JSON, the wrong shape, too large, or a redirect.
 
     Attributes:
         retry_after: Seconds that the service asks to wait before the next request, or None.
@@ -208,9 +207,9 @@ class DecodeError(ResponseError):
     """A record can't be decoded: a known field has a value of the wrong type, or the record has no id.
 
     Attributes:
-        index: Position of the record on its page, from 0.
+        index: Position of the record on its page, 0-based.
         cluster_id: The record's id, or None if it has none.
-        field: The field's wire name, for instance `cuSize`, or None if the record is no object.
+        field: The field's wire name, for instance `cuSize`, or None if the record is not an object.
     """
 
     def __init__(
@@ -230,9 +229,7 @@ class DecodeError(ResponseError):
 
 @public
 class IncompleteListingError(ResponseError):
-    """The service's responses do not show that the listing is complete.
-
-    It is raised after every record that was seen has been yielded.
+    """The responses do not show that the listing is complete. It is raised after every record seen was yielded.
 
     Attributes:
         expected: The `count` of the latest response, or None if it had none.
@@ -241,13 +238,7 @@ class IncompleteListingError(ResponseError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        expected: int | None = None,
-        received: int = 0,
-        passes: int = 0,
-        **asked: Any,
+        self, message: str, *, expected: int | None = None, received: int = 0, passes: int = 0, **asked: Any
     ) -> None:
         super().__init__(message, **asked)
         self.expected = expected
@@ -262,7 +253,7 @@ class APIError(ZillizError):
     Attributes:
         status: The HTTP status.
         code: The `code` of the body, or None if the body has none.
-        request_id: The response header `requestid`, which the service's support asks for, or None.
+        request_id: The response header `requestid`, which the service's support needs, or None.
         retry_after: Seconds that the service asks to wait before the next request, or None.
     """
 
@@ -294,7 +285,7 @@ class APIError(ZillizError):
 
 @public
 class AuthenticationError(APIError):
-    """The key is refused, or may not do this."""
+    """The key is refused, or lacks the permission."""
 
 
 @public
@@ -309,17 +300,17 @@ class ServerError(APIError):
 
 @public
 class InventoryError(ZillizError, ExceptionGroup[Exception]):
-    """Some accounts of an inventory failed; what could be read of the others was yielded before.
+    """Some accounts of an inventory failed. It is raised after all records that could be read were yielded.
 
     Attributes:
-        failures: Account name to its error. A part that `except*` splits off keeps the failures of its own errors.
+        failures: Account name to error. A part that `except*` splits off keeps the failures of its own errors.
 
     Raises:
         ValueError: `failures` is empty.
     """
 
     def __new__(cls, message: str, failures: dict[str, Exception]) -> Self:
-        """Group the errors of `failures`, account name to error, which must not be empty."""
+        """Create the group of the errors in `failures`, which must not be empty."""
         return super().__new__(cls, message, list(failures.values()))
 
     def __init__(self, message: str, failures: dict[str, Exception]) -> None:
@@ -333,11 +324,11 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
         return self.message, self.failures
 
     def derive(self, excs: Sequence[Exception], /) -> ExceptionGroup[Exception]:  # type: ignore[override]  # of Exception only, as the class
-        """Return the group that `split` and `except*` make for a part of the errors, in their order.
+        """Return the group that `split` and `except*` create for a part of the errors, in their order.
 
         Args:
-            excs: Errors of this group, or parts of those that are groups themselves. Errors that are no part of this
-                group have no account, and make a plain `ExceptionGroup`.
+            excs: Errors of this group, or parts of those that are groups themselves. Other errors belong to no account,
+                and result in a plain `ExceptionGroup`.
         """
         parts = list(excs)
         failures: dict[str, Exception] = {}

@@ -1,4 +1,4 @@
-"""What public classes are called outside, `aiozilliz.X`, and record pickles that survive a field more or less."""
+"""Public classes are named `aiozilliz.X`, and pickles of records survive added and removed fields."""
 
 import copyreg
 from collections.abc import Callable
@@ -9,26 +9,32 @@ from attrs import fields
 _T = TypeVar("_T")
 
 new_object: Final[Callable[..., Any]] = copyreg.__newobj__  # type: ignore[attr-defined]  # typeshed leaves it out
-"""Return an object of a class without calling its `__init__`. Pickle knows this function, and writes only the class's name."""
+"""Create an object without calling its `__init__`. Pickle has an opcode for it, and stores only the class."""
 
 _SNAPSHOT_IN_0_1_0: Final = ("clusters", "taken_at", "requests", "consistent")
 
 
 def public(value: _T) -> _T:
-    """Name a class or function after the package, so that pickles and tracebacks outlive a move of its module.
+    """Set `__module__` of a class or function to the package, so that pickles survive a move of its module.
 
     Type hints of a class are looked up in the module that it names. So a public class whose hints are more than
-    built-in names must not stand in a module with `from __future__ import annotations`.
+    built-in names must not be defined in a module with `from __future__ import annotations`.
+
+    Returns:
+        The same object, so that this can be used as a decorator.
     """
     value.__module__ = "aiozilliz"
     return value
 
 
 def record(cls: type[_T]) -> type[_T]:
-    """Make an attrs class public, and let its pickles hold its fields by name.
+    """Make an attrs class public, and store its fields by name in pickles.
 
-    They are read by the constructor: a field that the writing version did not have gets its default, and one that the
-    reading version does not have is ignored. So every field that is added later needs a default.
+    The constructor restores them: a field that the writing version lacked gets its default, and one that the reading
+    version lacks is ignored. So every field that is added later needs a default.
+
+    Returns:
+        The same class, so that this can be used as a decorator.
     """
     arguments = {field.name: field.alias for field in fields(cls) if field.init}  # type: ignore[arg-type]  # an attrs class
 

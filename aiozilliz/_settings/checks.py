@@ -1,6 +1,6 @@
-"""What a client may be set up with, and asked: the sites, `ListQuery`, and the checks of keys, base URLs and numbers.
+"""Checks of arguments (keys, base URLs, numbers), the sites' base URLs, and `ListQuery`.
 
-Pure: nothing is read from the environment or from files here. No message repeats a key, nor a URL that may hold one.
+Pure: it reads neither environment nor files. No message repeats a key, or a URL that may contain one.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.
 
 
 def key_fault(key: object) -> str | None:
-    """Say what is wrong with an API key, without repeating it; None where nothing is.
+    """Check an API key.
 
-    A key goes into an HTTP header, so it is printable ASCII without white space. The service calls it an alphanumeric
-    string (docs.zilliz.com, Manage API Keys); only what can't be sent is refused here.
+    A key is sent in an HTTP header, so it must be printable ASCII without white space. The service calls it an
+    alphanumeric string (docs.zilliz.com, Manage API Keys); only what can't be sent is refused here.
+
+    Returns:
+        What is wrong with the key, without repeating it, or None.
     """
     if not isinstance(key, str):
         return f"it is of type {type(key).__name__}, not str"
     if not key:
         return "it is empty"
     if any(c.isspace() for c in key):
-        return "it contains white space, for instance a line end that came along from a file"
+        return "it contains white space, such as a trailing newline from a file"
     if not key.isascii():
         return "it contains non-ASCII characters"
     if not key.isprintable():
@@ -49,7 +52,7 @@ def key_error(fault: str, source: str) -> ConfigurationError:
 
     Args:
         fault: What is wrong with it, from `key_fault`.
-        source: Where it came from, for the advice: it may name a setting, as `{api_key}`.
+        source: Where it was found, for the advice. It may name a setting in braces, as `{api_key}`.
     """
     return ConfigurationError(
         f"The API key can't be used: {fault}",
@@ -58,9 +61,10 @@ def key_error(fault: str, source: str) -> ConfigurationError:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host, as a URL gives it, names this machine: `localhost`, `127.0.0.0/8` or `::1`.
+    """Check whether the host of a URL is this machine: `localhost`, `127.0.0.0/8` or `::1`.
 
-    Not so names below `localhost`: there are resolvers that ask others about them.
+    Returns:
+        True if it is. Names below `localhost` are not: some resolvers send them to other servers.
     """
     if host is None:
         return False
@@ -73,14 +77,17 @@ def is_loopback(host: str | None) -> bool:
 
 
 def check_base_url(base_url: object) -> str:
-    """Give the base URL without trailing slashes.
+    """Check a base URL.
 
     Args:
         base_url: `https://host[:port][/prefix]`, or `http://` to a loopback host.
 
+    Returns:
+        The base URL without trailing slashes.
+
     Raises:
-        TypeError: It is no string.
-        ConfigurationError: It can't be used, or a key should not be sent there.
+        TypeError: It is not a string.
+        ConfigurationError: It can't be used, or a key must not be sent there.
     """
     if not isinstance(base_url, str):
         raise TypeError(f"base_url must be a str, not {type(base_url).__name__}")
@@ -102,28 +109,28 @@ def _url_fault(url: str) -> str | None:
     if parts.scheme not in {"http", "https"}:
         return "it does not begin with https://"
     if "@" in parts.netloc:
-        return "it contains user info (something before an '@'), and the key goes in a header of its own"
+        return "it contains user info (something before an '@'); the key is sent in a header"
     if "?" in url or "#" in url:
         return "it contains a query or a fragment"
     host = parts.hostname
     if not host or not _is_host(host):
-        return "it names no host, or one that can't exist"
+        return "it has no host, or one that can't exist"
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        return "it names a port that does not exist"
+        return "it has an invalid port"
     if parts.scheme == "http" and not is_loopback(host):
         return (
             f"http:// would send the key in clear to {printable(host, 100)}; "
-            "only a loopback host may be reached without TLS"
+            "only loopback hosts may be used without TLS"
         )
     return None
 
 
 def _is_host(host: str) -> bool:
-    if ":" not in host:  # names in other scripts are the HTTP library's to encode
+    if ":" not in host:  # the HTTP library encodes names in other scripts
         return not host.isascii() or _HOST.fullmatch(host) is not None
     try:
         ipaddress.IPv6Address(host)
@@ -133,10 +140,13 @@ def _is_host(host: str) -> bool:
 
 
 def check_count(name: str, value: object) -> int:
-    """Give a count or page number, at least 1.
+    """Check a count or page number, which must be at least 1.
+
+    Returns:
+        The number.
 
     Raises:
-        TypeError: It is no int (a bool is none either).
+        TypeError: It is not an int, or a bool.
         ValueError: It is below 1.
     """
     if not isinstance(value, int) or isinstance(value, bool):
@@ -147,20 +157,23 @@ def check_count(name: str, value: object) -> int:
 
 
 def check_type(name: str, value: object, kind: type) -> None:
-    """Raise if an argument is of another type.
+    """Check the type of an argument.
 
     Raises:
-        TypeError: It is.
+        TypeError: It is of another type.
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Give a flag that is really a bool.
+    """Check a flag, which must be a bool.
+
+    Returns:
+        The flag.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not a bool.
     """
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
@@ -168,10 +181,13 @@ def check_flag(name: str, value: object) -> bool:
 
 
 def check_seconds(name: str, value: object, *, positive: bool = True) -> float:
-    """Give a finite number of seconds, above 0 (or, with `positive=False`, not below it).
+    """Check a number of seconds, which must be finite and above 0 (with `positive=False`, at least 0).
+
+    Returns:
+        The seconds as a float.
 
     Raises:
-        TypeError: It is no number (a bool is none either).
+        TypeError: It is not a number, or a bool.
         ValueError: It is out of range.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -193,10 +209,10 @@ def _count(_: object, attribute: Attribute[int], value: object) -> None:
 
 @frozen
 class ListQuery:
-    """What a listing is asked with. Each page's request carries it.
+    """The query parameters of a listing, sent with each page's request.
 
     Attributes:
-        page_size: Records to ask for a page. The service documents 1 to 100 (List Clusters V2).
+        page_size: Records to request per page. The service documents 1 to 100 (List Clusters V2).
 
     Raises:
         TypeError: A value is of the wrong type.

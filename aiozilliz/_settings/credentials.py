@@ -1,6 +1,6 @@
-"""Where API keys come from: an argument, a callable, the environment, the official command-line client's files.
+"""Sources of API keys: an argument, a callable, the environment, the official command-line client's files.
 
-A key is wrapped into a `Secret` as soon as it is known and is unwrapped only where a request's header is written.
+A key is wrapped in a `Secret` as soon as it is read, and unwrapped only where a request's header is written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aiozilliz._public import public
 from aiozilliz._settings.checks import GLOBAL, check_base_url, key_error, key_fault
 
 ApiKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
-"""An API key, or a plain or async callable that gives one; a callable is asked before each attempt."""
+"""An API key, or a plain or async callable that returns one and is called before each attempt."""
 
 ENVIRONMENT_KEY = "ZILLIZ_API_KEY"
 _SHORTEST_REDACTED = 6
@@ -30,12 +30,12 @@ _HOW_TO_GIVE_A_KEY = (
 
 
 class Secret:
-    """An API key that shows itself to nobody by accident: not in a repr, a local, a pickle or an attribute."""
+    """An API key that is not exposed by accident: not in a repr, a local, a pickle or an attribute."""
 
     __slots__ = ("reveal",)
 
     reveal: Callable[[], str]
-    """Gives the key in clear. Don't keep the result in a local: frames end up in tracebacks."""
+    """Returns the plain key. Don't keep the result in a local: tracebacks refer to frames."""
 
     def __init__(self, value: str) -> None:
         self.reveal = lambda: value
@@ -53,23 +53,26 @@ class Secret:
         raise TypeError("a secret can't be pickled or copied")
 
     def redact(self, text: str) -> str:
-        """Give `text` without the key, should it contain it (a service may echo what it was sent).
+        """Replace the key in a text, which a service may echo.
 
-        A text that was cut, and so ends in an ellipsis, may end within the key; what it has of it goes as well. Of
-        a key of less than 6 characters, as in tests, only whole words are taken: its letters occur everywhere.
+        A text that was cut, and so ends in an ellipsis, may end within the key; that part is replaced as well. A key
+        of less than 6 characters, as in tests, is replaced as a whole word only, because its letters occur everywhere.
+
+        Returns:
+            The text, with `<key>` for the key.
         """
         length = len(self.reveal())
         if length < _SHORTEST_REDACTED:
             return re.sub(rf"(?<![0-9A-Za-z]){re.escape(self.reveal())}(?![0-9A-Za-z])", _HIDDEN, text)
         text = text.replace(self.reveal(), _HIDDEN)
-        if "…" in text:  # a text that was cut to a length may end within the key
+        if "…" in text:  # it was cut, maybe within the key
             for shown in range(length - 1, _SHORTEST_REDACTED - 1, -1):
                 text = text.replace(f"{self.reveal()[:shown]}…", f"{_HIDDEN}…")
         return text
 
 
 class KeySource:
-    """A fixed key, or a callable that is asked for one before each attempt."""
+    """A fixed key, or a callable that returns one before each attempt."""
 
     __slots__ = ("_ask", "fixed")
 
@@ -78,15 +81,18 @@ class KeySource:
         self._ask = ask
 
     def __repr__(self) -> str:
-        fixed = getattr(self, "fixed", None)  # tracebacks with locals show a copy that failed, half made
+        fixed = getattr(self, "fixed", None)  # tracebacks show a partly initialised copy
         return f"<KeySource {'fixed' if fixed else 'callable'}>"
 
     async def get(self) -> Secret:
-        """Give the key of the moment.
+        """Get the current key.
+
+        Returns:
+            The fixed key, or the one that the callable returns now.
 
         Raises:
-            ConfigurationError: The callable gave something that can't be used as a key. What it raises itself is
-                passed on.
+            ConfigurationError: The callable returned something that can't be used as a key. Its own exceptions
+                propagate.
         """
         if self.fixed is not None:
             return self.fixed
@@ -96,7 +102,7 @@ class KeySource:
         return secret
 
     async def _answer(self) -> tuple[Secret | None, str]:
-        # The clear text lives in this frame only, and no error of ours is raised from it.
+        # Only this frame holds the plain key, and it raises no error of ours.
         assert self._ask is not None
         key = self._ask()
         if inspect.isawaitable(key):
@@ -105,20 +111,23 @@ class KeySource:
 
 
 def wrap_key(key: object) -> tuple[Secret | None, str]:
-    """Give the key, or None and what is wrong with it, so that who complains of it does not know it."""
+    """Return the key; or None and what is wrong with it, so that the frame that raises does not hold it."""
     fault = key_fault(key)
     if fault is not None:
         return None, fault
-    return Secret(str.__str__(cast("str", key))), ""  # a subclass may mask itself in its own __str__
+    return Secret(str.__str__(cast("str", key))), ""  # a subclass may mask itself in __str__
 
 
 def find_key(api_key: ApiKey | None, *, read_site: bool = True) -> tuple[KeySource, str | None]:
-    """Find the key to use, and the base URL that its source names, if any.
+    """Find the API key.
 
     Args:
         api_key: A key, a callable, or None for `ZILLIZ_API_KEY` (an empty one counts as unset), then the official
             command-line client's `credentials` file.
-        read_site: Whether to read that client's `config` file for the base URL, should the key be from its files.
+        read_site: Whether to read the base URL from that client's `config` file, if the key is from its files.
+
+    Returns:
+        The key to use, and the base URL that its source names, or None.
 
     Raises:
         TypeError: `api_key` is of another type.
@@ -161,19 +170,22 @@ def _fixed(key: tuple[Secret | None, str], source: str) -> KeySource:
 
 
 def cli_folder() -> Path:
-    """Give the folder in which the official command-line client (zilliz-cli 1.0.2) keeps its files."""
+    """Return the folder of the official command-line client's files (zilliz-cli 1.0.2)."""
     folder = Path(os.environ.get("ZILLIZ_CONFIG_DIR") or "~/.zilliz")
     try:
         return folder.expanduser()
-    except RuntimeError:  # nobody has a home here, as in some containers
+    except RuntimeError:  # the user has no home directory, as in some containers
         return folder
 
 
 @public
 def cli_base_url() -> str | None:
-    """Give the base URL in the official command-line client's `config` file, or None where it names none.
+    """Read the base URL from the official command-line client's `config` file.
 
-    A client that takes its key from that client's files uses it by itself.
+    A `ZillizClient` that finds its key in the same folder uses it by default.
+
+    Returns:
+        The base URL, or None if there is no such file or it names none.
 
     Raises:
         ConfigurationError: The file can't be read, or its base URL can't be used.
@@ -193,12 +205,15 @@ def cli_base_url() -> str | None:
 
 
 def read_ini(path: Path) -> configparser.RawConfigParser | None:
-    """Read one of the official command-line client's INI files, or give None where there is none.
+    """Read one of the official command-line client's INI files.
 
-    It writes them with `configparser`; `[default]` is an ordinary section there, and a `%` in a value is only a `%`.
+    That client writes them with `configparser`; `[default]` is an ordinary section, and `%` in a value is literal.
+
+    Returns:
+        The parsed file, or None if it does not exist.
 
     Raises:
-        ConfigurationError: The file is there but can't be read. Its contents are not repeated.
+        ConfigurationError: The file can't be read. The message does not repeat its contents.
     """
     parser, fault = _parse(path)
     if fault:
@@ -210,14 +225,14 @@ def read_ini(path: Path) -> configparser.RawConfigParser | None:
 
 
 class _Parser(configparser.RawConfigParser):
-    # The pattern of the class above takes quadratic time for blanks in a line that has no delimiter. This one finds the
-    # same; the blanks at the end of an option's name are stripped by the parser.
+    # The base class's pattern takes quadratic time for blanks in a line without a delimiter. This one matches the same;
+    # the parser strips trailing blanks from the name of an option.
     OPTCRE = re.compile(r"(?P<option>[^=:]*)(?P<vi>[=:])\s*(?P<value>.*)$")
 
 
 def _parse(path: Path) -> tuple[configparser.RawConfigParser | None, str]:
-    # A parser is a mapping full of keys, so no error of ours is raised from a frame that has one.
-    # Its own section of defaults gets a name that no file can contain.
+    # The parser holds keys, so a frame that refers to it raises no error of ours.
+    # Its section of defaults gets a name that no file can contain.
     parser = _Parser(default_section="\n", strict=False)
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"))
