@@ -1,4 +1,4 @@
-"""`CancelScope` ends what runs, at once and from any task; `Lifetime` is what a client and an inventory end with it."""
+"""`CancelScope` ends blocks at once, from any task; `Lifetime` is the lifetime of a client or an inventory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _T = TypeVar("_T")
 class CancelScope:
     """Ends blocks of `asyncio.timeout` at once, without cancelling the tasks that run them.
 
-    Scopes nest: a client has one, each of its iterators has a child of it, and each request attaches its block to one
-    scope only. A child that is left behind is forgotten.
+    Scopes nest: a client has one, each of its iterators has a child of it, and each request attaches its block to only
+    one scope. A parent keeps no strong reference to its children.
 
     Args:
-        parent: The scope whose end is the end of this one, too.
+        parent: The scope that cancels this one, too.
 
     Attributes:
-        reason: Why it was cancelled, or None.
+        reason: Why it was cancelled, or None if it was not.
     """
 
     __slots__ = ("__weakref__", "_blocks", "_children", "reason")
@@ -43,11 +43,11 @@ class CancelScope:
             expire(block)
 
     def detach(self, block: Timeout) -> None:
-        """Let the block go. It must be called when the block is left."""
+        """Detach a block. It must be called when the block is left."""
         self._blocks.discard(block)
 
     def cancel(self, reason: str) -> None:
-        """End the blocks that run, and each that is attached later. The first reason stays."""
+        """End all attached blocks, and each that is attached later. The first reason is kept."""
         if self.reason is None:
             self.reason = reason
         for block in self._blocks:
@@ -59,20 +59,20 @@ class CancelScope:
         """Raise if the scope is cancelled.
 
         Raises:
-            RuntimeError: It is; the text is the reason.
+            RuntimeError: It is cancelled; the message is the reason.
         """
         if self.reason is not None:
             raise RuntimeError(self.reason)
 
 
 class Lifetime:
-    """The life of a client or an inventory: entered once, used in one event loop, closed with all that it started.
+    """The lifetime of a client or an inventory: entered once, used in one event loop, closed with all its tasks.
 
     Args:
-        name: What the owner is called in errors, for instance `client`.
-        usage: How it is entered.
-        is_ready: Returns whether requests can be sent; it may raise a `RuntimeError` that says why never again.
-        release: Closes what the owner holds, once nothing of it runs any more.
+        name: The owner's name in errors, for instance `client`.
+        usage: How it is entered, for errors.
+        is_ready: Returns whether requests can be sent; raises `RuntimeError` if they can't be sent any more.
+        release: Closes what the owner holds, after all its tasks have ended.
 
     Attributes:
         scope: Cancelled on closing; the parent of all scopes below the owner.
@@ -94,23 +94,23 @@ class Lifetime:
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed."""
+        """Whether the owner was closed."""
         return self.scope.reason is not None
 
     def enter(self) -> None:
-        """Begin.
+        """Enter the owner, and bind it to the running event loop.
 
         Raises:
-            RuntimeError: It has begun or ended already, or in another event loop.
+            RuntimeError: It was entered or closed before, or belongs to another event loop.
         """
         self.scope.check()
         if self._entered:
-            raise RuntimeError(f"the {self._name} is entered already")
+            raise RuntimeError(f"the {self._name} is already entered")
         self._entered = True
         self._bind()
 
     def check_open(self) -> None:
-        """Raise if nothing can be sent.
+        """Raise if no request can be sent.
 
         Raises:
             RuntimeError: The owner is closed, not entered, or belongs to another event loop; or its session is closed.
@@ -119,18 +119,18 @@ class Lifetime:
         self.scope.check()
         if not self._is_ready():
             raise RuntimeError(
-                f"the {self._name} is not entered: use it inside '{self._usage}', or give it a session="
+                f"the {self._name} is not entered: use it inside '{self._usage}', or pass session="
             )
 
     def start(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
-        """Run a coroutine in a task of its own, which ends with the owner at the latest."""
+        """Run a coroutine in a new task, which is cancelled when the owner is closed."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
         return task
 
     async def close(self) -> None:
-        """End all that runs, wait for it, and release what the owner holds. It may be called twice."""
+        """End all tasks and blocks, wait for the tasks, and release what the owner holds. Closing twice is harmless."""
         self.scope.cancel(f"the {self._name} is closed")
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
@@ -141,7 +141,7 @@ class Lifetime:
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        # An iterator that is left behind never asks; asyncio would complain of an exception that nobody took.
+        # Nobody may await it any more, and asyncio logs exceptions that were never retrieved.
         if not task.cancelled():
             task.exception()
 
@@ -150,18 +150,18 @@ class Lifetime:
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
-            raise RuntimeError(f"the {self._name} belongs to another event loop; make one for each loop")
+            raise RuntimeError(f"the {self._name} belongs to another event loop; create one per loop")
 
 
 async def sleep(seconds: float, scope: CancelScope) -> None:
     """Sleep until the time is over or the scope is cancelled.
 
     Args:
-        seconds: How long.
-        scope: Ends it early.
+        seconds: How long to sleep.
+        scope: Ends the sleep early.
 
     Raises:
-        RuntimeError: The scope is cancelled; the text is the reason.
+        RuntimeError: The scope is cancelled; the message is the reason.
     """
     block = asyncio.Timeout(None)
     try:

@@ -1,4 +1,4 @@
-"""What a request waits for before it is sent or decoded: the default rate limit, a `Retry-After`, its decode turn."""
+"""What requests wait for: the default rate limit, a `Retry-After`, and their turn to be decoded."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _CLOCK_STEP: Final = max(0.001, time.get_clock_info("monotonic").resolution)
-"""Seconds by which a loop's clock may be behind: uvloop counts whole milliseconds, Windows sixty-fourths of a second."""
+"""Resolution of the loop's clock in seconds: 1/1000 with uvloop, 1/64 on Windows."""
 
 
 class RateLimiter:
     """At most `rate` attempts reach the service in any `per` seconds, as the service counts them.
 
-    An async context manager that any number of tasks enter at once, one per attempt. A place is free again `per`
-    seconds, and one step of the clock, after its attempt has *ended*. The service sees a request somewhere between the
-    attempt's beginning and its end, so two uses of a place reach it at least `per` seconds apart, however long
-    connections take: there can never be more than `rate` in a window. While work waits, `rate` attempts begin in each
-    `per` seconds and one answer's time. A limiter that counts its own sends promises less (a leaky bucket lets nearly
-    twice as many through).
+    An async context manager that any number of tasks can enter at once, once per attempt. A slot becomes free `per`
+    seconds, and one step of the clock, after its attempt has *ended*. The service sees a request at some time between
+    the start and the end of the attempt, so two uses of a slot reach it at least `per` seconds apart, however long
+    connections take: there can never be more than `rate` in a window. Under load, `rate` attempts start in every `per`
+    seconds plus the time of one response. A limiter that counts when it sends guarantees less (a leaky bucket lets
+    nearly twice as many through).
 
-    Waiters are served in the order in which they came. There is no task and no polling: one timer, and only while
-    somebody waits.
+    Waiters are served first come, first served. There is no task and no polling: only one timer while a task waits.
 
     Args:
-        rate: Places, at least 1. Zilliz Cloud documents 20 requests a second per user and endpoint
+        rate: Number of slots, at least 1. Zilliz Cloud documents 20 requests a second per user and endpoint
             (docs.zilliz.com.cn, List Clusters V2).
-        per: Seconds for which a place rests.
+        per: Seconds until a used slot is free again.
     """
 
     __slots__ = ("_free", "_per", "_rate", "_resting", "_timer", "_waiters")
@@ -40,7 +39,7 @@ class RateLimiter:
         self._rate = rate
         self._per = per
         self._free = rate
-        self._resting: deque[float] = deque()  # loop times at which places are free again, in order
+        self._resting: deque[float] = deque()  # loop times at which slots become free, in order
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -60,9 +59,9 @@ class RateLimiter:
             await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                self._free += 1  # granted in the same turn of the loop and never used, so it goes on at once
+                self._free += 1  # granted in the same turn of the loop, but not used
             else:
-                with suppress(ValueError):  # in the same turn it may have been passed over already
+                with suppress(ValueError):  # `_grant` may have removed it in the same turn
                     self._waiters.remove(waiter)
             self._grant(loop)
             raise
@@ -106,12 +105,12 @@ class RateLimiter:
 
 
 class RetryAfterGate:
-    """The time until which a client sends nothing, because the service asked for that.
+    """The time until which nothing may be sent, because of a `Retry-After`.
 
-    It is a time and not a task that sleeps: whoever is about to send looks at it.
+    It is a time, not a sleeping task: each request checks it before it is sent.
 
     Attributes:
-        asked: Whether the service ever asked. Until then nobody need look at the clock.
+        asked: Whether the service ever sent a `Retry-After`. Until then requests need not read the clock.
     """
 
     __slots__ = ("_until", "asked")
@@ -121,24 +120,24 @@ class RetryAfterGate:
         self.asked = False
 
     def extend(self, until: float) -> None:
-        """Send nothing before `until`, in the loop's time. An earlier time than the present one changes nothing."""
+        """Send nothing before the loop time `until`. A time before the present limit changes nothing."""
         self._until = max(self._until, until)
         self.asked = True
 
     def remaining(self, now: float) -> float:
-        """Return the seconds from `now` on for which nothing may be sent, at least 0."""
+        """Return for how many seconds from the loop time `now` nothing may be sent, at least 0."""
         return max(0.0, self._until - now)
 
 
 class DecodeTurn:
-    """Lets one page be decoded in each turn of the event loop. It belongs to one loop.
+    """Lets only one page be decoded per turn of the event loop. It belongs to one loop.
 
-    If many responses arrive together, all of them would be decoded in one turn. Nothing else would run meanwhile: not
-    the consumer of the records, not the next requests, and not what else lives in the process; and the records of all
-    pages would be in memory at once, which alone makes decoding slower by half.
+    Without it, responses that arrive together would all be decoded in one turn. Nothing else could run meanwhile: not
+    the consumer of the records, not the next requests, not the rest of the process. The records of all pages would also
+    be in memory at once, which alone makes decoding slower by half.
 
     Attributes:
-        in_flight: Requests whose pages may have to be decoded. One that is alone need not wait.
+        in_flight: Number of requests whose pages may have to be decoded. A single one need not wait.
     """
 
     __slots__ = ("_lock", "in_flight")

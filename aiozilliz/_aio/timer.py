@@ -1,7 +1,7 @@
 """`SharedTimer`: one timer for the deadlines of many requests.
 
-`asyncio.timeout` sets a timer and takes it back for each block, which costs a request on a fast connection a tenth of
-its time. Requests hardly ever reach their deadlines, so here one timer stays, and looks at what is due when it fires.
+`asyncio.timeout` sets and cancels a timer for each block, which takes a tenth of the time of a request on a fast
+connection. Requests hardly ever reach their deadlines, so one timer is kept, and checks what is due when it fires.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class SharedTimer:
         self._fires_at = math.inf
 
     def set(self, block: Timeout, when: float) -> None:
-        """End an entered block at `when`, in the loop's time, in place of any time that was set before."""
+        """End an entered block at the loop time `when`, which replaces any deadline set before."""
         self._due[block] = when
         if when < self._fires_at:
             self._arm(when)
 
     def clear(self, block: Timeout) -> None:
-        """Let the block have no deadline. It must be called when the block is left, at the latest."""
-        # The handle stays armed: it fires once for nothing, which is cheaper than to set it back for each request.
+        """Remove the deadline of a block. It must be called when the block is left, at the latest."""
+        # The timer stays armed: firing once in vain is cheaper than resetting it for each request.
         self._due.pop(block, None)
 
     def close(self) -> None:
-        """Take the timer back. A deadline that is set later arms it again."""
+        """Cancel the timer. A deadline that is set later arms it again."""
         if self._handle is not None:
             self._handle.cancel()
         self._handle = None
@@ -55,5 +55,5 @@ class SharedTimer:
         for block in [block for block, when in self._due.items() if when <= now]:
             del self._due[block]
             expire(block)
-        if self._due:  # those that were set later than the one that is due
+        if self._due:  # deadlines that are not due yet
             self._arm(min(self._due.values()))

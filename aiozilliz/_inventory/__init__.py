@@ -1,1 +1,1 @@
-"""Many accounts, read side by side over one pool of connections."""
+"""Many accounts, read concurrently over one connection pool."""

@@ -1,4 +1,4 @@
-"""Accounts of an inventory: what one is, and how the official command-line client's file becomes many."""
+"""`Account`, and `load_accounts`, which reads accounts from the official command-line client's files."""
 
 import configparser
 import logging
@@ -28,7 +28,7 @@ logger = logging.getLogger("aiozilliz")
 _ORGANISATION = "org."
 _MASK = "****"
 _SHOWN = 4  # characters at a key's end, enough to tell keys apart
-_SHORTEST_SHOWN = 20  # of a shorter key they would be too large a part
+_SHORTEST_SHOWN = 20  # of a shorter key, 4 characters are too many
 
 
 def _check_name(name: object) -> str:
@@ -46,22 +46,22 @@ def _identity(source: KeySource) -> object:
 @public
 @frozen(init=False, repr=False)
 class Account:
-    """One API key of an inventory, and the site that it is for.
+    """One API key of an inventory, and the site it belongs to.
 
     Attributes:
-        name: What failures and reports call it. Unique in an inventory.
+        name: The account's name in failures and reports. Unique in an inventory.
         base_url: `GLOBAL`, `CHINA` or any other URL, as for the client.
 
     Args:
         name: See above.
-        api_key: A key, or a plain or async callable that gives one and is asked before each attempt. It is not shown
-            again.
+        api_key: A key, or a plain or async callable that returns one and is called before each attempt. It is never
+            shown again.
         base_url: See above.
 
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: The name is empty.
-        ConfigurationError: The key or the base URL can't be used.
+        ConfigurationError: The key or base URL can't be used.
     """
 
     name: str = field(converter=_check_name)
@@ -72,24 +72,24 @@ class Account:
         if api_key is None:
             raise TypeError("an account needs an api_key: a str or a callable")
         source = api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
-        del api_key  # where another argument is refused, the error's traceback refers to this frame
+        del api_key  # the traceback of a later error refers to this frame
         self.__attrs_init__(name, source, base_url)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # made by attrs
 
     def __repr__(self) -> str:
-        # An account of which an argument was refused is half made, and tracebacks with locals show it.
+        # Tracebacks with locals show the partly initialised account of a refused argument.
         shown = {name: getattr(self, name, None) for name in ("name", "base_url")}
         return f"Account({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def key_source(self) -> KeySource:
-        """Where the key comes from. It shows no key."""
+        """The source of the key. Its `repr` shows no key."""
         return self._api_key
 
     @property
     def masked_key(self) -> str:
-        """The key for people to recognise: `****` and its last 4 characters, which give nothing away.
+        """The key in a form that people recognise: `****` and its last 4 characters.
 
-        A key of less than 20 characters is `****` alone, and a callable is `(callable)`: it is not asked.
+        A key of less than 20 characters is `****` alone. A callable is `(callable)`, and is not called.
         """
         key = self._api_key.fixed
         return "(callable)" if key is None else _masked(key)
@@ -100,10 +100,13 @@ def _masked(key: Secret) -> str:
 
 
 def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:
-    """Give the accounts of an inventory. The log is told of those that have the same key: they may share a rate limit.
+    """Check the accounts of an inventory. Log those that have the same key, because they may share a rate limit.
+
+    Returns:
+        The accounts, in their order.
 
     Raises:
-        TypeError: One is no `Account`.
+        TypeError: One is not an `Account`.
         ConfigurationError: Two have the same name.
     """
     checked: tuple[Account, ...] = tuple(accounts)
@@ -114,7 +117,7 @@ def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:
             raise TypeError(f"accounts must be Account objects, not {type(account).__name__}")
         if account.name in names:
             raise ConfigurationError(
-                f"Two accounts are named {account.name!r}", advice="Give each account a name of its own."
+                f"Two accounts are named {account.name!r}", advice="Give each account a unique name."
             )
         names.add(account.name)
         key = account.key_source.fixed
@@ -127,17 +130,19 @@ def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:
 
 @public
 def load_accounts(*, base_url: str | None = None) -> list[Account]:
-    """Read every organisation in the official command-line client's credentials file (zilliz-cli 1.0.2).
+    """Read all organisations from the official command-line client's credentials file (zilliz-cli 1.0.2).
 
-    Each key comes once. An account is named by its organisation, by the organisation's id where two share a name, and
-    `default` where the file names none. For keys that are kept elsewhere, make the `Account` objects yourself.
+    For keys that are stored elsewhere, create the `Account` objects yourself.
 
     Args:
-        base_url: The site of all of them. None takes the base URL of the client's `config` file where it has one, else
-            `GLOBAL`.
+        base_url: The site of all accounts. None is the base URL in that client's `config` file, or else `GLOBAL`.
+
+    Returns:
+        One account per key. It is named after its organisation; after the organisation's id if two have the same name;
+        `default` if the file has no name for it.
 
     Raises:
-        ConfigurationError: There is no file, it can't be read, it holds no key, or one that can't be used.
+        ConfigurationError: The file does not exist, can't be read, holds no key, or holds one that can't be used.
     """
     path = cli_folder() / "credentials"
     site = check_base_url(base_url) if base_url is not None else cli_base_url() or GLOBAL
@@ -170,7 +175,7 @@ def _not_in(taken: set[str], wanted: str) -> str:
 
 
 def _organisations(path: Path) -> tuple[list[tuple[str, str, Secret]] | None, str]:
-    """Give name, id and key of each organisation that has a key, or what is wrong. The keys are in clear only here."""
+    """Return name, id and key of each organisation, or what is wrong. Only this frame holds plain keys."""
     credentials = read_ini(path)
     if credentials is None:
         return None, f"There is no file {path}"
@@ -198,7 +203,7 @@ def _named(credentials: configparser.RawConfigParser, section: str) -> tuple[str
 def _warn_of_readers(path: Path) -> None:
     try:
         mode = path.stat().st_mode
-    except OSError:  # it was read a moment ago, and is being replaced
+    except OSError:  # it is being replaced
         return
     if os.name == "posix" and mode & 0o077:
-        logger.warning("%s can be read or changed by others than its owner: chmod 600 it", path)
+        logger.warning("%s can be read or changed by other users: run chmod 600 on it", path)

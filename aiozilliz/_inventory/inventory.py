@@ -1,4 +1,4 @@
-"""`Inventory`: the clusters of many accounts over one pool of connections, failures apart."""
+"""`Inventory`: the clusters of many accounts over one connection pool, with failures kept apart."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ def _default_limiter() -> RateLimiter:
 
 @public
 class Inventory:
-    """The clusters of many accounts, read side by side over one pool of connections.
+    """The clusters of many accounts, read concurrently over one connection pool.
 
         accounts = [Account("prod", key), Account("cn", other, base_url=CHINA)]
         async with Inventory(accounts, concurrency=16) as inventory:
             async for account, cluster in inventory.iter_clusters():
                 ...
 
-    One account's failure never loses another's records.
+    The failure of one account never loses records of another.
 
     Args:
-        accounts: With names that are unique. None at all is a normal case.
-        concurrency: Requests in flight over all accounts at most, and pages that wait in memory.
-        limiter: A callable that makes the rate limit of one account; where it has a parameter without a default, it
-            is given the `Account`. The default makes one of 20 requests a second, the service's documented limit
+        accounts: Accounts with unique names. There may be none.
+        concurrency: Maximum number of requests in flight and pages in memory, together, over all accounts.
+        limiter: A callable that returns the rate limiter of one account. If it has a parameter without a default, it is
+            called with the `Account`. The default limits each account to 20 requests a second, as the service documents
             (docs.zilliz.com.cn, List Clusters V2). None is no limit.
-        session: A session to borrow, as for the client; its pool's limit should not be below `concurrency`. None makes
-            one on entering, and closes it on leaving.
+        session: A session to borrow, as for the client; its pool's limit should be at least `concurrency`. None creates
+            one on entering and closes it on leaving.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
-        retry: How often and how long one page is tried. The time in which it waits for its turn among the accounts does
-            not count.
-        max_response_bytes: Bound on the body of an answer, as decompressed.
+        retry: How often, and for how long, one page is tried. The time for which its account waits for a slot does not
+            count.
+        max_response_bytes: Limit of a response body, in bytes after decompression.
 
     Raises:
-        ConfigurationError: Two accounts share a name.
+        ConfigurationError: Two accounts have the same name.
         TypeError: An argument is of the wrong type.
         ValueError: An argument is out of range.
     """
@@ -81,7 +81,7 @@ class Inventory:
         retry: RetryPolicy = _DEFAULT_RETRY,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
-        self._accounts: tuple[Account, ...] = ()  # a refused argument's traceback shows this object
+        self._accounts: tuple[Account, ...] = ()  # tracebacks show a partly initialised inventory
         self._transport = Transport(session, timeout, max_response_bytes)
         self._life = Lifetime("inventory", _USAGE, self._transport.check, self._transport.close)
         self._accounts = check_accounts(accounts)
@@ -100,20 +100,18 @@ class Inventory:
         raise TypeError("an inventory can't be pickled or copied")
 
     def __repr__(self) -> str:
-        life = getattr(
-            self, "_life", None
-        )  # a refused argument's traceback shows an inventory that is half made
+        life = getattr(self, "_life", None)  # tracebacks show a partly initialised inventory
         state = " (closed)" if life is not None and life.closed else ""
         return f"<Inventory of {len(self._accounts)} accounts{state}>"
 
     @property
     def accounts(self) -> tuple[Account, ...]:
-        """The accounts, in the order in which they were given."""
+        """The accounts, in the order in which they were passed."""
         return self._accounts
 
     @property
     def progress(self) -> InventoryProgress:
-        """How far the iteration or collection that was begun last has come."""
+        """The progress of the latest iteration or collection."""
         pages = sum(reader.requests for reader in self._readers.values())
         results = self._results
         return InventoryProgress(len(results.accounts), results.done, len(results.failures), pages)
@@ -129,31 +127,35 @@ class Inventory:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the inventory: no request, task or connection of it is left.
+        """Close the inventory: when this returns, none of its requests, tasks or connections is left.
 
-        A borrowed session stays open. Calls that are under way end with a `RuntimeError`. It may be called twice.
+        `async with` calls it. A borrowed session stays open. Calls in progress raise `RuntimeError`. Closing twice is
+        harmless.
         """
         await self._life.close()
 
     def iter_clusters(
         self, *, page_size: int = 100, verify: bool = False, max_passes: int = 5
     ) -> InventoryIterator:
-        """Give every cluster of every account, as they come: pairs of `Account` and `Cluster`.
+        """Iterate over every cluster of every account, in the order of arrival.
 
-        Within an account each `cluster_id` comes exactly once, in the service's order, with all that
-        `ZillizClient.iter_clusters` promises.
+        Within an account each `cluster_id` appears exactly once, in the service's order, with all guarantees of
+        `ZillizClient.iter_clusters`.
 
         Args:
-            page_size: Records to ask for a page.
-            verify: Whether to go on until the answers prove that nothing is missing.
-            max_passes: Readings of all pages of an account at most.
+            page_size: Records to request per page.
+            verify: Whether to continue until the responses prove that nothing is missing.
+            max_passes: Maximum number of passes over the pages of an account.
+
+        Returns:
+            An async iterator of pairs of `Account` and `Cluster`. It sends nothing before it is read.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is below 1.
-            InventoryError: While iterating, after everything that could be had: some accounts failed.
-            RuntimeError: While iterating: the inventory is not open, the iterator was closed, or a second
-                task is reading it.
+            InventoryError: While iterating, after every record that could be read: some accounts failed.
+            RuntimeError: While iterating: the inventory is not open, the iterator was closed, or another task is
+                reading it.
         """
         check_flag("verify", verify)
         return self._iterate(
@@ -161,11 +163,14 @@ class Inventory:
         )
 
     def collect(self, *, page_size: int = 100, max_passes: int = 5) -> Coroutine[Any, Any, InventoryReport]:
-        """Take a snapshot of every account, with the proof where the service's answers allow one.
+        """Take a snapshot of every account, proven consistent if the service's responses allow it.
 
         Args:
-            page_size: Records to ask for a page.
-            max_passes: Readings of all pages of an account at most.
+            page_size: Records to request per page.
+            max_passes: Maximum number of passes over the pages of an account.
+
+        Returns:
+            The snapshots, and the errors of accounts that failed. It must be awaited.
 
         Raises:
             TypeError: An argument is of the wrong type.
@@ -179,28 +184,31 @@ class Inventory:
     def watch_clusters(
         self, *, interval: float = 60.0, since: InventoryReport | None = None, confirmations: int = 2
     ) -> InventoryWatcher:
-        """Give what changes in the listings of all accounts, as it changes: pairs of `Account` and `ClusterEvent`.
+        """Poll the listings of all accounts and iterate over their changes.
 
-        All accounts are read at once in the beginning, and then spread over the interval, so that load is even.
+        The first polls of all accounts start at once; later ones are spread over the interval, to even the load.
 
         Args:
-            interval: Seconds from the start of one reading of an account to the start of its next.
-            since: What is known already; an account that is not in it tells its first reading as `added`.
-            confirmations: Consistent readings in a row that must miss a cluster before it is told as `removed`.
+            interval: Seconds from the start of one poll of an account to the start of its next, plus or minus 5 %.
+            since: The report to start from. The clusters of an account that it lacks are reported as `added`.
+            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`.
+
+        Returns:
+            An async iterator of pairs of `Account` and `ClusterEvent`. It sends nothing before it is read.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-            InventoryError: While iterating: no account is left: each key was refused.
-            RuntimeError: While iterating: the inventory is not open, the watcher was closed, or a second
-                task is reading it.
+            InventoryError: While iterating: no account is left, because every key was refused.
+            RuntimeError: While iterating: the inventory is not open, the watcher was closed, or another task is
+                reading it.
         """
         check_seconds("interval", interval)
         check_count("confirmations", confirmations)
         if since is not None and not isinstance(since, InventoryReport):
             raise TypeError(f"since must be an InventoryReport or None, not {type(since).__name__}")
 
-        # A quarter of the slots at most, so that an account that stops answering leaves the others theirs.
+        # At most a quarter of the slots, so that an account that stops responding leaves some to the others.
         concurrency = max(1, min(WATCH_CONCURRENCY, self._concurrency // 4))
 
         def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
@@ -262,19 +270,22 @@ class Inventory:
             return NO_LIMIT
         limiter = make(account) if self._limiter_needs_account else make()
         if not isinstance(limiter, AbstractAsyncContextManager):
-            raise TypeError(f"limiter must make async context managers, and made a {type(limiter).__name__}")
+            raise TypeError(f"limiter must return an async context manager, not {type(limiter).__name__}")
         return limiter
 
 
 def _needs_account(make: Callable[..., object]) -> bool:
-    """Whether `make` can't be called without an argument. A default value of its own is not ours to replace.
+    """Check whether a limiter factory must be called with the account. Its own default value is never replaced.
+
+    Returns:
+        False if it can be called without an argument.
 
     Raises:
-        TypeError: It can be called neither without one nor with an account.
+        TypeError: It can be called neither without an argument nor with one.
     """
     try:
         signature = inspect.signature(make)
-    except ValueError:  # a callable in C that does not tell
+    except ValueError:  # a callable in C without a signature
         return False
     for arguments in ((), (None,)):
         try:

@@ -1,4 +1,4 @@
-"""`Results` and `SnapshotResults`: how the accounts of one reading ended, and what was found."""
+"""`Results` and `SnapshotResults`: how each account of one reading ended, and its snapshot."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """How the accounts of one reading ended.
+    """How each account of one reading ended.
 
     Args:
-        accounts: All of them, in their order.
+        accounts: All accounts, in their order.
 
     Attributes:
-        done: Accounts that have come to their end, those that failed among them.
+        done: Number of accounts that have ended, including those that failed.
     """
 
     def __init__(self, accounts: Sequence[Account]) -> None:
@@ -36,21 +36,21 @@ class Results:
 
     @property
     def failures(self) -> dict[str, Exception]:
-        """Name to error of the accounts that failed, in the order of the accounts."""
+        """Account name to error, in the order of the accounts."""
         names = (account.name for account in self.accounts)
         return {name: self._failures[name] for name in names if name in self._failures}
 
     def listener(self, account: Account) -> Listener | None:
-        """Return what hears of an account's requests and pages."""
+        """Return the listener for an account's requests and pages, or None."""
         del account
         return None
 
     def failed(self, account: Account, error: Exception) -> None:
-        """Note that an account can't be read, or not to its end."""
+        """Record that an account could not be read, or only in part."""
         self._failures[account.name] = error
 
     def ended(self, account: Account, run: PlanRunner) -> None:
-        """Note that the reading of an account is at its end."""
+        """Record that the reading of an account has ended."""
         end = run.end()
         if not isinstance(end, StopAsyncIteration):
             self.failed(account, end)
@@ -64,7 +64,7 @@ class Results:
 
 
 class SnapshotResults(Results):
-    """Keeps what is read, for snapshots of all accounts."""
+    """Takes a snapshot of each account."""
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         super().__init__(accounts)
@@ -72,12 +72,12 @@ class SnapshotResults(Results):
         self._listeners: dict[str, SnapshotListener] = {}
 
     def listener(self, account: Account) -> SnapshotListener:
-        """Return a listener of the account's own."""
+        """Return a new listener for the account."""
         listener = self._listeners[account.name] = SnapshotListener()
         return listener
 
     def ended(self, account: Account, run: PlanRunner) -> None:
-        """Make the account's snapshot; without the proof it says so."""
+        """Make the account's snapshot, also if there is no proof that it is consistent."""
         listener = self._listeners.pop(account.name)
         end = run.end()
         if isinstance(end, (StopAsyncIteration, IncompleteListingError)):
@@ -86,10 +86,10 @@ class SnapshotResults(Results):
             self.failed(account, end)
 
     async def collect(self, clusters: InventoryIterator) -> InventoryReport:
-        """Read all accounts to their ends, and return the report."""
+        """Read all accounts to the end, and return the report."""
         taken_at = datetime.now(UTC)
         async with clusters:
-            with suppress(InventoryError):  # the report names the failures
+            with suppress(InventoryError):  # the report holds the failures
                 async for _ in clusters:
                     pass
         names = [account.name for account in self.accounts]

@@ -1,14 +1,14 @@
-"""`InventoryIterator`: many listings within one bound: which account's page is requested next, whose records come next.
+"""`InventoryIterator`: which account requests its next page, and whose records are yielded next, within one limit.
 
-`concurrency` bounds what is in flight and what waits in memory, over all accounts together:
+`concurrency` limits the pages in flight and in memory, over all accounts together:
 
-- A page is held from its request until its records are handed on, but for the time in which its request only waits (for
-  its account's rate limit, its key, a pause that the service asked for, a retry). So an account in trouble holds nobody
-  back, and a slow consumer stops the requests: none goes out while it holds records.
-- A free slot goes to the account that holds the fewest pages; among those that hold none, to one that is open, so that
-  its listing has little time to change; and to one that is not open before one that holds any. So a large account
-  starves nobody, one that stops answering keeps the slot that it has, and the last one has all slots for its pages.
-- An account is opened when its turn comes. Before that it costs nothing.
+- A page is held from its request until its records are yielded, except while its request is idle: it waits for its
+  account's rate limit, its key, a `Retry-After`, or a retry. So an account in trouble does not hold up the others, and
+  a slow consumer stops the requests.
+- A free slot goes to the account that holds the fewest pages. Among those that hold none, an open account goes first,
+  so that its list has little time to change; an account that is not open yet goes before those that hold any. So a
+  large account starves no other, one that stops responding keeps only the slot it has, and the last one can use all.
+- An account is opened when its turn comes. Until then it costs nothing.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 @record
 @frozen
 class InventoryProgress:
-    """How far a reading of many accounts has come.
+    """The progress of reading many accounts.
 
     Attributes:
-        accounts: How many there are.
-        done: Those that have come to their end, failed ones among them.
-        failed: Those that failed.
-        requests: Pages received over all accounts, by this and all earlier calls of the inventory.
+        accounts: Number of accounts.
+        done: Number of accounts that have ended, including those that failed.
+        failed: Number of accounts that failed.
+        requests: Pages received over all accounts, by this and all earlier calls on the inventory.
     """
 
     accounts: int
@@ -53,7 +53,7 @@ class InventoryProgress:
 
 
 class StartReading(Protocol):
-    """Begins the reading of an account. For `on_done` and `on_idle` see `PlanRunner`."""
+    """Starts reading an account. For `on_done` and `on_idle` see `PlanRunner`."""
 
     def __call__(
         self, account: Account, on_done: Callable[[], None], on_idle: Callable[[bool], None], /
@@ -61,12 +61,12 @@ class StartReading(Protocol):
 
 
 class _OpenAccount:
-    """An account whose turn has come.
+    """An account that is being read.
 
     Attributes:
-        run: Its reading.
-        idle: How many of its requests only wait.
-        pages_held: Pages that count, as of the last `recount`.
+        run: The runner of its requests.
+        idle: Number of its requests that are idle.
+        pages_held: Pages that it holds, as of the last `recount`.
     """
 
     __slots__ = ("account", "idle", "pages_held", "run")
@@ -79,18 +79,18 @@ class _OpenAccount:
         self.pages_held = 0
 
     def recount(self) -> int:
-        """Count the pages held anew, and return by how much they changed."""
+        """Update `pages_held`, and return by how much it changed."""
         before = self.pages_held
         run = self.run
-        # An eager task may begin to wait before it is known to be in flight.
+        # An eager task may become idle before it is in `in_flight`.
         self.pages_held = max(0, len(run.in_flight) - self.idle) + run.planner.waiting
         return self.pages_held - before
 
     def can_start(self, share: int) -> bool:
-        """Return whether this account's next request may go out.
+        """Return whether this account's next request may be sent.
 
-        It may not while one of its requests only waits; nor if its pages wait for one before them, and it has its
-        `share` already.
+        It may not while one of its requests is idle, nor if its pages wait for an earlier one and it holds its `share`
+        already.
         """
         if self.idle or (self.run.planner.blocked and self.pages_held >= share):
             return False
@@ -99,10 +99,10 @@ class _OpenAccount:
 
 @public
 class InventoryIterator(Pager[tuple[Account, Cluster]]):
-    """An async iterator of pairs of account and cluster. `Inventory.iter_clusters` makes it, and it is used once.
+    """An async iterator of pairs of account and cluster, returned by `Inventory.iter_clusters`. It can be read once.
 
-    An account that fails costs nobody else anything: everything that can be had comes first, then the `InventoryError`.
-    To end it at a `break`, together with its requests, use it with `async with`.
+    If accounts fail, all records of the others are yielded first; then `InventoryError` is raised. Use `async with` to
+    end the iterator and its requests at a `break`.
     """
 
     def __init__(
@@ -122,24 +122,24 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         self._to_come = deque(results.accounts)
         self._open: dict[_OpenAccount, None] = {}  # in the order of their last requests
         self._pages_held = 0  # over all accounts
-        self._finished: deque[_OpenAccount] = deque()  # of which a request has ended
-        self._fresh: deque[_OpenAccount] = deque()  # whose records may be ready
-        self._wake = asyncio.Event()  # set when a request has ended, or begun or ceased only to wait
+        self._finished: deque[_OpenAccount] = deque()  # accounts of which a request has ended
+        self._fresh: deque[_OpenAccount] = deque()  # accounts whose records may be ready
+        self._wake = asyncio.Event()  # set when a request has ended, or become idle or busy
 
     def __repr__(self) -> str:
         return f"<InventoryIterator: {len(self._open)} accounts open, {len(self._to_come)} to come>"
 
     async def _advance(self) -> tuple[Account, Cluster]:
         while True:
-            # 1. What has arrived comes first: it decides what else is worth asking.
+            # 1. Collect what has arrived: it decides what else must be requested.
             self._wake.clear()
             self._collect_finished()
             if self._end is not None:  # closed by another task
                 raise self._end
             self._check_open()
-            # 2. Then the free slots.
+            # 2. Fill the free slots.
             self._start_requests()
-            # 3. Then records. An account that has none is at its end, or waits for a page.
+            # 3. Yield records. An account without any has ended, or waits for a page.
             while self._fresh:
                 opened = self._fresh[0]
                 records = opened.run.take()
@@ -150,7 +150,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
                 self._fresh.popleft()
                 if self._retire(opened):
                     self._start_requests()
-            # 4. Nothing but to wait, or it is the end.
+            # 4. Wait, or end.
             if not self._open and not self._to_come:
                 raise self._results.end()
             await self._wake.wait()
@@ -167,7 +167,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         self._pages_held += opened.recount()
 
     def _start_requests(self) -> None:
-        """Give the free slots away."""
+        """Start a request in each free slot, if an account has one to send."""
         while self._pages_held < self._concurrency:
             opened = self._next_account()
             if opened is None:
@@ -195,7 +195,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
             opened.run = self._start_reading(
                 account, partial(self._on_done, opened), partial(self._on_idle, opened)
             )
-        except Exception as error:  # noqa: BLE001  # what makes the account's rate limit is not ours
+        except Exception as error:  # noqa: BLE001  # the limiter factory is user code
             self._results.done += 1
             self._results.failed(account, error)
             return None
@@ -213,7 +213,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         self._wake.set()
 
     def _retire(self, opened: _OpenAccount) -> bool:
-        """Let an account go if it has come to its end, and return whether it has."""
+        """Remove the account if it has ended, and return whether it has."""
         run = opened.run
         if opened not in self._open or run.busy or run.wanted() is not None:
             return False

@@ -1,4 +1,4 @@
-"""`InventoryWatcher`: the watches of many accounts as one."""
+"""`InventoryWatcher`: the watches of many accounts, merged into one iterator."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _Batch = tuple[list[ClusterEvent], Snapshot | None]
 
 @public
 class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
-    """An async iterator of pairs of account and event. `Inventory.watch_clusters` makes it.
+    """An async iterator of pairs of account and event, returned by `Inventory.watch_clusters`.
 
-    Each account is watched as by a `ClusterWatcher`: one account's outage holds nobody back. A refused key ends that
-    account's watch and is told to the log; when no account is left, an `InventoryError` names what ended each.
+    Each account is watched as by a `ClusterWatcher`; an outage of one does not delay the others. A refused key ends the
+    watch of its account and is logged. When no account is left, `InventoryError` is raised with the error of each.
 
-    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat.
+    To continue later without a gap or a repeat, store `report` after an event and pass it as `since`.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
         self._accounts = accounts
         self._life = life
         self._watchers = {
-            account.name: make_watcher(account, known.get(account.name), place / len(accounts))
-            for place, account in enumerate(accounts)
+            account.name: make_watcher(account, known.get(account.name), position / len(accounts))
+            for position, account in enumerate(accounts)
         }
         self._since = since
-        self._told = {account.name: known[account.name] for account in accounts if account.name in known}
+        self._yielded = {account.name: known[account.name] for account in accounts if account.name in known}
         self._tasks: dict[asyncio.Task[_Batch], Account] = {}
         self._done: asyncio.Queue[asyncio.Task[_Batch]] = asyncio.Queue()
-        self._idle: deque[Account] = deque(accounts)  # whose next events nobody waits for
+        self._idle: deque[Account] = deque(accounts)  # accounts of which no task waits for the next events
         self._failures: dict[str, Exception] = {}
 
     def __repr__(self) -> str:
@@ -68,22 +68,22 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
 
     @property
     def report(self) -> InventoryReport | None:
-        """The last listing of each account whose events have all been yielded; None where there is none yet.
+        """The latest snapshot of each account whose events have all been yielded; None if there is none yet.
 
-        An account whose watch has ended stays in it with what was known of it last.
+        An account whose watch has ended keeps its last snapshot.
         """
-        told = dict(self._told)
+        latest = dict(self._yielded)
         for task, account in self._tasks.items():
-            # One that still waits has nothing in hand, so what it knows has been yielded: quiet readings, too.
+            # A watcher that waits has yielded all events, so its snapshot counts, even after polls without changes.
             snapshot = self._watchers[account.name].snapshot
             if not task.done() and snapshot is not None:
-                told[account.name] = snapshot
-        if not told:
+                latest[account.name] = snapshot
+        if not latest:
             return self._since
         return InventoryReport(
-            {account.name: told[account.name] for account in self._accounts if account.name in told},
+            {account.name: latest[account.name] for account in self._accounts if account.name in latest},
             {},
-            max(snapshot.taken_at for snapshot in told.values()),
+            max(snapshot.taken_at for snapshot in latest.values()),
         )
 
     async def _advance(self) -> tuple[Account, ClusterEvent]:
@@ -115,9 +115,9 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
     def _ended(self, account: Account, error: BaseException) -> None:
         snapshot = self._watchers.pop(account.name).snapshot
         if snapshot is not None:
-            self._told[account.name] = snapshot
+            self._yielded[account.name] = snapshot
         if not isinstance(error, Exception):
-            error = RuntimeError(f"it was ended by {type(error).__name__}")
+            error = RuntimeError(f"ended by {type(error).__name__}")
         self._failures[account.name] = error
         logger.error("the watch of account %r has ended: %s", account.name, error)
 
@@ -133,7 +133,7 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
         for event in events[:-1]:
             yield account, event
         if snapshot is not None:
-            self._told[account.name] = snapshot
+            self._yielded[account.name] = snapshot
         yield account, events[-1]
 
     async def _stop(self) -> None:
@@ -145,7 +145,7 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
 
 
 async def _next_events(watcher: ClusterWatcher) -> _Batch:
-    """Wait for the next reading that brings events, and give them all, and what is known after them."""
+    """Wait for the next poll with events; return all of them, and the snapshot after them."""
     events = [await anext(watcher)]
-    events += watcher._take_ready()  # noqa: SLF001  # it is no user's: it takes events past `snapshot`
+    events += watcher._take_ready()  # noqa: SLF001  # not public, as `snapshot` gets ahead of what was yielded
     return events, watcher.snapshot

@@ -1,8 +1,8 @@
-"""`Pager`: what every async iterator of this package has in common.
+"""`Pager`: the base class of all async iterators of this package.
 
-They are classes and not async generators. A generator that has raised is finished and would let a truncated list pass
-for a whole one; it can't be closed while another task waits in it; and what it holds open across a `yield` is closed
-late or never. Here nothing is open while control is with the consumer.
+They are classes, not async generators. A generator that has raised is exhausted, so a truncated list would look
+complete if read on; it can't be closed while another task waits in it; and what it holds open across a `yield` is
+closed late or never. Here nothing is open while the consumer runs.
 """
 
 from __future__ import annotations
@@ -20,35 +20,34 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _BUSY = (
-    "another task is waiting in __anext__ of this iterator; let one task read it and hand the records on, "
-    "or call the method that made it once for each task"
+    "another task is already waiting in __anext__ of this iterator; read it from one task, "
+    "or create one iterator per task"
 )
-_CLOSED = "the iterator was closed before it had come to its end"
+_CLOSED = "the iterator was closed before it was exhausted"
 
 
 class Pager(ABC, Generic[_T]):
-    """One reader at a time, closing at any moment, and errors that stay.
+    """An async iterator with one reader at a time, `aclose` at any time, and errors that are raised again.
 
-    A subclass returns the next item from `_advance`. What it has in hand it puts into `_ready`, which is handed out
-    without waiting.
+    A subclass returns the next item from `_advance`, and puts further items that need no waiting into `_ready`.
 
     Args:
-        scope: The iterator's own, below that of the client.
+        scope: The iterator's own scope, a child of the client's.
     """
 
     def __init__(self, scope: CancelScope) -> None:
         self._ready: Iterator[_T] = iter(())
         self._scope = scope
         self._reader: asyncio.Task[object] | None = None
-        self._left = asyncio.Event()  # set when a reader leaves while somebody closes the iterator
+        self._left = asyncio.Event()  # set when the reader leaves; `aclose` waits for it
         self._end: Exception | None = None
 
     @abstractmethod
     async def _advance(self) -> _T:
-        """Return the next item; at the end raise StopAsyncIteration."""
+        """Return the next item, or raise StopAsyncIteration."""
 
     async def _stop(self) -> None:
-        """End what runs in the background."""
+        """End the requests in the background."""
 
     def __aiter__(self) -> Self:
         return self
@@ -64,7 +63,7 @@ class Pager(ABC, Generic[_T]):
         try:
             return await self._advance()
         except StopAsyncIteration:
-            self._end = StopAsyncIteration()  # the one raised refers to this frame, and so to the iterator
+            self._end = StopAsyncIteration()  # the one raised refers to this frame and so to the iterator
             raise
         except Exception as error:
             if self._end is None:
@@ -75,10 +74,10 @@ class Pager(ABC, Generic[_T]):
             self._left.set()
 
     async def aclose(self) -> None:
-        """End it now: no request, task or connection of it is left when this returns.
+        """Close the iterator: when this returns, none of its requests, tasks or connections is left.
 
-        It may be called at any moment, from any task, and twice. A task that waits in `__anext__` gets a
-        `RuntimeError`, as does every later call of `__anext__`; if the iterator had ended by itself, nothing changes.
+        It may be called at any time, from any task, and more than once. A task that waits in `__anext__` gets a
+        `RuntimeError`, as does every later call of `__anext__`. An iterator that has already ended stays as it is.
         """
         if self._end is None:
             self._end = RuntimeError(_CLOSED)

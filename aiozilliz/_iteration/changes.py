@@ -1,4 +1,4 @@
-"""What a reading of the listing means to a watch: which events it brings, and which removals still need confirming."""
+"""`ChangeTracker`: the events that a poll of the listing brings, and the removals that still need confirmation."""
 
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 @define
 class ChangeTracker:
-    """Compares each reading with what was known before.
+    """Compares each poll with the ones before it.
 
-    A cluster that is missing counts as removed only when `confirmations` readings in a row do not have it. Until then
-    it stays in what is known, and where it is seen meanwhile it was never gone. An empty answer can be an incident, and
-    a key whose rights were cut for a minute sees nothing.
+    A missing cluster counts as removed only after `confirmations` polls in a row without it. Until then it stays in
+    `known`, and if it is seen again, it was never removed. An empty response can be an incident, or a key that lost its
+    permissions for a minute.
 
     Attributes:
-        confirmations: Readings in a row that must agree, at least 1.
-        known: What the readings so far have told, with those clusters whose removal is not confirmed; None before the
+        confirmations: Polls in a row that must lack a cluster, at least 1.
+        known: The listing as of the latest poll, plus the clusters whose removal is not confirmed; None before the
             first.
     """
 
@@ -29,7 +29,7 @@ class ChangeTracker:
     _missing: dict[str, int] = field(factory=dict[str, int], init=False)
 
     def observe_partial(self, reading: Snapshot) -> None:
-        """Take a reading that is not consistent: what it shows is there, and what it lacks says nothing."""
+        """Take an inconsistent poll: the clusters in it exist, but those it lacks may exist, too."""
         self._missing = {
             cluster_id: readings
             for cluster_id, readings in self._missing.items()
@@ -37,9 +37,10 @@ class ChangeTracker:
         }
 
     def read(self, reading: Snapshot) -> list[ClusterEvent]:
-        """Take a consistent reading, and give the events it brings: removed, modified, added.
+        """Take a consistent poll.
 
-        Each kind comes in the listing's order.
+        Returns:
+            Its events: removed, then modified, then added, each in the listing's order.
         """
         if self.known is None:
             self.known = reading

@@ -1,4 +1,4 @@
-"""`ClusterIterator` and `PageIterator`: what the client's callers read."""
+"""`ClusterIterator` and `PageIterator`: the iterators that the client returns."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 class ClusterIterator(Pager[Cluster]):
     """An async iterator of `Cluster`, each `cluster_id` exactly once, in the service's order.
 
-    `ZillizClient.iter_clusters` makes it. It is used once: `iter_clusters` again reads again. Going on after a `break`
-    works. After an error it raises that error again, so a truncated list never looks finished. Cancelling a task that
-    waits for a record does not end the iterator: it can be read on. Tasks that prefetch have the context of the call
-    that started them.
+    `ZillizClient.iter_clusters` returns it. It can be read once, also in parts: after a `break`, or after the task that
+    waited for a record was cancelled, it continues. After an error it raises that error again, so a truncated list
+    never looks complete. Tasks that prefetch run in the context of the call that started them.
 
-    To end it at a `break`, together with its requests:
+    To end the iterator and its requests at a `break`:
 
         async with client.iter_clusters() as clusters:
             async for cluster in clusters:
@@ -40,9 +39,9 @@ class ClusterIterator(Pager[Cluster]):
 
     @property
     def count(self) -> int | None:
-        """The service's total as of its latest answer; None before the first, and where the service gives none.
+        """The service's `count` in its latest response; None before the first, or if the service sends none.
 
-        It never sends a request.
+        Reading it never sends a request.
         """
         return self._run.planner.count
 
@@ -54,12 +53,12 @@ class ClusterIterator(Pager[Cluster]):
     async def _advance(self) -> Cluster:
         run = self._run
         while True:
-            # 1. What has arrived comes first: it decides what else is worth asking.
+            # 1. Collect what has arrived: it decides what else must be requested.
             if run.busy:
                 run.collect_finished()
             if self._end is not None:  # closed by another task
                 raise self._end
-            # 2. Then what may go out, in this task if there is only one request at a time.
+            # 2. Send what may be sent; in this task if there is only one request at a time.
             request = run.wanted()
             if request is not None:
                 if self._sequential:
@@ -67,12 +66,12 @@ class ClusterIterator(Pager[Cluster]):
                 else:
                     run.start(request)
                 continue
-            # 3. Then the records of the next page.
+            # 3. Yield the records of the next page.
             records = run.take()
             if records is not None:
                 self._ready = iter(records)
                 return next(self._ready)
-            # 4. Nothing but to wait, or it is the end.
+            # 4. Wait, or end.
             if not await run.wait():
                 raise run.end()
 
@@ -82,9 +81,9 @@ class ClusterIterator(Pager[Cluster]):
 
 @public
 class PageIterator(Pager[ClusterPage]):
-    """An async iterator of `ClusterPage`, as the service gives them: nothing is left out, joined or read again.
+    """An async iterator of `ClusterPage`, as the service sends them: none is skipped, merged or read again.
 
-    `ZillizClient.iter_pages` makes it. It is used once, and after an error raises that error again.
+    `ZillizClient.iter_pages` returns it. It can be read once. After an error it raises that error again.
     """
 
     def __init__(self, fetch: FetchPage, scope: CancelScope, *, start_page: int) -> None:
@@ -105,7 +104,7 @@ class PageIterator(Pager[ClusterPage]):
         if before is not None and (not page.clusters or _ids(page) == _ids(before)):
             raise StopAsyncIteration
         if before is None:
-            # What lies before the first page can't be known better; too low a figure costs one request at the end.
+            # An estimate of the records before the first page. If it is too low, it costs one request at the end.
             self._received = (self._first - 1) * len(page.clusters)
             if not page.clusters:
                 self._end = StopAsyncIteration()

@@ -1,4 +1,4 @@
-"""`AccountReader`: everything that can be read of one account. The planner is set up here and nowhere else."""
+"""`AccountReader`: all ways to read one account. The planner is created here and nowhere else."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from aiozilliz._settings.checks import ListQuery
 
 WATCH_CONCURRENCY: Final = 4
-"""Requests in flight of a watch's reading at most: as of a snapshot."""
+"""Maximum number of requests in flight for a poll of a watch, as for a snapshot."""
 
 _ID_OF: Final = attrgetter("cluster_id")
 
 
 class SnapshotListener:
-    """Keeps what a reading brings.
+    """Keeps the records of a reading, for a snapshot.
 
-    Of a cluster that comes more than once the last record is kept, and its place in the list as it was last seen.
+    If a cluster appears more than once, its last record and its last position in the list are kept.
     """
 
     def __init__(self) -> None:
@@ -42,28 +42,28 @@ class SnapshotListener:
         self._seen: dict[str, tuple[int, int, Cluster]] = {}
 
     def on_sent(self, request: RequestPage) -> None:
-        """The request goes out now."""
+        """Record when the request is sent."""
         self._sent_at[request] = datetime.now(UTC)
 
     def on_page(self, request: RequestPage, page: ClusterPage) -> None:
-        """Its page has arrived."""
+        """Keep the records of its page."""
         number = request.page_number
         self._seen.update(
-            (cluster.cluster_id, (number, place, cluster)) for place, cluster in enumerate(page.clusters)
+            (cluster.cluster_id, (number, index, cluster)) for index, cluster in enumerate(page.clusters)
         )
 
     def snapshot(self, planner: PagePlanner[Cluster]) -> Snapshot:
-        """Return the listing of the proven moment, or else what was seen in the last pass."""
+        """Return the listing at the proven moment, or else the clusters of the last pass."""
         proven = planner.proven
         if proven is not None:
-            listed = [place for cluster_id, place in self._seen.items() if proven.holds(cluster_id)]
+            listed = [seen for cluster_id, seen in self._seen.items() if proven.holds(cluster_id)]
             taken_at = self._sent_at[proven.request]
         else:
             last_pass = planner.last_pass
-            listed = [place for cluster_id, place in self._seen.items() if cluster_id in last_pass]
+            listed = [seen for cluster_id, seen in self._seen.items() if cluster_id in last_pass]
             number = planner.pass_number
             taken_at = min(at for request, at in self._sent_at.items() if request.pass_number == number)
-        listed.sort(key=lambda place: place[:2])
+        listed.sort(key=lambda seen: seen[:2])
         return Snapshot(
             tuple(cluster for _, _, cluster in listed),
             taken_at,
@@ -88,7 +88,7 @@ class PageSource(Protocol):
         scope: CancelScope,
         on_idle: Callable[[bool], None] | None = None,
     ) -> Coroutine[Any, Any, ClusterPage]:
-        """Return one page, until the scope ends it."""
+        """Return one page. The scope may cancel the request."""
         ...
 
 
@@ -97,9 +97,9 @@ class AccountReader:
 
     Args:
         source: Fetches the pages.
-        life: Of the client or the inventory that reads.
-        name: What the account is called in the log.
-        url: What is read, for errors.
+        life: The lifetime of the client or inventory.
+        name: The account's name in log records.
+        url: The URL in errors.
     """
 
     def __init__(self, source: PageSource, life: Lifetime, *, name: str, url: str) -> None:
@@ -142,7 +142,7 @@ class AccountReader:
         on_done: Callable[[], None] | None = None,
         on_idle: Callable[[bool], None] | None = None,
     ) -> PlanRunner:
-        """Return the runner of one reading. For `on_done` and `on_idle` see `PlanRunner`, for the rest `PagePlanner`."""
+        """Return the runner of one reading. For the arguments see `PlanRunner` and `PagePlanner`."""
         planner = PagePlanner[Cluster](
             page_size=query.page_size,
             key=_ID_OF,
@@ -171,10 +171,13 @@ class AccountReader:
         max_passes: int = 5,
         scope: CancelScope | None = None,
     ) -> Snapshot:
-        """Read the whole listing, with the proof if the service's answers allow one.
+        """Read the whole listing.
+
+        Returns:
+            The snapshot, proven consistent if the service's responses allow it.
 
         Raises:
-            ZillizError: A page can't be had.
+            ZillizError: A page could not be fetched.
             RuntimeError: The client or the scope was closed.
         """
         listener = SnapshotListener()
@@ -193,7 +196,7 @@ class AccountReader:
                 async for _ in clusters:
                     pass
             except IncompleteListingError:
-                pass  # there is no proof; the snapshot says so
+                pass  # there is no proof, so the snapshot's `consistent` is False
         return listener.snapshot(run.planner)
 
     def watch(

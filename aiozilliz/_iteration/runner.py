@@ -1,4 +1,4 @@
-"""`PlanRunner`: carries out what a `PagePlanner` decides. Whoever uses it decides when."""
+"""`PlanRunner`: sends the requests that a `PagePlanner` decides on, when its caller says so."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aiozilliz")
 
 _READ_AGAIN = (
-    "All clusters seen were yielded before; read again when fewer change, or with more passes ({max_passes})."
+    "Every cluster seen was yielded. Read again when fewer change, or allow more passes ({max_passes})."
 )
-_NO_COUNT = "All clusters seen were yielded before; this service can only be read without {verify}."
+_NO_COUNT = "Every cluster seen was yielded. This service can only be read without {verify}."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
-_SHOWN = 5  # of the passes that had to be repeated, in an error's text
+_SHOWN = 5  # repeated passes, in the text of an error
 
 
 class FetchPage(Protocol):
-    """Fetches one page by its number, until the scope ends it.
+    """Fetches one page by its number. The scope may cancel the request.
 
     `on_idle` is called with True when the request starts to wait for anything but a slot or a response, and with False
     when it stops.
@@ -40,33 +40,32 @@ class FetchPage(Protocol):
 
 
 class Listener(Protocol):
-    """Hears what goes out and what comes in."""
+    """Is called for each request and each page."""
 
     def on_sent(self, request: RequestPage) -> None:
-        """The request goes out now."""
+        """Called before the request is sent."""
 
     def on_page(self, request: RequestPage, page: ClusterPage) -> None:
-        """Its page has arrived."""
+        """Called when its page has arrived."""
 
 
 class PlanRunner:
-    """The requests of one reading of a listing, and what has come of them.
+    """The requests of one reading of a listing.
 
     Args:
         fetch: Fetches one page.
-        planner: Decides.
-        name: What is read, for the log.
-        url: What is read, for errors.
-        scope: Ends the requests early.
-        life: Starts tasks, and ends them with their owner.
-        listener: Hears of each request and page.
-        on_done: Called whenever a request that was started has ended.
+        planner: Decides which pages are requested and which records are yielded.
+        name: The account's name in log records.
+        url: The URL in errors.
+        scope: Cancels the requests.
+        life: Starts tasks, and ends them with the client or inventory.
+        listener: Is called for each request and page.
+        on_done: Called when a started request has ended.
         on_idle: As for `FetchPage`.
 
     Attributes:
-        in_flight: Requests that were started, by task, in the order in which the planner reads them.
-        failure: Why the reading can't go on, once a page can't be had. What was asked before that page is still
-            awaited.
+        in_flight: Started requests, by task, in the order in which the planner needs their pages.
+        failure: The error that ends the reading, once a page could not be fetched. Pages before it are still awaited.
     """
 
     def __init__(
@@ -95,27 +94,27 @@ class PlanRunner:
         self._on_done = on_done
         self._on_idle = on_idle
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
-        self._ended = asyncio.Event()  # set when one has ended that `collect_finished` does not know of
+        self._ended = asyncio.Event()  # set when a request has ended after the latest `collect_finished`
         self._started: float | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a request is in flight, if only one that was given up and has not ended yet."""
+        """Whether a request is in flight, including cancelled ones that have not ended yet."""
         return bool(self.in_flight or self._dropped)
 
     def wanted(self) -> RequestPage | None:
-        """Return the request that must go out now, or None."""
+        """Return the next request to send, or None."""
         return self.planner.next_request() if self.failure is None else None
 
     def take(self) -> Sequence[Cluster] | None:
-        """Return records that must be handed on now, or None."""
+        """Return the next records to yield, or None."""
         return self.planner.next_records()
 
     async def fetch(self, request: RequestPage) -> None:
-        """Carry out a request in the caller's own task.
+        """Send a request in the caller's task, and pass its page to the planner.
 
         Raises:
-            Exception: The page can't be had.
+            Exception: The page could not be fetched.
         """
         self._send(request)
         try:
@@ -130,7 +129,7 @@ class PlanRunner:
             self._receive(request, page)
 
     def start(self, request: RequestPage) -> None:
-        """Carry out a request in a task of its own."""
+        """Send a request in a new task."""
         self._send(request)
         task = self._life.start(
             self._fetch(request.page_number, self._scope, self._on_idle),
@@ -140,18 +139,18 @@ class PlanRunner:
         task.add_done_callback(self._wake)
 
     def collect_finished(self) -> None:
-        """Hand the planner all pages that have arrived. It must be called before anything else is sent."""
+        """Pass all pages that have arrived to the planner. It must be called before the next request is sent."""
         self._ended.clear()
         for task, request in list(self.in_flight.items()):
             if task not in self.in_flight or not task.done():
                 continue
-            # 1. A cancelled task: the client is closed, which ends all of them.
+            # 1. A cancelled task: closing the client cancels all of them.
             error = RuntimeError("the client is closed") if task.cancelled() else task.exception()
-            # 2. A page, or a refusal that says that the list ends before it.
+            # 2. A page, or a refusal that means that the list ends before it.
             if error is None:
                 self._receive(request, task.result())
             elif not isinstance(error, Exception) or not self._is_past_the_end(request, error):
-                # 3. A page that can't be had.
+                # 3. A page that could not be fetched.
                 self._fail(
                     task, error if isinstance(error, Exception) else RuntimeError("the client is closed")
                 )
@@ -159,19 +158,19 @@ class PlanRunner:
             del self.in_flight[task]
 
     async def wait(self) -> bool:
-        """Wait until a request has ended that had not when `collect_finished` was called.
+        """Wait until a request has ended after the latest `collect_finished`.
 
         Returns:
             False if no request is in flight.
         """
         if not self.busy:
             return False
-        # `asyncio.wait` would go through all tasks at each one's end.
+        # `asyncio.wait` would visit every task each time one ends.
         await self._ended.wait()
         return True
 
     async def stop(self) -> None:
-        """End all requests, and wait until they have ended."""
+        """Cancel all requests, and wait until they have ended."""
         for task in self.in_flight:
             task.cancel()
         tasks = [*self.in_flight, *self._dropped]
@@ -179,10 +178,10 @@ class PlanRunner:
             await asyncio.wait(tasks)
 
     def end(self) -> Exception:
-        """Return how the reading ended, once nothing is wanted, ready or in flight.
+        """Return how the reading ended. No request may be left to send or in flight, and no records to yield.
 
         Returns:
-            `StopAsyncIteration` if all is well.
+            The error, or `StopAsyncIteration` if there is none.
         """
         if self.failure is not None:
             return self.failure
@@ -222,15 +221,15 @@ class PlanRunner:
             self._report()
 
     def _report(self) -> None:
-        """Log why a pass over the pages has to be repeated, if one has just been begun again."""
+        """Log why a pass over the pages is repeated, if a repetition has just started."""
         repeated = self.planner.repeated
         if repeated is not self._reported:
             self._reported = repeated
             logger.info("%s: reading the list again: %s", self._name, repeated[-1])
 
     def _fail(self, failed: asyncio.Task[ClusterPage], error: Exception) -> None:
-        """End the reading at this request: what is before it is still awaited, what is behind it is cancelled."""
-        self.failure = error  # for the planner the request stays out, so nothing behind it is read
+        """End the reading at this request: pages before it are still awaited, those after it are cancelled."""
+        self.failure = error  # the planner still waits for this page, so it yields nothing after it
         order = list(self.in_flight)
         for task in order[order.index(failed) :]:
             del self.in_flight[task]

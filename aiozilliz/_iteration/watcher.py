@@ -1,4 +1,4 @@
-"""`ClusterWatcher`: readings of the listing at an interval, turned into events; it outlives outages."""
+"""`ClusterWatcher`: polls the listing at an interval, yields its changes, and continues through outages."""
 
 import asyncio
 import logging
@@ -15,23 +15,22 @@ from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 logger = logging.getLogger("aiozilliz")
 
 JITTER = 0.05
-"""Share of the interval by which each reading may come earlier or later, so that watchers do not march in step."""
+"""Fraction of the interval by which a poll may start earlier or later, so that watchers do not synchronise."""
 
 OUTAGE_INTERVALS = 5
 OUTAGE_SECONDS = 300.0
-"""Bound on the wait after failed readings: so many intervals or seconds, whichever is longer."""
+"""Maximum wait after failed polls: so many intervals or so many seconds, whichever is longer."""
 
 
 @public
 class ClusterWatcher(Pager[ClusterEvent]):
-    """An async iterator of `ClusterEvent` that goes on until it is closed, or the key is refused.
+    """An async iterator of `ClusterEvent` that continues until it is closed or the key is refused.
 
-    `ZillizClient.watch_clusters` makes it. The list is read at an interval, and only consistent readings count. A
-    cluster that is created and deleted between two readings is not seen. Where readings fail, the service is in trouble
-    or the listing can't be proven, it goes on with growing waits and tells the log once when that begins and once when
-    it ends.
+    `ZillizClient.watch_clusters` returns it. It polls the list at an interval, and only consistent polls count. A
+    cluster that is created and deleted between two polls is not seen. If polls fail, because the service is in trouble
+    or the listing can't be proven, it continues with growing waits, and logs when that starts and when it ends.
 
-    After an event, store `snapshot` and pass it as `since` to go on later without a gap or a repeat.
+    To continue later without a gap or a repeat, store `snapshot` after an event and pass it as `since`.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
         super().__init__(scope)
         self._check_open = check_open
         self._offset = (
-            offset  # share of the interval by which the second reading, and so all others, are later
+            offset  # fraction of the interval by which the second poll, and so all later ones, are shifted
         )
         self._take_snapshot = take_snapshot
         self._sleep = sleep
@@ -67,15 +66,15 @@ class ClusterWatcher(Pager[ClusterEvent]):
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The last snapshot whose events have all been yielded; None before.
+        """The latest snapshot whose events have all been yielded; None before the first.
 
-        It moves on with the last event of a reading: where a service stops between two of them, the first ones come
-        again. A cluster whose removal still awaits confirmation is in it.
+        It changes with the last event of a poll: if a program stops between two of them, the first ones are repeated
+        next time. It includes clusters whose removal is not confirmed yet.
         """
         return self._snapshot
 
     def _take_ready(self) -> list[ClusterEvent]:
-        """Give those events of the last reading that are still to be handed on, without waiting."""
+        """Return the events of the latest poll that were not yielded yet, without waiting."""
         return list(self._ready)
 
     async def _advance(self) -> ClusterEvent:
@@ -102,7 +101,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
         self._scope.check()
         started = loop.time()
         reading = await self._read()
-        self._scope.check()  # it may have been closed in the very turn in which the reading came
+        self._scope.check()  # it may have been closed in the same turn of the loop
         if reading is None:
             self._due = loop.time() + self._pause()
             return None
@@ -118,23 +117,23 @@ class ClusterWatcher(Pager[ClusterEvent]):
         except (AuthenticationError, ConfigurationError):
             raise
         except ZillizError as error:
-            # The error itself, so that a handler can word it; without its traceback, which refers to this frame.
+            # The error itself, for log handlers that format it; without its traceback, which refers to this frame.
             reason = error.with_traceback(None)
         except RuntimeError:
             self._scope.check()
-            self._check_open()  # raises where nothing can be asked any more; else it came out of the key callable
+            self._check_open()  # raises if the client is closed; else the error is from user code
             reason = "RuntimeError from the key callable or the limiter"
-        except Exception as error:  # noqa: BLE001  # out of the key callable, which may have an outage of its own
+        except Exception as error:  # noqa: BLE001  # from the key callable, which may have an outage itself
             reason = f"{type(error).__name__} from the key callable or the limiter"
         else:
             if reading.consistent:
                 self._recovered(now())
                 return reading
             self._tracker.observe_partial(reading)
-            reason = "the answers do not show the whole listing at one moment"
+            reason = "the responses do not prove a consistent listing"
         if not self._failures:
             self._outage_began = now()
-            logger.warning("watch of %s: no reading, going on with growing waits: %s", self._name, reason)
+            logger.warning("watch of %s: poll failed, retrying with growing waits: %s", self._name, reason)
         self._failures += 1
         return None
 
@@ -142,7 +141,7 @@ class ClusterWatcher(Pager[ClusterEvent]):
         if self._failures:
             lasted = now - self._outage_began
             logger.warning(
-                "watch of %s: readings are back after %.1f s and %d failures",
+                "watch of %s: recovered after %.1f s and %d failed polls",
                 self._name,
                 lasted,
                 self._failures,
@@ -155,4 +154,4 @@ class ClusterWatcher(Pager[ClusterEvent]):
 
     @staticmethod
     def _jittered(seconds: float) -> float:
-        return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # to spread load, not to hide anything
+        return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # to spread load

@@ -182,11 +182,11 @@ def test_an_outage_is_reported_in_the_words_of_the_command_line_and_outlived(
     began, back, refused = err.splitlines()
     assert status == 3
     assert reported(out) == [("added", "a"), ("added", "b"), ("added", "c")]
-    assert "no reading, going on" in began
+    assert "poll failed, retrying" in began
     assert "--base-url" in began
     assert "base_url" not in began
-    assert "readings are back after" in back
-    assert "2 failures" in back
+    assert "recovered after" in back
+    assert "2 failed polls" in back
     assert "refused" in refused
 
 

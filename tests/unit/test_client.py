@@ -266,7 +266,7 @@ async def test_a_client_is_entered_once_and_closed_any_number_of_times() -> None
     async with ListingServer(Listing(names(8))) as server:
         client = server.client()
         async with client:
-            with pytest.raises(RuntimeError, match="entered already"):
+            with pytest.raises(RuntimeError, match="already entered"):
                 await client.__aenter__()
             await client.list_clusters()
             await client.aclose()

@@ -658,7 +658,7 @@ async def test_a_client_is_used_between_entering_and_closing() -> None:
         with pytest.raises(RuntimeError, match="not entered"):
             await client.list_clusters()
         async with client:
-            with pytest.raises(RuntimeError, match="entered already"):
+            with pytest.raises(RuntimeError, match="already entered"):
                 await client.__aenter__()
             await client.list_clusters()
         with pytest.raises(RuntimeError, match="closed"):

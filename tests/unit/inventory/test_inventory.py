@@ -332,7 +332,7 @@ async def test_it_is_entered_once_and_closed_any_number_of_times() -> None:
     async with ListingServer(Listing(names(3))) as server:
         inventory = inventory_of(server.url)
         async with inventory:
-            with pytest.raises(RuntimeError, match="entered already"):
+            with pytest.raises(RuntimeError, match="already entered"):
                 await inventory.__aenter__()
             assert len(await ids(inventory.iter_clusters())) == 3
             await inventory.aclose()

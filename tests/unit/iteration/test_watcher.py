@@ -321,13 +321,13 @@ def test_the_log_gets_one_line_when_an_outage_begins_and_one_when_it_ends(
     assert "watch of the service" in first.getMessage()
     assert "HTTP 503" in first.getMessage()
     assert "\n" not in first.getMessage()
-    assert f"after {ended - began[0]:.1f} s and 21 failures" in last.getMessage()
+    assert f"after {ended - began[0]:.1f} s and 21 failed polls" in last.getMessage()
 
 
 def test_a_listing_that_can_not_be_proven_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert tell(inconsistent({"a": 1}), inconsistent({"a": 1})) == []
     (record,) = caplog.records
-    assert "do not show the whole listing" in record.getMessage()
+    assert "do not prove a consistent listing" in record.getMessage()
 
 
 def test_a_runtime_error_ends_it_where_nothing_can_be_asked_any_more_and_is_outlived_elsewhere() -> None:
