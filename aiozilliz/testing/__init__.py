@@ -1,13 +1,13 @@
-"""A fake of Zilliz Cloud for tests: a real HTTP server on loopback that keeps the cluster listing's contract.
+"""A fake Zilliz Cloud for tests: a real HTTP server on loopback that implements the cluster listing.
 
 ```python
 async with FakeZillizCloud(clusters=250, api_key="k") as cloud:
     async with ZillizClient("k", base_url=cloud.url) as client: ...
 ```
 
-It shares no code with the client, so a test against it proves something about both. `python -m aiozilliz.testing`
-serves it from the command line, and the fixtures `fake_zilliz_cloud` and `make_fake_zilliz_cloud` come as a pytest
-plugin. The names are loaded on first use, so that the plugin costs nothing in test runs that do not use it.
+It shares no code with the client, so that neither hides a mistake of the other. `python -m aiozilliz.testing` runs it
+from the command line, and a pytest plugin provides the fixtures `fake_zilliz_cloud` and `make_fake_zilliz_cloud`. The
+names are loaded on first use, so that the plugin costs nothing in test runs without them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _MODULES = {
     "FakeZillizCloud": "cloud",
     "Fault": "faults",
     "RecordedRequest": "log",
-    # Not public; pickles of the two above name them.
+    # Not public, but named by pickles of the two above.
     "Answer": "server",
     "Headers": "server",
 }
 
-# Pickles of version 0.1.0 name modules that are gone since; the package stands in for each of them.
+# Modules named by pickles of version 0.1.0 that no longer exist. The package stands in for each of them.
 sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in ("_faults", "_http", "_log")})
 
 

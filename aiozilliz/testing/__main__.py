@@ -1,4 +1,4 @@
-"""`python -m aiozilliz.testing`: serves a fake Zilliz Cloud until it is interrupted."""
+"""`python -m aiozilliz.testing`: serve a fake Zilliz Cloud until interrupted."""
 
 from __future__ import annotations
 
@@ -16,42 +16,55 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m aiozilliz.testing",
         description="Serve a fake Zilliz Cloud on 127.0.0.1. The first line printed is its URL.",
-        epilog="Ctrl-C and SIGTERM end it, with exit status 0.",
+        epilog="Ctrl-C or SIGTERM ends it with exit status 0.",
         allow_abbrev=False,
     )
     option = parser.add_argument
     option(
-        "--clusters", type=int, default=250, metavar="N", help="how many to make up (default: %(default)s)"
+        "--clusters",
+        type=int,
+        default=250,
+        metavar="N",
+        help="number of made-up clusters (default: %(default)s)",
     )
-    option("--port", type=int, default=0, metavar="P", help="the port (default: a free one)")
-    option("--api-key", metavar="K", help="the key that is taken (default: any)")
-    option("--seed", type=int, default=0, metavar="S", help="the same seed makes the same clusters")
-    option("--max-page-size", type=int, default=100, metavar="N", help="cut larger pages to this size")
-    option("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
-    option("--rate-limit", type=int, metavar="N", help="requests a second (default: no limit)")
-    option("--shape", choices=("object", "array"), default="object", help="what `data` is in the answers")
+    option("--port", type=int, default=0, metavar="P", help="port to listen on (default: a free one)")
+    option("--api-key", metavar="K", help="accept only this key (default: any)")
+    option("--seed", type=int, default=0, metavar="S", help="the same seed makes up the same clusters")
+    option(
+        "--max-page-size",
+        type=int,
+        default=100,
+        metavar="N",
+        help="maximum page size, at most 100; larger requests get this many records",
+    )
+    option("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each response")
+    option("--rate-limit", type=int, metavar="N", help="requests per second and key (default: no limit)")
+    option("--shape", choices=("object", "array"), default="object", help="what `data` is in responses")
     return parser
 
 
 async def _serve(cloud: FakeZillizCloud) -> None:
     stop = asyncio.Event()
-    # Where there are no signal handlers (Windows), Ctrl-C raises KeyboardInterrupt.
+    # Without signal handlers, as on Windows, Ctrl-C raises KeyboardInterrupt.
     with contextlib.suppress(NotImplementedError):
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with cloud:
-        print(cloud.url, flush=True)  # noqa: T201 - what this command is for
+        print(cloud.url, flush=True)  # noqa: T201  # the output of this command
         await stop.wait()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command, and give its exit status: 0 when interrupted, 1 where the port can't be had.
+    """Run the command.
 
     Args:
-        arguments: The command line without the program's name, or None for that of the process.
+        arguments: The arguments without the program's name, or None for those of the process.
+
+    Returns:
+        The exit status: 0 if it was interrupted, 1 if it can't listen on the port.
 
     Raises:
-        SystemExit: The arguments are wrong (status 2), or help was asked for (0).
+        SystemExit: The arguments are wrong (status 2), or help was requested (0).
     """
     parser = _parser()
     options = parser.parse_args(arguments)

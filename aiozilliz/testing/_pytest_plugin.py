@@ -1,6 +1,6 @@
 """The pytest plugin: fixtures that run a fake Zilliz Cloud.
 
-It is imported in every test run on the machine, so it loads pytest and nothing else.
+Every test run in this environment imports it, so it imports pytest and nothing else.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def fake_zilliz_cloud() -> Iterator[testing.FakeZillizCloud]:
-    """A running `aiozilliz.testing.FakeZillizCloud` with 250 made-up clusters, which takes any key."""
+    """A running `aiozilliz.testing.FakeZillizCloud` with 250 made-up clusters that accepts any key."""
     with testing.FakeZillizCloud(clusters=250) as cloud:
         yield cloud
 
 
 @pytest.fixture
 def make_fake_zilliz_cloud() -> Iterator[Callable[..., testing.FakeZillizCloud]]:
-    """A function that makes and starts a `FakeZillizCloud`; it has the same arguments.
+    """A function that starts a `FakeZillizCloud`, with the same arguments as the class.
 
-    All are closed when the test ends, the last one first.
+    Yields:
+        The function. When the test ends, all fakes are closed, the last one first.
     """
     with ExitStack() as clouds:
 

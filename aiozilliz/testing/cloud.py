@@ -1,4 +1,4 @@
-"""`FakeZillizCloud`: the list and its changes, scripted faults, the log of requests, and the fake's life."""
+"""`FakeZillizCloud`: changes to its list, scripted faults, the request log, and its lifetime."""
 
 from __future__ import annotations
 
@@ -33,38 +33,36 @@ _Callback = TypeVar("_Callback", bound="Callable[..., Any]")
 class FakeZillizCloud:
     """A real HTTP server on loopback that lists clusters as Zilliz Cloud does, for tests.
 
-    `async with` serves in the running loop, `with` from a thread. It can be entered once. All methods may be called
-    from any thread, before, while and after it runs.
+    `async with` serves in the running event loop, `with` in a thread. It can be entered once. All methods may be called
+    from any thread, before, during and after that.
 
-    On leaving, connections are closed at once, also where requests still wait for an answer. Then a bug in a callback
-    is raised, and an `AssertionError` where scripted faults were never taken. Where the block itself fails, the
-    unused faults are a note on its exception, and so is a callback's error where the block was interrupted or
-    cancelled.
+    Leaving it closes all connections at once, even if requests still wait for a response. It then raises the error of a
+    callback, or `AssertionError` if scripted faults were not used. If the block itself fails, unused faults are added
+    to its exception as a note, and so is a callback's error if the block was interrupted or cancelled.
 
-    The service's documentation is followed where it speaks. Refusals of `pageSize` (96008) and `currentPage` (96009)
-    come under HTTP 200, a refused key (21119) under 401, and a request beyond the rate limit is a 429; no parameter
-    sorts the list. A `region` filters the list, and one without clusters gives an empty list. Each request takes the
-    next scripted fault, whatever it asks for.
+    It follows the service's documentation. Refusals of `pageSize` (96008) and `currentPage` (96009) have HTTP status
+    200, a refused key (21119) has 401, and a request over the rate limit 429. `region` filters the list, which is empty
+    for an unknown region. No parameter sorts the list. Each request uses the next scripted fault, whatever it is for.
 
     Args:
-        clusters: How many to make up, or the records: wire dicts, or objects with `to_dict()` such as
-            `aiozilliz.Cluster`. Records are served as they are, incomplete and wrong ones too.
-        api_key: The only key that is taken, or None for any.
-        seed: Made-up clusters and shuffled orders are the same for the same seed.
-        max_page_size: Records on a page at most, 1 to 100. A larger `pageSize` that is in the documented range is cut
-            to this without refusal, as a proxy may do.
-        latency: Seconds before each answer is made.
+        clusters: The number of clusters to make up, or the records: wire dicts, or objects with `to_dict()` such as
+            `aiozilliz.Cluster`. Records are served as they are, even if they are incomplete or wrong.
+        api_key: The only key that is accepted, or None for any.
+        seed: The same seed makes up the same clusters and shuffled orders.
+        max_page_size: Maximum number of records on a page, 1 to 100. A larger `pageSize` in the documented range is
+            reduced to it without an error, as a proxy may do.
+        latency: Seconds to wait before each response.
         rate_limit: Requests that one key may send in any one second, by time of arrival; None for no limit.
-        retry_after: The header `Retry-After` of refusals for the rate, as seconds or as it is; None for none.
+        retry_after: The header `Retry-After` of responses over the rate limit: seconds or any text; None for no header.
         shape: `data` as the object with `clusters` and `count` (`"object"`), or as the array of clusters (`"array"`).
-        echo_page_size: What `data.pageSize` tells: the size that was `"used"` or the one that was `"asked"` for.
-        order: `"stable"`, or `"shuffled"`: another order for each request, as a list gets that is sorted by a column
-            with equal values, and at its worst.
-        port: The port on 127.0.0.1; 0 takes a free one.
+        echo_page_size: The value of `data.pageSize`: the page size that was `"used"` or the one that was `"asked"` for.
+        order: `"stable"`, or `"shuffled"`: a new order for each request, the worst case of a list that is sorted by a
+            column with equal values.
+        port: The port on 127.0.0.1; 0 for a free one.
 
     Raises:
-        TypeError: An argument has the wrong type, or a record is no JSON object.
-        ValueError: An argument is out of range, or two records have one id.
+        TypeError: An argument has the wrong type, or a record is not a JSON object.
+        ValueError: An argument is out of range, or two records have the same id.
     """
 
     __module__ = "aiozilliz.testing"
@@ -85,7 +83,7 @@ class FakeZillizCloud:
         port: int = 0,
     ) -> None:
         if api_key == "":
-            raise ValueError("api_key must not be empty; None takes any key.")
+            raise ValueError("api_key must not be empty; None accepts any key.")
         _check_whole("max_page_size", max_page_size, 1, MAX_PAGE_SIZE)
         _check_whole("port", port, 0, 65535)
         if rate_limit is not None:
@@ -119,7 +117,7 @@ class FakeZillizCloud:
         self._callbacks = Callbacks()
 
         self._state = threading.RLock()  # guards everything above against other threads
-        self._turn = asyncio.Lock()  # held while one answer is made and its callbacks run
+        self._turn = asyncio.Lock()  # held while a response is created and its callbacks run
         self._server = LoopbackServer(self._respond, port=port)
         self._thread = ServerThread(self._start, self._server.close)
         self._entered = False
@@ -130,54 +128,59 @@ class FakeZillizCloud:
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end. It stays after leaving, when nobody answers there.
+        """The base URL, without a trailing slash. It stays the same after leaving, when nothing listens there.
 
         Raises:
-            RuntimeError: The fake was not started yet.
+            RuntimeError: The fake has not been started.
         """
         if self._url is None:
-            raise RuntimeError("A FakeZillizCloud has its URL once it runs: use `with` or `async with`.")
+            raise RuntimeError(
+                "A FakeZillizCloud has no URL until it is started: use `with` or `async with`."
+            )
         return self._url
 
     @property
     def clusters(self) -> tuple[Record, ...]:
-        """Copies of the wire records as they are now, in the list's order."""
+        """Copies of the current wire records, in the list's order."""
         with self._state:
             return self._listing.records
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """A copy of the log: every request that arrived so far, refused and spoilt ones too, in order of arrival."""
+        """A copy of the log: every request so far in order of arrival, including refused and spoilt ones."""
         with self._state:
             return self._log.entries
 
     def add(self, *, index: int | None = None, **fields: Any) -> str:
-        """Create a cluster, and give its id.
+        """Create a cluster.
 
         Args:
-            index: Its position in the list, as for `list.insert`; None is the end.
+            index: Its position in the list, as for `list.insert`; None for the end.
             fields: Values by wire name (`cuSize`) or by attribute name of `aiozilliz.Cluster` (`cu_size`). Other names
-                are sent as they are. What is not given is made up.
+                are sent unchanged. Missing fields are made up.
+
+        Returns:
+            The id of the cluster.
 
         Raises:
-            TypeError: A field is given by both names, or a value is nothing that JSON knows.
-            ValueError: The id is taken, or is no text.
+            TypeError: A field is passed by both names, or a value is not a JSON value.
+            ValueError: The id exists already, or is not a string.
         """
         given = wire_fields(fields)
         with self._state:
             sample = self._sample()
-            while sample["clusterId"] in self._listing:  # records of another fake, with the same seed
+            while sample["clusterId"] in self._listing:  # records of another fake with the same seed
                 sample = self._sample()
             record = {**sample, **given}
             self._listing.add(record, index)
         return str(record["clusterId"])
 
     def update(self, cluster_id: str, **fields: Any) -> None:
-        """Change fields of a cluster, named as for `add`; the others stay.
+        """Change fields of a cluster, named as for `add`; other fields keep their values.
 
         Raises:
             KeyError: There is no such cluster.
-            TypeError: A field is given by both names, or a value is nothing that JSON knows.
+            TypeError: A field is passed by both names, or a value is not a JSON value.
             ValueError: The id would change.
         """
         given = wire_fields(fields)
@@ -185,7 +188,7 @@ class FakeZillizCloud:
             self._listing.update(cluster_id, given)
 
     def remove(self, cluster_id: str) -> None:
-        """Delete a cluster: it is not listed any more, and those behind it move up.
+        """Delete a cluster; those after it in the list move up.
 
         Raises:
             KeyError: There is no such cluster.
@@ -194,14 +197,14 @@ class FakeZillizCloud:
             self._listing.remove(cluster_id)
 
     def fail_next(self, fault: Fault, times: int | None = 1) -> None:
-        """Script a fault for the next requests. Several faults are taken in the order in which they were given.
+        """Script a fault for the next requests. Several faults are used in the order of the calls.
 
         Args:
             fault: What goes wrong.
-            times: For how many requests; None for all, until `clear_faults()`.
+            times: Number of requests; None for all, until `clear_faults()`.
 
         Raises:
-            TypeError: `fault` is no `Fault`, or `times` no int.
+            TypeError: `fault` is not a `Fault`, or `times` not an int.
             ValueError: `times` is below 1.
         """
         if not isinstance(fault, Fault):
@@ -212,20 +215,23 @@ class FakeZillizCloud:
             self._script.add(fault, times)
 
     def clear_faults(self) -> None:
-        """Forget the scripted faults that were not taken yet."""
+        """Remove the scripted faults that have not been used."""
         with self._state:
             self._script.clear()
 
     def between_pages(self, callback: _Callback) -> _Callback:
-        """Call `callback` after each page that was answered in full, before any other request is answered.
+        """Call `callback` after each page that was sent in full, before the response to any other request.
 
-        So a test can change the list under a walk. It may be used as a decorator. Several callbacks are called in the
-        order in which they were given. A callback's error is raised on leaving the fake; the client never sees it.
+        This lets a test change the list between two pages. It can be used as a decorator. Several callbacks are called
+        in the order of their registration. A callback's error is raised on leaving the fake; the client never sees it.
 
         Args:
-            callback: A function, plain or async. If it can't be called without an argument, it gets the
-                `RecordedRequest` that was answered. It runs in the loop that serves, with `with` in the server's
-                thread, and must not wait for an answer of the same fake.
+            callback: A function, plain or async. If it can't be called without an argument, it is called with the
+                `RecordedRequest` of the page. It runs in the server's event loop, which is in another thread after
+                `with`, and must not wait for a response of the same fake.
+
+        Returns:
+            The same callback.
 
         Raises:
             TypeError: `callback` needs more than one argument.
@@ -258,7 +264,7 @@ class FakeZillizCloud:
 
     def _enter(self) -> None:
         if self._entered:
-            raise RuntimeError("A FakeZillizCloud can be entered once. Make another one.")
+            raise RuntimeError("A FakeZillizCloud can be entered once. Create another one.")
         self._entered = True
 
     async def _start(self) -> None:
@@ -267,30 +273,30 @@ class FakeZillizCloud:
     def _report(self, error: BaseException | None) -> None:
         with self._state:
             unused = self._script.unused
-        told = f"Scripted faults that no request took: {', '.join(unused)}." if unused else ""
+        unused_faults = f"Scripted faults that were not used: {', '.join(unused)}." if unused else ""
         failure = self._callbacks.error or self._server.error
         if failure is not None and (error is None or isinstance(error, Exception)):
             error = failure
         elif failure is not None and error is not None:
-            error.add_note(f"The fake cloud, or a callback between pages, had failed: {failure!r}")
-        if error is not None and told:
-            error.add_note(told)
+            error.add_note(f"The fake cloud, or a callback between pages, failed: {failure!r}")
+        if error is not None and unused_faults:
+            error.add_note(unused_faults)
         if failure is not None and error is failure:
             raise failure
-        if error is None and told:
-            raise AssertionError(told)
+        if error is None and unused_faults:
+            raise AssertionError(unused_faults)
 
     async def _respond(self, request: Request, connection: Connection) -> None:
         monotonic = time.monotonic()
         asked = self._service.examine(request, monotonic)
         with self._state:
-            place = self._log.add(request, connection.number, monotonic)
+            index = self._log.add(request, connection.number, monotonic)
             if isinstance(asked, Asked):
-                self._log.note(place, page=asked.page, page_size=asked.size)
+                self._log.note(index, page=asked.page, page_size=asked.size)
         async with self._turn:
             with self._state:
                 fault = self._script.take()
-                self._log.note(place, fault=fault)
+                self._log.note(index, fault=fault)
         if pause := self._latency + (fault.seconds if fault else 0.0):
             await asyncio.sleep(pause)
         async with self._turn:
@@ -301,7 +307,7 @@ class FakeZillizCloud:
                 return
             answer = self._answer(asked, fault)
             with self._state:
-                recorded = self._log.note(place, status=answer.status)
+                recorded = self._log.note(index, status=answer.status)
             half = fault is not None and fault.kind == "cut"
             connection.send(answer, method=request.method, keep_alive=request.keep_alive, half=half)
             if isinstance(asked, Asked) and (fault is None or fault.kind in {"delay", "repeat_page"}):
@@ -319,7 +325,7 @@ class FakeZillizCloud:
         if fault and fault.kind == "repeat_page" and self._last_page:
             return self._last_page
         self._cuts += 1
-        shuffle = Random(f"{self._seed}/{self._cuts}") if self._shuffled else None  # noqa: S311 - no secret
+        shuffle = Random(f"{self._seed}/{self._cuts}") if self._shuffled else None  # noqa: S311  # not a secret
         size = self._service.used_size(asked)
         with self._state:
             cut = self._listing.cut(asked.page, size, region=asked.region, shuffle=shuffle)

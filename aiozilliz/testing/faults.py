@@ -1,4 +1,4 @@
-"""What a test scripts: faults of answers, and callbacks between pages."""
+"""What a test scripts: faults of responses, and callbacks between pages."""
 
 import asyncio
 import inspect
@@ -32,7 +32,7 @@ def _reason(status: int) -> str:
 def _checked(status: int) -> int:
     if isinstance(status, bool) or not isinstance(status, int):
         raise TypeError(f"status must be an int, not {type(status).__name__}.")
-    if not 200 <= status <= 599:  # noqa: PLR2004 - the final statuses of HTTP
+    if not 200 <= status <= 599:  # noqa: PLR2004  # the final statuses of HTTP
         raise ValueError(f"status must be between 200 and 599, not {status}.")
     return status
 
@@ -45,16 +45,16 @@ def _header(name: str, value: str) -> tuple[str, str]:
 
 @frozen(repr=False)
 class Fault:
-    """One thing that goes wrong with one answer. Faults are made by the class methods, for `cloud.fail_next()`.
+    """One thing that goes wrong with one response. The class methods create faults for `cloud.fail_next()`.
 
-    Some replace the answer (`status`, `code`, `html`), whatever was asked and with whatever key. The others spoil the
-    one that the request would have had: a refused request stays refused.
+    `status`, `code` and `html` replace the response, whatever the request and its key. The others spoil the regular
+    response: a refused request stays refused.
 
     Attributes:
         kind: What happens.
-        answer: The answer given instead, or None where the regular one is spoilt.
-        seconds: How long the answer is held back.
-        text: How the fault was made, for messages.
+        answer: The replacement, or None if the regular response is spoilt.
+        seconds: How long the response is delayed.
+        text: How the fault was created, for messages.
     """
 
     __module__ = "aiozilliz.testing"
@@ -76,17 +76,20 @@ class Fault:
         body: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> "Fault":
-        """Answer with an HTTP status.
+        """Respond with an HTTP status.
 
         Args:
-            status: 200 to 599. With 200 and a `body`, any made-up answer can be given.
-            retry_after: The header `Retry-After`: seconds, or a text as it is (an HTTP date, or nonsense).
-            body: The body, as it is; empty where it is `""`. None is a JSON object with the status as its `code`.
-                It is labelled JSON, as `headers` do not say otherwise.
+            status: 200 to 599. With 200 and a `body`, any response can be made up.
+            retry_after: The header `Retry-After`: seconds, or any text (an HTTP date, or nonsense).
+            body: The body, which may be empty. None is a JSON object with the status as its `code`. Its content type is
+                JSON, unless `headers` has another.
             headers: Further headers, for instance `Location`, or another `Content-Type`.
 
+        Returns:
+            The fault.
+
         Raises:
-            TypeError: `status` is no int.
+            TypeError: `status` is not an int.
             ValueError: `status` is out of range, or a header is not printable ASCII.
         """
         _checked(status)
@@ -101,20 +104,23 @@ class Fault:
         pairs = tuple(_header(name, value) for name, value in extra.items())
         answer = Answer(status, answer.body, pairs if labelled else (*answer.headers, *pairs))
         given = {"retry_after": retry_after, "body": body, "headers": headers}
-        told = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
-        return cls("answer", answer, text=f"status({status}{told})")
+        options = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+        return cls("answer", answer, text=f"status({status}{options})")
 
     @classmethod
     def code(cls, code: int, message: str = "", *, status: int = 200) -> "Fault":
-        """Answer with an error of the service: a body with a `code` that is not 0.
+        """Respond with an error of the service: a body with a `code` that is not 0.
 
         Args:
-            code: One of the service's error codes, or any other number. 0 and 200 mean success and are refused.
-            message: The text of the body.
-            status: The HTTP status. The service has been recorded to use 200 as well as 4xx.
+            code: One of the service's error codes, or any other number except 0 and 200, which mean success.
+            message: The message in the body.
+            status: The HTTP status. The service is known to use 200 as well as 4xx.
+
+        Returns:
+            The fault.
 
         Raises:
-            TypeError: `code` or `status` is no int.
+            TypeError: `code` or `status` is not an int.
             ValueError: `code` means success, or `status` is not between 200 and 599.
         """
         if isinstance(code, bool) or not isinstance(code, int):
@@ -126,13 +132,16 @@ class Fault:
 
     @classmethod
     def html(cls, *, status: int = 200) -> "Fault":
-        """Answer with an HTML page, as load balancers do.
+        """Respond with an HTML page, as load balancers do.
 
         Args:
-            status: The HTTP status. It is 200 unless given, the case that only the body shows.
+            status: The HTTP status. The default is 200, which only the body shows to be an error.
+
+        Returns:
+            The fault.
 
         Raises:
-            TypeError: `status` is no int.
+            TypeError: `status` is not an int.
             ValueError: `status` is not between 200 and 599.
         """
         title = "Please wait" if status == HTTPStatus.OK else _reason(_checked(status))
@@ -143,25 +152,28 @@ class Fault:
 
     @classmethod
     def reset(cls) -> "Fault":
-        """Reset the connection without an answer (TCP RST)."""
+        """Reset the connection without a response (TCP RST)."""
         return cls("reset")
 
     @classmethod
     def cut(cls) -> "Fault":
-        """Send the head and half of the body, and close: `Content-Length` promises more than comes."""
+        """Send the head and half of the body, less than `Content-Length`, and close the connection."""
         return cls("cut")
 
     @classmethod
     def malformed(cls) -> "Fault":
-        """Send half of the JSON text as if it were all: the HTTP answer is whole, its body is not JSON."""
+        """Send half of the JSON text as the whole body: valid HTTP, but invalid JSON."""
         return cls("malformed")
 
     @classmethod
     def delay(cls, seconds: float) -> "Fault":
-        """Hold the right answer back. The page is cut when it is sent, not when it was asked for.
+        """Delay the regular response. It holds the page as of the time it is sent, not of the request.
 
         Args:
-            seconds: For how long. Leaving the fake does not wait for it.
+            seconds: How long to delay it. Leaving the fake does not wait for it.
+
+        Returns:
+            The fault.
 
         Raises:
             ValueError: `seconds` is negative or not finite.
@@ -172,9 +184,10 @@ class Fault:
 
     @classmethod
     def repeat_page(cls) -> "Fault":
-        """Send the page that was sent last once more, to its last byte, as a bad cache does.
+        """Send the latest page again, byte for byte, as a broken cache does.
 
-        Where none was sent yet, the request gets the page that it asked for.
+        Returns:
+            The fault. If no page was sent before, the request gets the page that it requested.
         """
         return cls("repeat_page")
 
@@ -187,21 +200,21 @@ class _Entry:
 
 
 class FaultScript:
-    """Faults in the order in which requests take them."""
+    """Faults in the order in which requests use them."""
 
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque()
 
     def add(self, fault: Fault, times: int | None) -> None:
-        """Append a fault for so many requests; None is without end."""
+        """Append a fault for a number of requests; None for all."""
         self._entries.append(_Entry(fault, times))
 
     def clear(self) -> None:
-        """Forget all that was not taken."""
+        """Remove the faults that have not been used."""
         self._entries.clear()
 
     def take(self) -> Fault | None:
-        """Give the fault of the next request, or None."""
+        """Return the fault of the next request, or None."""
         if not self._entries:
             return None
         entry = self._entries[0]
@@ -214,7 +227,7 @@ class FaultScript:
 
     @property
     def unused(self) -> list[str]:
-        """The faults that are left, as text. One without end counts as used once a request took it."""
+        """The unused faults as text. A fault for all requests counts as used after the first one."""
         texts: list[str] = []
         for entry in self._entries:
             if entry.left is not None and entry.left > 1:
@@ -225,11 +238,10 @@ class FaultScript:
 
 
 class Callbacks:
-    """Functions of a test, plain or async, with and without an argument.
+    """Functions of a test, plain or async, with or without a parameter.
 
     Attributes:
-        error: The first error that one of them raised, or None. It is kept here, so that it fails the test and not
-            the request.
+        error: The first error that one of them raised, or None. It is kept to fail the test instead of the request.
     """
 
     def __init__(self) -> None:
@@ -237,7 +249,7 @@ class Callbacks:
         self.error: BaseException | None = None
 
     def add(self, callback: Callable[..., Any]) -> None:
-        """Add one more. It gets the request only where it can't be called without, so that defaults stay its own.
+        """Add a function. It is called with the request only if it needs an argument; its defaults are kept.
 
         Raises:
             TypeError: It needs more than one argument.
@@ -248,14 +260,14 @@ class Callbacks:
         self._callbacks.append((callback, wants_request))
 
     async def run(self, recorded: "RecordedRequest") -> None:
-        """Call all, one after another, until one fails."""
+        """Call all functions in order, until one fails."""
         try:
             for callback, wants_request in list(self._callbacks):
                 result = callback(recorded) if wants_request else callback()
                 if isinstance(result, Awaitable):
                     await result
         except BaseException as error:
-            # Not `Exception`: what pytest.fail() raises is none.
+            # Not `Exception`, because pytest.fail() raises a BaseException.
             task = asyncio.current_task()
             if isinstance(error, KeyboardInterrupt | SystemExit) or (task and task.cancelling()):
                 raise

@@ -1,4 +1,4 @@
-"""A list of cluster records that changes, and its pages."""
+"""A list of cluster records that can change, and its pages."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ class SupportsToDict(Protocol):
     """A record with `to_dict()`, such as `aiozilliz.Cluster`."""
 
     def to_dict(self) -> Mapping[str, Any]:
-        """Give the record by its wire names."""
+        """Return the record by its wire names."""
         ...
 
 
 def plain(record: Mapping[str, Any]) -> Record:
-    """Copy a record to its depth, as JSON would carry it.
+    """Make a deep copy of a record by a JSON round trip.
+
+    Returns:
+        The copy.
 
     Raises:
-        TypeError: A value is nothing that JSON knows.
+        TypeError: A value is not a JSON value.
         ValueError: A number is not finite.
     """
     copied: Record = json.loads(json.dumps(dict(record), allow_nan=False))
@@ -47,10 +50,13 @@ def plain(record: Mapping[str, Any]) -> Record:
 
 
 def wire_record(cluster: Mapping[str, Any] | SupportsToDict) -> Record:
-    """Copy a record of a user, a wire dict or an object with `to_dict()`.
+    """Copy a user's record, a wire dict or an object with `to_dict()`.
+
+    Returns:
+        The copy.
 
     Raises:
-        TypeError: It is neither, or holds a value that JSON does not know.
+        TypeError: It is neither, or holds a value that is not a JSON value.
         ValueError: A number is not finite.
     """
     if isinstance(cluster, Mapping):
@@ -61,10 +67,13 @@ def wire_record(cluster: Mapping[str, Any] | SupportsToDict) -> Record:
 
 
 def wire_fields(fields: dict[str, Any]) -> Record:
-    """Give fields by their wire names. Those given by attribute names of `aiozilliz.Cluster` are renamed.
+    """Rename fields from attribute names of `aiozilliz.Cluster` to wire names. Other names are kept.
+
+    Returns:
+        The values by wire name.
 
     Raises:
-        TypeError: A field is given by both names, or a value is nothing that JSON knows.
+        TypeError: A field is passed by both names, or a value is not a JSON value.
         ValueError: A number is not finite.
     """
     twice = [name for name in fields if _WIRE_NAMES.get(name) in fields]
@@ -78,8 +87,8 @@ class Cut:
     """A page of the list.
 
     Attributes:
-        records: The records of this page. They are the list's own and must not be changed.
-        count: All records of the list that match, at the same moment.
+        records: The records of this page. They are the list's own objects and must not be changed.
+        count: Number of matching records in the list, at the same moment.
     """
 
     records: tuple[Record, ...]
@@ -87,10 +96,10 @@ class Cut:
 
 
 class Listing:
-    """Records in an order, each id once. Not safe for use by several threads at once."""
+    """An ordered list of records with unique ids. It is not thread-safe."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        """Take `records` over; they may lack an id or have a broken one, for tests of that.
+        """Take over `records`, which may have missing or broken ids for tests of that.
 
         Raises:
             ValueError: Two records have the same id.
@@ -120,17 +129,17 @@ class Listing:
         """Insert a record before position `index`, as `list.insert` does, or at the end.
 
         Raises:
-            ValueError: It has no id, or one that is in the list.
+            ValueError: It has no id, or one that is in the list already.
         """
         cluster_id = record.get("clusterId")
         if not isinstance(cluster_id, str) or not cluster_id:
             raise ValueError(f"A cluster needs a clusterId that is a string, not {cluster_id!r}.")
         if cluster_id in self:
-            raise ValueError(f"There is a cluster {cluster_id!r} already.")
+            raise ValueError(f"There is already a cluster {cluster_id!r}.")
         self._records.insert(len(self._records) if index is None else index, record)
 
     def update(self, cluster_id: str, fields: Record) -> None:
-        """Set fields of a record; the others stay.
+        """Set fields of a record; other fields keep their values.
 
         Raises:
             KeyError: No record has this id.
@@ -139,11 +148,14 @@ class Listing:
         position = self._find(cluster_id)
         if fields.get("clusterId", cluster_id) != cluster_id:
             raise ValueError("The id of a cluster can't change. Remove it and add another.")
-        # A new object, as pages that were cut before may still be on their way.
+        # A new object, because pages that hold the old one may not be sent yet.
         self._records[position] = {**self._records[position], **fields}
 
     def remove(self, cluster_id: str) -> Record:
-        """Take a record out, and give it.
+        """Remove a record.
+
+        Returns:
+            The record.
 
         Raises:
             KeyError: No record has this id.
@@ -154,10 +166,13 @@ class Listing:
         """Cut one page at offset `(page - 1) * size`.
 
         Args:
-            page: Page number, 1-based. Beyond the end the page is empty.
+            page: Page number, 1-based.
             size: Records on a page.
             region: Only records of this region id are listed and counted.
-            shuffle: Where it is given, the list is put in another order before it is cut; its own order stays.
+            shuffle: Shuffles a copy of the list before the page is cut.
+
+        Returns:
+            The page, which is empty after the end of the list.
         """
         records = self._records
         if region is not None:

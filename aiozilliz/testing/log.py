@@ -1,4 +1,4 @@
-"""The log of the requests that reached the fake."""
+"""The log of the requests that the fake received."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,21 +13,21 @@ from .service import bearer
 
 @frozen
 class RecordedRequest:
-    """A request as it reached the fake, and what became of it.
+    """A request that the fake received, and its outcome.
 
     Attributes:
         method: The HTTP method.
         path: The path, decoded, without the query.
-        query: The query's parameters as text, those that the fake does not know too.
-        headers: The headers; names are looked up in any case. They are left out of the `repr`, as they hold the key.
-        when: When it arrived, an aware UTC `datetime`.
-        monotonic: The same moment in seconds of `time.monotonic()`, to measure intervals.
-        connection: Number of the TCP connection that it came on, from 1.
-        api_key: The key after `Bearer`, or None where there was none. Left out of the `repr` too.
-        page: The page number asked for, its default included; None where the request was refused.
-        page_size: The page size asked for, likewise.
-        fault: The scripted fault that the request took, or None.
-        status: The HTTP status answered; None where nothing was answered, or not yet.
+        query: All query parameters as text.
+        headers: The headers, with case-insensitive names. The `repr` omits them, because they hold the key.
+        when: The time of arrival, an aware UTC `datetime`.
+        monotonic: The same time in seconds of `time.monotonic()`, to measure intervals.
+        connection: Number of the TCP connection that it arrived on, from 1.
+        api_key: The key after `Bearer`, or None if there was none. The `repr` omits it, too.
+        page: The requested page number, or the default; None if the request was refused.
+        page_size: The requested page size, or the default; None if the request was refused.
+        fault: The scripted fault that the request used, or None.
+        status: The HTTP status of the response; None if none was sent, or not yet.
     """
 
     __module__ = "aiozilliz.testing"
@@ -47,7 +47,7 @@ class RecordedRequest:
 
 
 class RequestLog:
-    """Recorded requests in order of arrival. Not safe for use by several threads at once."""
+    """Recorded requests in order of arrival. It is not thread-safe."""
 
     def __init__(self) -> None:
         self._entries: list[RecordedRequest] = []
@@ -58,7 +58,7 @@ class RequestLog:
         return list(self._entries)
 
     def add(self, request: Request, connection: int, monotonic: float) -> int:
-        """Record a request that has just arrived, and give its place in the log."""
+        """Record a request that has just arrived, and return its index in the log."""
         recorded = RecordedRequest(
             method=request.method,
             path=request.path,
@@ -72,7 +72,7 @@ class RequestLog:
         self._entries.append(recorded)
         return len(self._entries) - 1
 
-    def note(self, place: int, **what: Any) -> RecordedRequest:
-        """Fill in what is known by now about the request at `place`, and give it."""
-        self._entries[place] = evolve(self._entries[place], **what)
-        return self._entries[place]
+    def note(self, index: int, **what: Any) -> RecordedRequest:
+        """Set attributes of the request at an index in the log, and return it."""
+        self._entries[index] = evolve(self._entries[index], **what)
+        return self._entries[index]

@@ -1,4 +1,4 @@
-"""Made-up clusters that look like real ones, the same for the same seed."""
+"""Made-up clusters that look like real ones. The same seed makes up the same clusters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# A value that stands twice is drawn twice as often.
+# A value that is listed twice is chosen twice as often.
 _PLANS = ("Free", "Serverless", "Standard", "Standard", "Enterprise", "Enterprise", "BusinessCritical")
 _PREFIXES = {"Free": "in03", "Serverless": "in05"}
 _REGIONS = (
@@ -36,7 +36,7 @@ _FIRST_DAY = datetime(2023, 9, 1, tzinfo=UTC)
 _SECONDS = 2 * 365 * 24 * 3600
 
 _ID_SPACE = 1 << 60
-_ID_STEP = 0x9E3779B97F4A7C15  # odd, so multiples of it do not meet again within the id space
+_ID_STEP = 0x9E3779B97F4A7C15  # odd, so its multiples are distinct within the id space
 
 
 class _Draws:
@@ -57,12 +57,14 @@ class _Draws:
 def sample_cluster(index: int, seed: int = 0) -> dict[str, Any]:
     """Make up one wire record with the 12 documented fields.
 
-    Values, id prefixes and address formats are those of the service's documentation and recorded answers.
+    Values, id prefixes and address formats are from the service's documentation and recorded responses.
 
     Args:
-        index: Which one, from 0. Ids of different indexes differ, and a record does not depend on how many others
-            are made.
-        seed: Records of another seed are others.
+        index: Which record, from 0. Records of different indexes have different ids.
+        seed: Another seed makes up other records.
+
+    Returns:
+        The record, which depends on nothing but the arguments.
     """
     draws = _Draws("cluster", seed, index)
     plan = draws.choose(_PLANS)

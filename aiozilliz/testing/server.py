@@ -1,4 +1,4 @@
-"""HTTP/1.1 on loopback, as much of it as the fake needs: requests read, answers sent or spoilt, a clean end."""
+"""A small HTTP/1.1 server on loopback: reads requests, sends or spoils responses, and closes without leftovers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 _BACKLOG = 512
 
 MAX_HEAD = 65536
-"""Bytes of request line and headers, at most."""
+"""Maximum size of request line and headers, in bytes."""
 
 _MAX_BODY = 1 << 20
 _LONGEST_LENGTH = len(str(_MAX_BODY))
@@ -34,7 +34,7 @@ _JSON = ("Content-Type", "application/json")
 
 
 class Headers(Mapping[str, str]):
-    """Read-only headers, whose names are looked up in any case. A repeated header's values are joined by commas."""
+    """Read-only headers with case-insensitive names. The values of a repeated header are joined by commas."""
 
     __module__ = "aiozilliz.testing"
 
@@ -59,7 +59,7 @@ class Headers(Mapping[str, str]):
 
 @frozen
 class Request:
-    """A request as it came. Of a parameter that stands twice, `query` has the last value."""
+    """A request that was read. If a query parameter is repeated, `query` holds its last value."""
 
     method: str
     path: str
@@ -70,7 +70,7 @@ class Request:
 
 @frozen
 class Answer:
-    """An answer before it is written. Length, date and connection headers are added then."""
+    """A response. Its headers for length, date and connection are added when it is sent."""
 
     __module__ = "aiozilliz.testing"
 
@@ -80,12 +80,12 @@ class Answer:
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-        """Make an answer of a JSON value."""
+        """Create a response from a JSON value."""
         return cls(status, json.dumps(value, separators=(",", ":")).encode(), (_JSON, *headers))
 
 
 class BadRequestError(Exception):
-    """What came is no request that this server reads; `answer` says so to the client."""
+    """The bytes are not a request that this server supports; `answer` is the response to send."""
 
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
@@ -93,7 +93,10 @@ class BadRequestError(Exception):
 
 
 def parse_head(head: bytes) -> Request:
-    """Read a request line and headers, which end in an empty line.
+    """Parse a request line and headers, including the empty line at the end.
+
+    Returns:
+        The request.
 
     Raises:
         BadRequestError: They are malformed.
@@ -124,10 +127,13 @@ def parse_head(head: bytes) -> Request:
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """Read the next request of a connection and drop its body; None where the client has closed it.
+    """Read the next request of a connection, and discard its body.
+
+    Returns:
+        The request, or None if the client has closed the connection.
 
     Raises:
-        BadRequestError: The bytes are no request, or one with a body that this server does not read.
+        BadRequestError: The bytes are not a request, or its body is not supported.
     """
     try:
         request = parse_head(await reader.readuntil(b"\r\n\r\n"))
@@ -139,7 +145,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     if "Transfer-Encoding" in request.headers or not (length.isascii() and length.isdigit()):
         raise BadRequestError("A body needs a Content-Length.", HTTPStatus.LENGTH_REQUIRED)
     length = length.lstrip("0") or "0"
-    if len(length) > _LONGEST_LENGTH or int(length) > _MAX_BODY:  # Python refuses to read thousands of digits
+    if len(length) > _LONGEST_LENGTH or int(length) > _MAX_BODY:  # int() refuses thousands of digits
         raise BadRequestError("Too large a body.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
         await reader.readexactly(int(length))
@@ -149,12 +155,15 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 def render(answer: Answer, *, method: str = "GET", keep_alive: bool = True) -> tuple[bytes, bytes]:
-    """Give the bytes of an answer, head and body apart.
+    """Encode a response.
 
     Args:
-        answer: What to say.
-        method: The request's method; the answer to HEAD has no body.
+        answer: The response.
+        method: The request's method; the response to HEAD has no body.
         keep_alive: Whether the connection stays open.
+
+    Returns:
+        The bytes of the head, and those of the body.
     """
     try:
         reason = HTTPStatus(answer.status).phrase
@@ -165,7 +174,7 @@ def render(answer: Answer, *, method: str = "GET", keep_alive: bool = True) -> t
     given = {name.lower() for name, _ in answer.headers}
     if "date" not in given:
         lines.append(f"Date: {formatdate(usegmt=True)}")
-    if "requestid" not in given:  # what the service's support asks for
+    if "requestid" not in given:  # the service's support needs it
         lines.append(f"requestid: {token_hex(16)}")
     body = answer.body
     if answer.status in _BODILESS:
@@ -179,10 +188,10 @@ def render(answer: Answer, *, method: str = "GET", keep_alive: bool = True) -> t
 
 
 class Connection:
-    """One connection of a client.
+    """A client's connection.
 
     Attributes:
-        number: Connections are numbered in the order in which they were accepted, from 1.
+        number: Its number in the order of acceptance, from 1.
     """
 
     def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -192,19 +201,19 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether an answer can still be sent."""
+        """Whether a response can still be sent."""
         return not self._writer.is_closing() and not self.reader.at_eof()
 
     def send(
         self, answer: Answer, *, method: str = "GET", keep_alive: bool = True, half: bool = False
     ) -> None:
-        """Hand an answer to the transport, which sends it without further turns of the loop where it can.
+        """Write a response to the transport, which sends it at once if it can.
 
         Args:
-            answer: What to say.
+            answer: The response.
             method: The request's method.
-            keep_alive: Whether the connection stays open after it.
-            half: Send only half of the body, and close.
+            keep_alive: Whether the connection stays open afterwards.
+            half: Send only half of the body, and close the connection.
         """
         head, body = render(answer, method=method, keep_alive=keep_alive)
         self._writer.write(head + (body[: len(body) // 2] if half else body))
@@ -212,34 +221,34 @@ class Connection:
             self._writer.close()
 
     async def drain(self) -> None:
-        """Wait until the client has taken enough of what was sent."""
+        """Wait until the write buffer has drained."""
         if not self._writer.is_closing():
             await self._writer.drain()
 
     def reset(self) -> None:
-        """End the connection by a TCP reset. What was not sent yet is lost."""
+        """Reset the connection (TCP RST). Unsent data is lost."""
         sock = self._writer.get_extra_info("socket")
-        # A copy of the descriptor, as the object that uvloop gives can't set options.
+        # A duplicate, because the socket object of uvloop can't set options.
         with socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as copy:
             copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
 
     def abort(self) -> None:
-        """Drop the connection and what was not sent yet."""
+        """Abort the connection. Unsent data is lost."""
         self._writer.transport.abort()
 
     async def close(self) -> None:
-        """Send what is left, close, and wait until that has happened."""
+        """Send what is buffered, close the connection, and wait until it is closed."""
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
 
 class LoopbackServer:
-    """Hands the requests that reach a port of 127.0.0.1 to a coroutine function, one at a time for each connection.
+    """Listens on a port of 127.0.0.1, and calls a coroutine function for each request, one at a time per connection.
 
     Args:
-        respond: Answers a request on its connection.
+        respond: Responds to a request on its connection.
         port: The port, or 0 for a free one.
 
     Attributes:
@@ -252,13 +261,16 @@ class LoopbackServer:
         self._port = port
         self._accepted = 0
         self._connections: dict[asyncio.Task[None], Connection] = {}
-        self._server: asyncio.Server  # from start() on
+        self._server: asyncio.Server  # set by start()
 
     async def start(self) -> int:
-        """Listen, and give the port.
+        """Start listening.
+
+        Returns:
+            The port.
 
         Raises:
-            OSError: The port is taken, or may not be used.
+            OSError: The port is in use, or not permitted.
         """
         self._server = await asyncio.start_server(
             self._accept, HOST, self._port, family=socket.AF_INET, limit=MAX_HEAD, backlog=_BACKLOG
@@ -267,18 +279,19 @@ class LoopbackServer:
         return port
 
     async def close(self) -> None:
-        """Stop listening and end every connection, also those whose requests are being answered.
+        """Stop listening, and end every connection, including those with a response in progress.
 
-        To be called after a `start()` that succeeded.
+        `start()` must have succeeded before.
         """
-        # asyncio drops a connection, and warns, that it has accepted but not set up when the server is closed. So
-        # accept no more, let those come up, and close then. Other loops set up at once and know no readers here.
+        # If the server is closed between the accept and the set-up of a connection, asyncio drops it with a warning. So
+        # stop accepting first, let the accepted ones be set up, then close. Other loops set them up at once, and do not
+        # support `remove_reader` here.
         with contextlib.suppress(NotImplementedError):
             for sock in self._server.sockets:
                 asyncio.get_running_loop().remove_reader(sock.fileno())
         try:
             await asyncio.sleep(0)
-        finally:  # whoever closes it may be cancelled
+        finally:  # the caller may be cancelled
             self._server.close()
         await asyncio.sleep(0)
         while self._connections:
@@ -286,7 +299,7 @@ class LoopbackServer:
                 connection.abort()
                 task.cancel()
             await asyncio.wait(self._connections)
-            await asyncio.sleep(0)  # their callbacks take them out
+            await asyncio.sleep(0)  # let `_ended` remove them
         await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -311,25 +324,25 @@ class LoopbackServer:
         except BadRequestError as error:
             connection.send(error.answer, keep_alive=False)
         except OSError:
-            pass  # the client has gone
+            pass  # the client has disconnected
         finally:
             await connection.close()
 
 
 class ServerThread:
-    """Runs a server in a thread with an event loop of its own, for callers without a loop.
+    """Runs a server in a thread with its own event loop, for callers without a loop.
 
     Args:
-        start: Starts the server; called in the thread's loop.
-        close: Closes it; called there too.
+        start: Starts the server. Called in the thread's loop.
+        close: Closes the server. Called in the thread's loop.
     """
 
     def __init__(self, start: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]) -> None:
         self._start = start
         self._close = close
-        self._loop: asyncio.AbstractEventLoop  # from start() on, as the next
+        self._loop: asyncio.AbstractEventLoop  # set by start(), as is the next
         self._stop: asyncio.Event
-        # A daemon, so that a test run that forgets to leave the fake can end.
+        # A daemon, so that the process can exit even if the fake was not left.
         self._thread = threading.Thread(target=self._run, name="fake-zilliz-cloud", daemon=True)
         self._started: Future[None] = Future()
 
@@ -337,7 +350,7 @@ class ServerThread:
         """Start the thread, and wait until the server runs.
 
         Raises:
-            OSError: The port is taken, or may not be used.
+            OSError: The port is in use, or not permitted.
         """
         self._thread.start()
         try:
@@ -347,7 +360,7 @@ class ServerThread:
             raise
 
     def stop(self) -> None:
-        """Close the server, and wait until the thread has ended. To be called after a `start()` that succeeded."""
+        """Close the server, and wait until the thread has ended. `start()` must have succeeded before."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -360,7 +373,7 @@ class ServerThread:
         self._stop = asyncio.Event()
         try:
             await self._start()
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+        except BaseException as error:  # noqa: BLE001  # raised in the waiting thread
             self._started.set_exception(error)
             return
         self._started.set_result(None)

@@ -1,7 +1,7 @@
-"""The rules of the service: which requests are refused and how, and what a page looks like on the wire.
+"""The rules of the service: which requests are refused, with which error, and what a page looks like on the wire.
 
-The facts are those of the service's page List Clusters V2 and its error codes. Where they are silent, the choice is
-told at the place.
+The sources are the service's documentation (List Clusters V2) and its list of error codes. A comment explains each
+choice that they leave open.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATH = "/v2/clusters"
 DEFAULT_PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
 WINDOW = 1.0
-"""Seconds over which the rate limit counts."""
+"""Seconds of the rate limit's window."""
 
 KEY_REFUSED = 21119
 PAGE_SIZE_REFUSED = 96008
@@ -43,14 +43,14 @@ class Asked:
 
 
 class SlidingWindow:
-    """At most `limit` arrivals in any one second. Those refused do not count."""
+    """At most `limit` arrivals in any one second. Refused ones do not count."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._arrivals: deque[float] = deque()
 
     def admit(self, now: float) -> bool:
-        """Say whether an arrival at `now`, in seconds of a clock that never goes back, is within the limit."""
+        """Return whether an arrival at `now`, in seconds of a monotonic clock, is within the limit."""
         while self._arrivals and self._arrivals[0] <= now - WINDOW:
             self._arrivals.popleft()
         if len(self._arrivals) >= self._limit:
@@ -60,16 +60,16 @@ class SlidingWindow:
 
 
 class Service:
-    """Examines requests and writes answers. It has no clock and no list of its own.
+    """Validates requests and creates responses. It holds neither a clock nor the list.
 
     Args:
-        api_key: The key that is taken, or None for any.
-        max_page_size: Records on a page at most; larger requests that are in the documented range are cut to size.
-        echo_page_size: What `data.pageSize` tells: the size used, or the one asked for.
+        api_key: The only key that is accepted, or None for any.
+        max_page_size: Maximum number of records on a page. Larger sizes in the documented range are reduced to it.
+        echo_page_size: The value of `data.pageSize`: the page size used, or the one requested.
         shape: `data` as an object with `clusters` and `count`, or as the bare array of clusters.
-        rate_limit: Requests a second for each key, or None for no limit. A limit of 20 is documented, not how it
-            counts and refuses: here by a sliding window, with HTTP 429.
-        retry_after: The header `Retry-After` of these refusals, or None for none, as none is documented.
+        rate_limit: Requests per second and key, or None for no limit. A limit of 20 is documented, but not how it
+            counts and refuses: here a sliding window and HTTP 429.
+        retry_after: The header `Retry-After` of these refusals. None, the default, sends none, as none is documented.
     """
 
     def __init__(
@@ -91,9 +91,14 @@ class Service:
         self._windows: dict[str, SlidingWindow] = {}
 
     def examine(self, request: Request, now: float) -> Asked | Answer:
-        """Accept a request that arrived at `now` (seconds), or give the refusal.
+        """Validate a request: first path and method, then the rate, the key and the parameters.
 
-        Path and method are looked at first, then the rate, the key and the arguments.
+        Args:
+            request: The request.
+            now: Its time of arrival, in seconds of a monotonic clock.
+
+        Returns:
+            The requested page, or the response that refuses the request.
         """
         if request.path != PATH:
             return _refusal(404, f"There is nothing at {request.path}.", status=404)
@@ -106,9 +111,9 @@ class Service:
             return _refusal(429, "Too many requests: rate limit exceeded.", status=429, headers=after)
         key = bearer(request)
         if key is None or self._api_key not in {None, key}:
-            # Recorded with 401.
+            # The service was seen to use 401.
             return _refusal(KEY_REFUSED, "The API key is invalid or was not given.", status=401)
-        # The status of the next two is documented nowhere; recorded errors about arguments come under 200.
+        # The status of the next two is not documented; the service was seen to use 200 for errors of parameters.
         size = _whole(request.query.get("pageSize"), DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         if size is None:
             return _refusal(PAGE_SIZE_REFUSED, "pageSize must be between 1 and 100.")
@@ -118,11 +123,11 @@ class Service:
         return Asked(page, size, request.query.get("region"))
 
     def used_size(self, asked: Asked) -> int:
-        """Give the page size that is used for a request: the one asked for, or the cap."""
+        """Return the page size for a request: the requested one, or `max_page_size`."""
         return min(asked.size, self._max_page_size)
 
     def answer(self, asked: Asked, cut: Cut) -> Answer:
-        """Write the page `cut` as the answer to `asked`."""
+        """Return the page `cut` as the response to `asked`."""
         data: Any = cut.records
         if self._shape == "object":
             size = asked.size if self._echo_page_size == "asked" else self.used_size(asked)
@@ -142,7 +147,7 @@ class Service:
 
 
 def bearer(request: Request) -> str | None:
-    """Give the key of a request, or None where it has none or a malformed one."""
+    """Return the key of a request, or None if it has none or a malformed one."""
     found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
     return found[1] if found else None
 

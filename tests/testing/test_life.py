@@ -190,7 +190,7 @@ def test_a_bug_in_a_callback_comes_before_the_failure_that_it_led_to() -> None:
     with pytest.raises(LookupError, match="bug") as caught:
         use()
     assert isinstance(caught.value.__context__, AssertionError)
-    assert caught.value.__notes__ == ["Scripted faults that no request took: Fault.reset()."]
+    assert caught.value.__notes__ == ["Scripted faults that were not used: Fault.reset()."]
 
 
 def test_an_interrupt_is_not_hidden_by_a_bug_in_a_callback() -> None:
@@ -203,7 +203,7 @@ def test_an_interrupt_is_not_hidden_by_a_bug_in_a_callback() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         use()
     assert caught.value.__notes__ == [
-        "The fake cloud, or a callback between pages, had failed: LookupError('bug')"
+        "The fake cloud, or a callback between pages, failed: LookupError('bug')"
     ]
 
 
@@ -213,7 +213,7 @@ def test_unused_faults_fail_the_test() -> None:
             cloud.fail_next(Fault.reset(), times=2)
             cloud.fail_next(Fault.html())
 
-    told = "Scripted faults that no request took: Fault.reset() (2 times), Fault.html(status=200)."
+    told = "Scripted faults that were not used: Fault.reset() (2 times), Fault.html(status=200)."
     with pytest.raises(AssertionError, match=re.escape(told)):
         use()
 
@@ -226,7 +226,7 @@ def test_unused_faults_are_a_note_on_a_failure_and_do_not_hide_it() -> None:
 
     with pytest.raises(ZeroDivisionError) as caught:
         use()
-    assert caught.value.__notes__ == ["Scripted faults that no request took: Fault.reset()."]
+    assert caught.value.__notes__ == ["Scripted faults that were not used: Fault.reset()."]
 
 
 def test_a_bug_of_the_fake_itself_is_raised_on_leaving(monkeypatch: pytest.MonkeyPatch) -> None:

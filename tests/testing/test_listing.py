@@ -80,7 +80,7 @@ def test_an_id_is_there_once() -> None:
     with pytest.raises(ValueError, match="Two records have the id 'a'"):
         Listing([{"clusterId": "a"}, {"clusterId": "a"}])
     listing = Listing([{"clusterId": "a"}])
-    with pytest.raises(ValueError, match="There is a cluster 'a' already"):
+    with pytest.raises(ValueError, match="There is already a cluster 'a'"):
         listing.add({"clusterId": "a"})
 
 

@@ -103,7 +103,7 @@ def test_callback(make_fake_zilliz_cloud):
     )
     assert code == 1, output
     assert "2 passed, 2 errors" in output
-    assert "no request took: Fault.reset()" in output
+    assert "were not used: Fault.reset()" in output
     assert "KeyError: 'bug'" in output
 
 
