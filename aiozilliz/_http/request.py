@@ -219,7 +219,7 @@ class PageRequest:
             first=self._made == 1,
             policy=self._context.policy,
             time_left=self._time_left(),
-            uniform=random.uniform,
+            uniform=random.uniform,  # noqa: S311  # to spread load
         )
 
     async def _attempt(self) -> ClusterPage:
@@ -342,7 +342,7 @@ class PageRequest:
                 raise NoTimeLeftError
             # Those who were held back together don't come back together, and each has time for its attempt.
             await asyncio.sleep(
-                pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)
+                pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)  # noqa: S311
             )
 
     def _pause(self) -> float:

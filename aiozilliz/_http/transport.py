@@ -139,6 +139,9 @@ class Transport:
             url: What to request.
             secret: The key.
 
+        Returns:
+            The response.
+
         Raises:
             Exception: Anything of aiohttp's, which holds the key: the caller must not let it pass.
         """

@@ -222,6 +222,9 @@ class Cluster:
         Args:
             record: Any field but `clusterId` may be absent or None. What is not known goes to `extra`.
 
+        Returns:
+            The cluster.
+
         Raises:
             DecodeError: A known field is of the wrong type, or there is no `clusterId`. Its `index` is 0.
         """
@@ -296,6 +299,9 @@ _structure_into: Final = make_decoder(Cluster, _ABSENT, _structure_extra)
 def structure_cluster(raw: Any, _: Any = None) -> Cluster:
     """Decode one record.
 
+    Returns:
+        The cluster.
+
     Raises:
         WrongValue: It can't be decoded.
     """
@@ -309,6 +315,9 @@ def structure_clusters(records: Sequence[Any]) -> tuple[Cluster, ...]:
 
     Args:
         records: The decoded JSON objects.
+
+    Returns:
+        The clusters, in the same order.
 
     Raises:
         DecodeError: One of them can't be decoded. It says which, and the field.

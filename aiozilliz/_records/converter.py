@@ -39,6 +39,9 @@ def make_converter() -> Converter:
     For classes of your own that hold clusters: `make_converter().structure(raw, Team)`. Besides clusters it knows
     `Snapshot`, `InventoryReport`, `str`, `int`, `float`, `bool`, aware `datetime`, `tuple[T, ...]` and
     `Mapping[str, T]`; lists are what tuples are in JSON. What is of the wrong type is a `ValueError`.
+
+    Returns:
+        A new converter.
     """
     converter = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list})
     for kind, expected in ((str, "a text"), (int, "an integer"), (bool, "true or false")):
@@ -72,6 +75,9 @@ def read(value: object, kind: type[_T], where: str) -> _T:
         value: Plain dicts and lists.
         kind: `Snapshot`, `InventoryReport`, or a class made from one of them.
         where: What it is called in an error.
+
+    Returns:
+        An object of the class.
 
     Raises:
         ValueError: It can't be read; the message says why.
@@ -210,6 +216,9 @@ def _structure_part(hook: _Hook, value: Any, kind: Any, subject: str, prefix: st
         kind: Its type.
         subject: What the part is called.
         prefix: What stands before an error from further inside of it.
+
+    Returns:
+        The structured part.
     """
     try:
         return hook(value, kind)

@@ -30,7 +30,7 @@ class FrozenDict(Mapping[str, Any]):
         items: The mapping to freeze. It is copied.
 
     Raises:
-        TypeError: A key is no text, or a value is nothing that JSON knows.
+        TypeError: A key is not a string, or a value is not a JSON value.
         ValueError: Values are nested more than `MAX_DEPTH` deep, or a number is not finite.
     """
 
@@ -94,10 +94,13 @@ EMPTY: Final = FrozenDict()
 
 
 def frozen_mapping(items: Mapping[str, Any]) -> FrozenDict:
-    """Freeze a mapping. Return itself if it is frozen already, and the shared `EMPTY` if there is nothing in it.
+    """Freeze a mapping, to its depth.
+
+    Returns:
+        The frozen mapping: the same object if it is frozen already, and the shared `EMPTY` if it is empty.
 
     Raises:
-        TypeError: A key is no text, or a value is nothing that JSON knows.
+        TypeError: A key is not a string, or a value is not a JSON value.
         ValueError: Values are nested more than `MAX_DEPTH` deep, or a number is not finite.
     """
     if isinstance(items, FrozenDict):
@@ -116,7 +119,7 @@ def freeze(value: Any, depth: int = 2) -> Any:
         depth: How deep the value itself stands: 2 is a value of a record's mapping.
 
     Raises:
-        TypeError: A key is no text, or a value is nothing that JSON knows.
+        TypeError: A key is not a string, or a value is not a JSON value.
         ValueError: Values are nested more than `MAX_DEPTH` deep, or a number is not finite.
     """
     if isinstance(value, _SCALARS):  # bool is an int

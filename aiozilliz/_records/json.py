@@ -123,6 +123,9 @@ def load(text: str | bytes | bytearray, where: str) -> Json:
         text: The text, or its UTF-8 bytes.
         where: What it is called in an error.
 
+    Returns:
+        The decoded JSON value.
+
     Raises:
         TypeError: It is neither text nor bytes.
         ValueError: It is no JSON that can be used; the message says why.

@@ -140,6 +140,9 @@ class InventoryReport:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` wrote. A failure is a `ZillizError` whose text holds class and text of the original.
 
+        Returns:
+            The report.
+
         Raises:
             TypeError: `text` is neither text nor bytes.
             ValueError: It can't be read; the message says why.

@@ -193,6 +193,9 @@ class Snapshot:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` wrote.
 
+        Returns:
+            The snapshot.
+
         Raises:
             TypeError: `text` is neither text nor bytes.
             ValueError: It can't be read; the message says why.
@@ -206,6 +209,9 @@ class Snapshot:
         Args:
             value: Plain dicts and lists.
             where: What it is called in an error.
+
+        Returns:
+            The snapshot.
 
         Raises:
             ValueError: It can't be read; the message says why.

@@ -109,11 +109,14 @@ def set_failure_status(status: int) -> None:
 
 
 def run(group: click.Group, args: Sequence[str]) -> int:
-    """Run the command that `args` name, and return the exit status.
+    """Run the command that `args` name.
 
     Args:
         group: The commands.
         args: The arguments after the command's name.
+
+    Returns:
+        The exit status.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

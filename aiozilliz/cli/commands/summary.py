@@ -147,6 +147,9 @@ class Summary:
 def parse_by(text: str | None) -> tuple[str, ...]:
     """Parse the names of dimensions.
 
+    Returns:
+        The names.
+
     Raises:
         BadParameter: One is not known, or none is named.
     """

@@ -33,6 +33,9 @@ async def demo_accounts(
     Args:
         many: Whether all are served, or only the first.
         changing: Whether the first one's list keeps changing by itself.
+
+    Yields:
+        The accounts.
     """
     names = list(ORGANISATIONS) if many else list(ORGANISATIONS)[:1]
     accounts: list[aiozilliz.Account] = []

@@ -59,7 +59,10 @@ class Query:
     compiled: Any
 
     def search(self, rows: Sequence[Mapping[str, Any]]) -> Any:
-        """Apply the expression to the array of rows and return the result.
+        """Apply the expression to the array of rows.
+
+        Returns:
+            The result, which may be any JSON value.
 
         Raises:
             UsageError: The expression does not suit the rows.
@@ -79,6 +82,9 @@ class Query:
 
 def parse_query(text: str | None) -> Query | None:
     """Parse a JMESPath expression.
+
+    Returns:
+        The query, or None if there is no expression.
 
     Raises:
         BadParameter: It is not valid.
@@ -133,6 +139,9 @@ class SortKey:
 def parse_sort(text: str | None) -> tuple[SortKey, ...]:
     """Parse the fields to sort by.
 
+    Returns:
+        The sort keys, the most significant first.
+
     Raises:
         BadParameter: One is not known.
     """
@@ -141,6 +150,9 @@ def parse_sort(text: str | None) -> tuple[SortKey, ...]:
 
 def parse_columns(text: str | None) -> tuple[Field, ...]:
     """Parse the fields to show.
+
+    Returns:
+        The fields, in their order.
 
     Raises:
         BadParameter: One is not known, or none is named.
@@ -175,6 +187,9 @@ class Output:
             layout: How the rows look.
             elsewhere: The default format if standard output is no terminal.
             gather: Whether rows that come together may be written together.
+
+        Returns:
+            The writer.
         """
         form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
         if self.query is not None:
@@ -202,6 +217,9 @@ class Arrangement:
             many: Whether they are of several accounts.
             empty: What to report on standard error if a table has no rows.
             elsewhere: The default format if standard output is no terminal.
+
+        Returns:
+            The writer.
 
         Raises:
             UsageError: Both columns and a query are given.

@@ -81,6 +81,9 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
 
     Args:
         verify: Whether the command can do without the proof, and so has `--verify`.
+
+    Returns:
+        A decorator for the command.
     """
     at_least_one = click.IntRange(min=1)
     prove = click.option(
@@ -124,6 +127,9 @@ def output_options(
         *forms: The formats that the command has; none are all.
         default: The default format, for the help.
         query: Whether the command writes an array that can be queried.
+
+    Returns:
+        A decorator for the command.
     """
     apply = click.option(
         "--query",

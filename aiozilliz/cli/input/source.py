@@ -100,6 +100,9 @@ class Connection:
         Args:
             changing: Whether a demo's clusters change by themselves.
 
+        Yields:
+            The accounts.
+
         Raises:
             ConfigurationError: There are none, or one can't be used.
         """
@@ -132,6 +135,9 @@ class Connection:
             paging: How pages are read.
             progress: Whether to show how far a reading is, if that is possible.
             changing: Whether a demo's clusters change by themselves.
+
+        Yields:
+            The source.
 
         Raises:
             ConfigurationError: There is no key, or it or the base URL can't be used.

@@ -59,9 +59,11 @@ class Change:
         }
 
     def flat(self) -> Iterator[dict[str, Any]]:
-        """Return flat rows: one per field that differs, or a single one if the cluster was added or removed.
+        """Flatten the change into rows.
 
-        A value that a record does not have is None.
+        Yields:
+            One row per field that differs, or a single one if the cluster was added or removed. A value that a record
+            does not have is None.
         """
         head = self._head() | {"clusterId": self.cluster.cluster_id, "clusterName": self.cluster.cluster_name}
         if self.kind != "modified":

@@ -94,6 +94,9 @@ def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bo
         layout: How the rows look.
         header: Whether a table and CSV name their columns.
         gather: Whether rows that come together may be written together, not each at once.
+
+    Returns:
+        The writer.
     """
     if form is Format.TABLE:
         return layout.table(header=header)

@@ -42,6 +42,9 @@ def read_document(path: str) -> Document:
     Args:
         path: The file; `-` is standard input.
 
+    Returns:
+        The snapshot or report.
+
     Raises:
         FileError: The file does not exist, can't be read, or is something else.
     """
@@ -75,6 +78,9 @@ def decode_document(data: bytes, name: str) -> Document:
     Args:
         data: The file's content.
         name: The file's name in an error.
+
+    Returns:
+        The snapshot or report.
 
     Raises:
         FileError: The content is something else.

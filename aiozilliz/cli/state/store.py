@@ -85,6 +85,9 @@ class Journal:
             path: FILE, or a symbolic link to it.
             many: Whether many accounts are watched, so that it is a report, not a snapshot.
 
+        Returns:
+            The journal, which holds the lock.
+
         Raises:
             FileError: Another watch uses it, or it can't be read, is damaged, or is of the other kind.
         """
