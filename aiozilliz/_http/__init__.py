@@ -1,1 +1,1 @@
-"""One page over the wire: the request, its attempts, and what an answer means."""
+"""One page over the wire: the request, its attempts, and what a response means."""

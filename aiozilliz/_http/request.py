@@ -1,10 +1,10 @@
 """One page over the wire, whatever it takes: `PageRequest` says in order what happens to it.
 
 1. The deadline and the caller's scope may end it from the beginning on.
-2. An attempt asks for the key, sits out a pause that the service asked for, enters the limiter and takes a slot.
+2. An attempt gets the key, sits out a pause that the service asked for, enters the limiter and takes a slot.
 3. One request is sent and its response read. A refusal of a key that has been rotated meanwhile is followed by one more.
 4. After a failure, the retry policy says whether and when there is another attempt; stamina counts and waits.
-5. What is raised in the end says what was asked, how often and for how long.
+5. What is raised in the end says what was requested, how often and for how long.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("aiozilliz")
 
 NO_LIMIT: Final = nullcontext()
-"""The limiter of those who want none."""
+"""A limiter that limits nothing."""
 
 _RESPONSE = "a response"
 _NEXT_ATTEMPT = "the next attempt"
@@ -55,17 +55,17 @@ class NoTimeLeftError(Exception):
 
 @define(eq=False, kw_only=True)
 class RequestContext:
-    """What the pages of one account are requested with.
+    """Everything that requests for the pages of one account share.
 
     Attributes:
         base_url: Checked base URL.
-        key: Where the key comes from.
+        key: The source of the key.
         transport: Sends one request.
         limiter: Entered once for each attempt and held while it is in flight.
         policy: Attempts, waits and the deadline.
         check_open: Raises a `RuntimeError` if nothing can be sent.
         slots: Entered inside the limiter and held while an attempt is in flight: a bound over several accounts. While
-            an attempt waits for a slot the deadline stands still, so that nobody fails for the others' sake.
+            an attempt waits for a slot the deadline stands still, so that no account fails because of others.
         gate: The pause that the service has asked for.
         pages: Pages received so far.
     """
@@ -93,7 +93,7 @@ class RequestContext:
                 with False when it stops.
 
         Raises:
-            ZillizError: The page can't be had; the error says what was asked, how often and for how long.
+            ZillizError: The page could not be fetched; the error says what was requested, how often and for how long.
             RuntimeError: The scope is cancelled, or nothing can be sent.
         """
         return PageRequest(self, query, page, scope, on_idle).fetch()
@@ -158,7 +158,7 @@ class PageRequest:
                 # 1. From here on the deadline and the caller may end it.
                 timer.set(block, self._deadline)
                 scope.attach(block)
-                # 2., 3. Nearly every page comes with the first attempt.
+                # 2., 3. Nearly every page arrives with the first attempt.
                 try:
                     page = await self._attempt()
                 except ZillizError as error:
@@ -263,7 +263,7 @@ class PageRequest:
                 self._wait_for(_RESPONSE, idle=False)
                 turn.in_flight += 1
                 try:
-                    # If a pause was asked for while this one queued, its slot and its place go to somebody else.
+                    # If a `Retry-After` arrived while this one queued, it gives up its slots without an attempt.
                     if not context.gate.asked or self._pause() == 0:
                         # 3. Nothing of aiohttp's may pass: it holds the key.
                         self._made += 1
@@ -340,7 +340,7 @@ class PageRequest:
             time_left = self._time_left()
             if pause >= time_left:
                 raise NoTimeLeftError
-            # Those who were held back together don't come back together, and each has time for its attempt.
+            # Requests that were held back together don't start together, and each keeps time for its attempt.
             await asyncio.sleep(
                 pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)  # noqa: S311
             )

@@ -2,7 +2,7 @@
 
 Which errors may be retried is said where they are made: in the table of `wire`, and in `aiohttp_errors`.
 
-Pure: the time that is left and random numbers come in as arguments. Counting attempts and waiting is stamina's part.
+Pure: the time that is left and random numbers are arguments. Counting attempts and waiting is stamina's part.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def retry_after(error: ZillizError) -> float | None:
 
 
 def spread(policy: RetryPolicy, uniform: Callable[[float, float], float]) -> float:
-    """Return random seconds, so that requests that were held back together don't all come back at once.
+    """Return random seconds, so that requests that were held back together don't all start at once.
 
     Args:
         policy: Its jitter bounds them, as does `MAX_SPREAD`.

@@ -4,7 +4,7 @@ A pass reads pages 1, 2, 3 … Only what arrives counts. Let n be the distinct i
 `count` that the service gave in it.
 
 The pass ends at a page that brings no id new to it (an empty page is one), or when n = c. A short page ends nothing.
-If page 1 is full and is all that c announces, page 2 is asked for all the same, because c may be the number on that
+If page 1 is full and is all that c announces, page 2 is requested all the same, because c may be the number on that
 page alone; if page 2 brings nothing new, page 1 was all.
 
 The pass is **clean** unless one of these shows that the list moved, or that the service contradicts itself:
@@ -56,7 +56,7 @@ class Pass:
         step: 1 forwards, -1 backwards.
         first: The page that it begins with.
         at: The page read last.
-        asked: All pages up to this one have been asked for.
+        asked: All pages up to this one have been requested.
         counts: What the responses announced, each if it differs from the one before.
         count: The latest of these, or None.
         largest: Records on the largest page.
@@ -128,7 +128,7 @@ class Pass:
         if self.repetition is None:
             self._look_for_signs(page, fresh)
 
-        # A full first page that is all can't be told from a count of the page alone: the next page decides (end 1).
+        # A full first page that is all looks like a count of the page alone: the next page decides (end 1).
         self.confirming = number == 1 and full and size == received == count
         if self.step < 0:
             # End 2: backwards, page 1 is the end, whatever has come by then; the pass before has seen the last page.

@@ -1,4 +1,4 @@
-"""Plan the reading of a list that comes in numbered pages and may change meanwhile: what to ask, what is new, when to end.
+"""Plan the reading of a paged list that may change meanwhile: what to request, what is new, when to end.
 
 `PagePlanner` does no I/O. `next_decision()` says what to do now, and the caller says what happened: `on_sent()`, then
 `on_page()`, `on_refused()` or `on_lost()`. All is generic over the record.
@@ -54,9 +54,9 @@ class PagePlanner(Generic[R]):
     """Plans the reading of one list, once.
 
     Args:
-        page_size: Records that each request asks for.
+        page_size: Records to request per page.
         key: Returns the id of a record.
-        window: Pages that may be asked for and not yet yielded, at most. With 1 a page is asked for only when all
+        window: Maximum number of pages that are requested but not yet yielded. With 1 a page is requested only when all
             records before it have been yielded.
         verify: Whether to go on until the responses prove what the listing was.
         max_passes: Passes after which to give up.
@@ -67,7 +67,7 @@ class PagePlanner(Generic[R]):
     Attributes:
         count: The service's total as of the latest response that gave one; None before.
         answers: Pages received.
-        repeated: Why each pass was repeated, in their order: one `Repetition` for each but the pass under way. It is a
+        repeated: Why each pass was repeated, in their order: one `Repetition` for each but the current pass. It is a
             new tuple whenever a pass is begun again, and the same object until then.
     """
 
@@ -97,7 +97,7 @@ class PagePlanner(Generic[R]):
         self._before: Pass | None = None
         self._in_flight: set[RequestPage] = set()
         self._offer: RequestPage | None = None  # the request that may go out, once it is worked out
-        self._held: dict[int, tuple[Page, Sequence[R]]] = {}  # arrived before a page that comes first
+        self._held: dict[int, tuple[Page, Sequence[R]]] = {}  # arrived before an earlier page
         self._ready: deque[Sequence[R]] = deque()  # read, not yet yielded
         self._latest = Page(0, (), None, full=False)  # the page read last
         self._alone: RequestPage | None = None  # sent last, with nothing else in flight ever since
@@ -106,12 +106,12 @@ class PagePlanner(Generic[R]):
 
     @property
     def pass_number(self) -> int:
-        """The pass under way, or the last one; the first is 1."""
+        """The number of the current pass, or of the last one; the first is 1."""
         return self._pass.number
 
     @property
     def last_pass(self) -> AbstractSet[str]:
-        """The ids seen in the pass under way, or in the last one. It must not be changed."""
+        """The ids seen in the current pass, or in the last one. It must not be changed."""
         return self._pass.seen
 
     @property
@@ -126,7 +126,7 @@ class PagePlanner(Generic[R]):
 
     @property
     def blocked(self) -> int:
-        """Pages that have arrived and wait for one that comes first."""
+        """Pages that have arrived and wait for an earlier one."""
         return len(self._held)
 
     def next_decision(self) -> Decision[R]:
@@ -172,7 +172,7 @@ class PagePlanner(Generic[R]):
             request: What it responds to.
             records: The records on the page, in the service's order.
             count: The service's total, or None if the response has none.
-            page_size: The size that the service says it cuts pages to, else the one asked for.
+            page_size: The page size in the response, or else the requested one.
 
         Raises:
             ValueError: The request is not in flight.
@@ -185,7 +185,7 @@ class PagePlanner(Generic[R]):
         self._take(request, Page(request.page_number, ids, count, full=len(ids) >= size), records)
 
     def on_lost(self, request: RequestPage) -> None:
-        """Take note that no response will come. The page is asked for again when it is needed.
+        """Take note that no response will arrive. The page is requested again when it is needed.
 
         Args:
             request: One that was in flight; any other is ignored, as its response may have come first.
@@ -235,11 +235,11 @@ class PagePlanner(Generic[R]):
         return self._offer
 
     def _next_of(self, this: Pass) -> RequestPage | None:
-        # 1. Nothing is under way: the pass has not ended, so the page behind the last one is needed, whatever count says.
+        # 1. Nothing is in flight: the pass has not ended, so the page behind the last one is needed, whatever count says.
         if not self._in_flight and not self._held:
             return RequestPage(this.number, this.at + this.step)
-        # 2. Else the first page up to the horizon that is neither in flight nor held. It lies behind all that was asked
-        #    for, unless one was lost: `on_lost` sets `asked` back.
+        # 2. Else the first page up to the horizon that is neither in flight nor held. It lies behind all that were
+        #    requested, unless one was lost: `on_lost` sets `asked` back.
         horizon = this.horizon
         begin = max(this.asked, this.at) if this.step > 0 else min(this.asked, this.at)
         for number in range(begin + this.step, horizon + this.step, this.step):
@@ -292,7 +292,7 @@ class PagePlanner(Generic[R]):
     def _settle(self) -> None:
         """End the reading, or begin the next pass, if that is due."""
         if self._end is None and self._proof is not None:
-            # 1. Proven: that is the end at once, whatever the pass under way has shown or still lacks.
+            # 1. Proven: that is the end at once, whatever the current pass has shown or still lacks.
             if self._proof.proven is not None:
                 self._end = Done()
             # 2. The first response has no count, which every proof needs: give up, or go on as without `verify`.
@@ -304,7 +304,7 @@ class PagePlanner(Generic[R]):
         # 3. The pass goes on, or it is over, but pages are in flight: what they bring is taken first.
         if self._in_flight or not over:
             return
-        # 4. Pages are held behind one that was lost, and that is not asked for any more. What they bring is new all the
+        # 4. Pages are held behind one that was lost, and that is not requested again. What they bring is new all the
         #    same, and still belongs to this pass.
         for number in sorted(self._held):
             self._read(*self._held.pop(number))
@@ -321,7 +321,7 @@ class PagePlanner(Generic[R]):
             return Done()
         # 2. The bound for a service that invents records; the pass may have been cut short.
         if self.answers >= self._max_answers:
-            return self._give_up(f"there was no end after {self.answers} answers")
+            return self._give_up(f"there was no end after {self.answers} responses")
         # 3. The list rests, but is not as long as count says. Only forward passes are asked: a backward one takes the
         #    end of the list over from the pass before, so the two would agree by themselves.
         wrong = this.step > 0 and this.count is not None and this.count != len(this.seen)
@@ -374,9 +374,9 @@ class PagePlanner(Generic[R]):
         if this.step > 0:
             self._pass = Pass(this.number + 1, step=-1, first=this.at)
         # 3. The page where it turns belongs to both passes, but only if nothing was in flight together with it: the
-        #    proof needs all other pages before it or after it. Else it is asked for again.
+        #    proof needs all other pages before it or after it. Else it is requested again.
         if self._alone == RequestPage(this.number, this.at):
             self._pass.read(self._latest)
-            # 4. If the shared page would be the whole pass, nothing new would ever be asked: read page 1 again.
+            # 4. If the shared page would be the whole pass, nothing new would ever be requested: read page 1 again.
             if self._pass.ended:
                 self._pass = Pass(this.number + 1)

@@ -11,20 +11,20 @@ are the whole listing of that moment. (This is the double collect of Afek et al.
 
 **What is assumed.** (1) `count` and page of one response are of one moment, and `count` is the number of all clusters
 listed, not of a part. (2) An id that leaves the listing does not come back while it is being read. Nothing that a
-client can ask shows these to be true, but it may see that they are not: if *more* ids are bound to a moment than its
+client can request shows these to be true, but it may see that they are not: if *more* ids are bound to a moment than its
 `count`, one of them is broken. From then on nothing is proven.
 
 **Traps.** A service may give as `count` what is on the page alone. So
 
 - a page after the first that reaches `count` by itself proves nothing: something must stand before it;
 - a first page that reaches `count` by itself is the whole listing only if it is not full. If it is full, the next
-  page, asked for after it had arrived, must be empty or bring nothing else; if it brings other ids, that moment is out
+  page, requested after it had arrived, must be empty or bring nothing else; if it brings other ids, that moment is out
   for good;
 - a response that lists one id twice is no picture of any moment.
 
 A `count` that is wrong in a way that fits the pages read (too low by just the records of the last page, or counting
 only the pages up to this one) can't be distinguished from a true one. Neither can one that is the number on the page
-from a service that cuts pages shorter than asked without saying so.
+from a service that sends shorter pages than requested without saying so.
 
 **Cost.** Of an id two numbers are kept, in a tuple shared by all ids that were read together. A moment is dropped at
 once if even all ids known at its sending, with its own, are less than `count`: on the way forwards only the last page
@@ -137,12 +137,12 @@ class Proof(Generic[Q]):
         before = list(map(self._sightings.get, page))  # in the order of `page`
         groups = Counter(before)
 
-        # 1. The page closes brackets of moments that had arrived before it was asked for. One that was in flight
+        # 1. The page closes brackets of moments that had arrived before it was requested. One that was in flight
         #    together with it gets nothing: which of the two the service read first is unknown.
         for moment in self._moments:
             if moment.arrived < sent:
                 moment.found += _newly_bracketed(moment, page, before, groups)
-        # 2. It tells whether a full first page was all.
+        # 2. It shows whether a full first page was all.
         if page_number == 2:  # noqa: PLR2004 - the page after the first
             self._confirm(page, sent)
 
@@ -257,7 +257,7 @@ def _newly_bracketed(
         # The left side of the bracket is there, and the right side was not before this page.
         if first_arrival < moment.sent and last_sent < moment.arrived:
             if last_sent < moment.sent:
-                # 1. Last asked for before the moment's page: none of these ids can be on that.
+                # 1. Last requested before the moment's page: none of these ids can be on that.
                 total += ids
             else:
                 # 2. Brought by the moment's own page, whose ids are in `found` already, or by one that was in flight

@@ -1,4 +1,4 @@
-"""Clusters, pages of them and their open enums, with the one table of a cluster's fields and all that comes from it."""
+"""Clusters, pages of them and their open enums; `Cluster` is the one table of a cluster's fields."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime

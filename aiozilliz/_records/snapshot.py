@@ -108,7 +108,7 @@ class Snapshot:
             which the service listed each last.
         taken_at: When it was taken, aware and in UTC: the request at whose moment the listing was proven to be this.
         requests: Pages that it took.
-        consistent: Whether the answers prove that the listing was exactly this at `taken_at`. Without it the
+        consistent: Whether the responses prove that the listing was exactly this at `taken_at`. Without it the
             snapshot holds all that was seen in the last pass.
 
     Raises:

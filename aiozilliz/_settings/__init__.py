@@ -1,1 +1,1 @@
-"""What a client is set up with: checked arguments, and where keys come from."""
+"""The settings of a client: checks of arguments, and sources of keys."""

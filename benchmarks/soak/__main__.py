@@ -54,7 +54,7 @@ class Result:
         operations: How many there were.
         seconds: How long they took.
         before: What the process held before the first client was made.
-        quarters: What it held after each quarter of the operations, with clients open and watches under way.
+        quarters: What it held after each quarter of the operations, with clients open and watches running.
         after: What it held when all was closed.
         ledger: How the operations ended, and what was wrong.
     """

@@ -118,7 +118,7 @@ class History:
         return (await close_all([self], [ticket]))[0]
 
     async def settled(self) -> None:
-        """Wait for a change that is under way: a reading may have seen it already."""
+        """Wait for a change in progress: a reading may have seen it already."""
         async with self._changing:
             pass
 

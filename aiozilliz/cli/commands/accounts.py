@@ -34,7 +34,7 @@ _HELP = """List the organisations in the official command line's credentials fil
 Only the last 4 characters of a key are shown, and none of a short key. A key in the environment variable ZILLIZ_API_KEY
 is not listed: it has no name.
 
-With --check each organisation is asked for one cluster. Its status is then ok, refused (the key is refused, or may not
+With --check one cluster of each organisation is requested. Its status is then ok, refused (the key is refused, or may not
 list clusters) or failed, and clusters is how many the service counts. The exit status is 0 if all are ok, 4 if some are
 not, 3 if all keys are refused, else 1.
 

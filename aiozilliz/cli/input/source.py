@@ -1,4 +1,4 @@
-"""Where the clusters come from: one account or many, read in the same way."""
+"""The source of the clusters: one account or many, read in the same way."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Paging:
 
 
 class Source(Protocol):
-    """Where clusters come from."""
+    """A source of clusters."""
 
     @property
     def known(self) -> Document | None:

@@ -26,7 +26,7 @@ STANDARD_INPUT = "-"
 _SNAPSHOT_WANTED = "expected a snapshot, as `aiozilliz snapshot FILE` writes it"
 NO_JSON = object()
 _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
-"""Where Unix has names for files that a process has opened already."""
+"""Prefixes of the names that Unix has for files that a process has already opened."""
 
 
 class FileError(CommandError):
