@@ -48,7 +48,7 @@ def test_it_is_entered_once() -> None:
         life = Owner().life
         life.enter()
         life.check_open()
-        with pytest.raises(RuntimeError, match=r"^the owner is entered already$"):
+        with pytest.raises(RuntimeError, match=r"^the owner is already entered$"):
             life.enter()
         life.check_open()
 
