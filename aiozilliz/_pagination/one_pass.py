@@ -1,11 +1,17 @@
 """One pass over the pages of a list that may change meanwhile: where it ends, and whether it was clean.
 
 A pass reads pages 1, 2, 3 … Only what arrives counts. Let n be the distinct ids of the pass, and c the latest
-`count` that the service gave in it.
+`count` that the service gave in it; if it gave none, the latest that any pass brought.
 
-The pass ends at a page that brings no id new to it (an empty page is one), or when n = c. A short page ends nothing.
-If page 1 is full and is all that c announces, page 2 is requested all the same, because c may be the number on that
-page alone; if page 2 brings nothing new, page 1 was all.
+The pass ends
+
+- at an empty page;
+- at a page that brings no id new to it, unless c says that more must follow: then at the second such page in a row;
+- when n = c, if the page just read says so itself, or is shorter than pages can be. Otherwise c may be out of date: a
+  cluster that was created meanwhile has pushed another one to the next page.
+
+A short page ends nothing by itself. If page 1 is full and is all that c announces, page 2 is requested all the same,
+because c may be the number on that page alone; if page 2 brings nothing new, page 1 was all.
 
 The pass is **clean** unless one of these shows that the list moved, or that the service contradicts itself:
 
@@ -13,7 +19,12 @@ The pass is **clean** unless one of these shows that the list moved, or that the
 - an id comes twice; not so on the page that shows the end if there is no other sign of it: the page after a first
   one that is all, or the last one if the service gives no count;
 - n exceeds c; reading goes on, so that a count that is too low loses nothing;
-- the pass ends, or a page is refused, though n < c.
+- the pass ends though n < c;
+- a page without a count was requested together with others or came from a cache, although other pages have a count. If
+  pages are read one after another, each change that no count shows lets an id come twice, or too few or too many. But
+  such a page may be of an older list than one before it, and nothing but its count shows it;
+- the first pages have no count, and a later one has: a cluster deleted in between takes one along unseen. If an earlier
+  pass brought a count, that one is held against it.
 """
 
 from __future__ import annotations
@@ -35,8 +46,10 @@ class Page(NamedTuple):
         number: The page's number, from 1.
         ids: The ids on it, in the service's order.
         announced: The `count` that came with it, or None.
-        full: Whether it holds as many records as a page can.
+        full: Whether it holds as many records as were requested, or as the service says that a page can hold.
         refused: Whether the service refused the page number, and the page is taken for an empty one.
+        fresh: Whether the response came from the service, and not from a cache.
+        together: Whether it was requested before all pages in front of it had been read, or after a later one.
     """
 
     number: int
@@ -44,6 +57,8 @@ class Page(NamedTuple):
     announced: int | None
     full: bool
     refused: bool = False
+    fresh: bool = True
+    together: bool = False
 
 
 @define
@@ -58,8 +73,8 @@ class Pass:
         at: The page read last.
         asked: All pages up to this one have been requested.
         counts: What the responses announced, each if it differs from the one before.
-        count: The latest of these, or None.
-        largest: Records on the largest page.
+        count: The latest of these; before the first, the latest that an earlier pass brought, or None.
+        largest: Records on the largest page, of this and of earlier passes.
         repetition: Why the pass has to be repeated, from the first sign on that the list moved; None while it is clean.
         ended: Whether the page read last was the end.
         confirming: Whether page 1 seems to be all, which the next page will tell.
@@ -69,14 +84,15 @@ class Pass:
     seen: set[str] = field(factory=set[str])
     step: int = 1
     first: int = 1
+    count: int | None = None
+    largest: int = 1
     at: int = field(init=False)
     asked: int = field(init=False)
     counts: list[int] = field(factory=list[int], init=False)
-    count: int | None = field(default=None, init=False)
-    largest: int = field(default=1, init=False)
     repetition: Repetition | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     confirming: bool = field(default=False, init=False)
+    _known_page: bool = field(default=False, init=False)  # whether the page read last brought known ids only
 
     def __attrs_post_init__(self) -> None:
         self.at = self.asked = self.first - self.step
@@ -91,13 +107,42 @@ class Pass:
         missing = self.count - len(self.seen) if self.count is not None else 0
         return self.at + max(1, -(-missing // self.largest))
 
+    def next_pass(self, count: int | None, *, back: bool = False) -> Pass:
+        """Return the pass that follows: forwards from page 1, or back from the page read last.
+
+        Args:
+            count: The latest count that any response brought.
+            back: Whether it goes backwards.
+        """
+        if back:
+            return Pass(self.number + 1, step=-1, first=self.at, count=count, largest=self.largest)
+        return Pass(self.number + 1, count=count, largest=self.largest)
+
+    def is_refused_like(self, before: Pass | None, page_number: int) -> bool:
+        """Return whether the pass before ended at a refusal of this page, with the ids and the count that this one has.
+
+        The count must be of this pass: an old one is no contradiction.
+
+        Args:
+            before: The pass before, if there was one.
+            page_number: The page that is refused.
+        """
+        return (
+            before is not None
+            and bool(self.counts)
+            and before.repetition is not None
+            and before.repetition.cause is Cause.REFUSED
+            and before.repetition.page_number == page_number
+            and (before.count, before.seen) == (self.count, self.seen)
+        )
+
     def read(self, page: Page) -> set[str] | None:
         """Take the next page.
 
         Returns:
             The ids that are new to this pass. None if all are, and none comes twice: no set is built for that.
         """
-        number, ids, announced, full, _ = page
+        number, ids, announced, full, *_ = page
         seen = self.seen
         before = len(seen)
         size = len(ids)
@@ -112,6 +157,8 @@ class Pass:
         received = len(seen)
         fresh = received - before
         self.at = number
+        # A service may cut pages shorter than asked without saying so: what another page had, this one could have.
+        is_short = not full and size < self.largest
         self.largest = max(self.largest, size)
 
         # End 1: page 1 seemed to be all, and page 2 brings nothing that speaks against it. Its count is not compared
@@ -121,34 +168,52 @@ class Pass:
             self.ended = True
             return new
 
-        if announced is not None and announced != self.count:
-            self.counts.append(announced)
+        # Without a count that it can be held against, nothing shows what happened between this page and others.
+        unknown = announced is None and not page.refused and (page.together or not page.fresh)
+        unknown = unknown and self.count is not None
+        if announced is not None and not self.counts and before:
+            # The first count of the pass comes late: what an earlier pass announced is held against it, if anything.
+            unknown = self.count is None
+            self.counts += [] if self.count is None else [self.count]
+        if announced is not None:
+            if not self.counts or announced != self.counts[-1]:
+                self.counts.append(announced)
             self.count = announced
         count = self.count
+        # A page of known ids is no end while more must follow, unless it is the second one in a row.
+        more = count is not None and received < count
+        idle = not fresh and (not size or not more or self._known_page)
+        self._known_page = size > 0 and not fresh
         if self.repetition is None:
-            self._look_for_signs(page, fresh)
+            self._look_for_signs(page, fresh, unknown=unknown, ends=idle if self.step > 0 else number == 1)
 
-        # A full first page that is all looks like a count of the page alone: the next page decides (end 1).
+        # A full first page that is all can't be told from a count of the page alone: the next page decides (end 1).
         self.confirming = number == 1 and full and size == received == count
         if self.step < 0:
             # End 2: backwards, page 1 is the end, whatever has come by then; the pass before has seen the last page.
             self.ended = number == 1
-        elif not fresh or (received == count and not self.confirming):
-            # End 3: forwards, a page without a new id, or as many ids as announced. More ids than that end nothing, so
-            # that a count that is too low loses none.
+        elif idle:
+            # End 3: forwards, nothing new.
+            self.ended = True
+        elif received == count and not self.confirming and (announced is not None or is_short):
+            # End 4: forwards, as many ids as announced, by this very page or by one that nothing can follow. More ids
+            # than that end nothing, so that a count that is too low loses none.
             self.ended = True
         return new
 
-    def _ends_without(self, fresh: int) -> bool:
-        """Return whether the page just read ends the pass, if not as many ids have come as announced."""
-        return not fresh if self.step > 0 else self.at == 1
+    def _look_for_signs(self, page: Page, fresh: int, *, unknown: bool, ends: bool) -> None:
+        """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself.
 
-    def _look_for_signs(self, page: Page, fresh: int) -> None:
-        """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself."""
+        Args:
+            page: The page.
+            fresh: How many of its ids are new to the pass.
+            unknown: Whether a change between this page and others would not show, for want of a count.
+            ends: Whether the page ends the pass even if not as many ids have come as announced.
+        """
         count, received, size = self.count, len(self.seen), len(page.ids)
         cause = None
         if len(self.counts) > 1:
-            # 1. Two counts. A missing one was never added to `counts`, so it is no change.
+            # 1. Two counts. A missing one is unknown, and was never added to `counts`.
             cause = Cause.COUNT_CHANGED
         elif fresh < size and (fresh or count is not None):
             # 2. An id came twice, on this page or on an earlier one. A page of known ids only is the regular end if
@@ -157,13 +222,16 @@ class Pass:
         elif count is not None and received > count:
             # 3. More than announced: the count is too low, or clusters went while as many others came.
             cause = Cause.TOO_MANY
-        elif count is not None and received < count and (page.refused or self._ends_without(fresh)):
+        elif count is not None and received < count and ends:
             # 4. The end although more should have come: clusters moved to pages read before, or the count is wrong.
             cause = Cause.REFUSED if page.refused else Cause.TOO_FEW
+        elif unknown:
+            # 5. The list may have moved unseen.
+            cause = Cause.COUNT_MISSING
         if cause is None:
             return
         if self.confirming and fresh and page.announced == size:
-            # 5. Says more than 1 to 3: page 1 was full and all of its count, and the page after it is all of its own.
+            # 6. Says more than 1 to 3: page 1 was full and all of its count, and the page after it is all of its own.
             #    A total that included page 1 could not be as small.
             cause = Cause.COUNT_OF_PAGE
         self.repetition = Repetition(
