@@ -246,10 +246,10 @@ class PlanRunner:
         return (
             type(error) is APIError
             and (error.code == _PAGE_OUT_OF_RANGE or error.status in _NOT_FOUND)
-            and self._take_refusal(request)
+            and self._take_refusal(request, error)
         )
 
-    def _take_refusal(self, request: RequestPage) -> bool:
-        is_end = self.planner.on_refused(request)
+    def _take_refusal(self, request: RequestPage, error: APIError) -> bool:
+        is_end = self.planner.on_refused(request, by_service=error.code is not None)
         self._report()
         return is_end

@@ -1,11 +1,17 @@
 """One pass over the pages of a list that may change meanwhile: where it ends, and whether it was clean.
 
 A pass reads pages 1, 2, 3 … Only what arrives counts. Let n be the distinct ids of the pass, and c the latest
-`count` that the service gave in it.
+`count` that the service gave in it; if it gave none, the latest that any pass brought.
 
-The pass ends at a page that brings no id new to it (an empty page is one), or when n = c. A short page ends nothing.
-If page 1 is full and is all that c announces, page 2 is asked for all the same, because c may be the number on that
-page alone; if page 2 brings nothing new, page 1 was all.
+The pass ends
+
+- at an empty page;
+- at a page that brings no id new to it, unless c says that more must follow: then at the second such page in a row;
+- when n = c, if the page just read says so itself or is not full. Otherwise c may be out of date: a cluster that was
+  created meanwhile has pushed another one to the next page.
+
+A short page ends nothing by itself. If page 1 is full and is all that c announces, page 2 is asked for all the same,
+because c may be the number on that page alone; if page 2 brings nothing new, page 1 was all.
 
 The pass is **clean** unless one of these shows that the list moved, or that the service contradicts itself:
 
@@ -37,6 +43,7 @@ class Page(NamedTuple):
         announced: The `count` that came with it, or None.
         full: Whether it holds as many records as a page can.
         refused: Whether the service refused the page number, and the page is taken for an empty one.
+        fresh: Whether the response came from the service, and not from a cache.
     """
 
     number: int
@@ -44,6 +51,7 @@ class Page(NamedTuple):
     announced: int | None
     full: bool
     refused: bool = False
+    fresh: bool = True
 
 
 @define
@@ -58,7 +66,7 @@ class Pass:
         at: The page read last.
         asked: All pages up to this one have been asked for.
         counts: What the responses announced, each if it differs from the one before.
-        count: The latest of these, or None.
+        count: The latest of these; before the first, the latest that an earlier pass brought, or None.
         largest: Records on the largest page.
         repetition: Why the pass has to be repeated, from the first sign on that the list moved; None while it is clean.
         ended: Whether the page read last was the end.
@@ -69,14 +77,15 @@ class Pass:
     seen: set[str] = field(factory=set[str])
     step: int = 1
     first: int = 1
+    count: int | None = None
     at: int = field(init=False)
     asked: int = field(init=False)
     counts: list[int] = field(factory=list[int], init=False)
-    count: int | None = field(default=None, init=False)
     largest: int = field(default=1, init=False)
     repetition: Repetition | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     confirming: bool = field(default=False, init=False)
+    _known_page: bool = field(default=False, init=False)  # whether the page read last brought known ids only
 
     def __attrs_post_init__(self) -> None:
         self.at = self.asked = self.first - self.step
@@ -97,7 +106,7 @@ class Pass:
         Returns:
             The ids that are new to this pass. None if all are, and none comes twice: no set is built for that.
         """
-        number, ids, announced, full, _ = page
+        number, ids, announced, full, _, _ = page
         seen = self.seen
         before = len(seen)
         size = len(ids)
@@ -121,34 +130,44 @@ class Pass:
             self.ended = True
             return new
 
-        if announced is not None and announced != self.count:
-            self.counts.append(announced)
+        if announced is not None:
+            if not self.counts or announced != self.counts[-1]:
+                self.counts.append(announced)
             self.count = announced
         count = self.count
+        # A page of known ids is no end while more must follow, unless it is the second one in a row.
+        more = count is not None and received < count
+        idle = not fresh and (not size or not more or self._known_page)
+        self._known_page = size > 0 and not fresh
         if self.repetition is None:
-            self._look_for_signs(page, fresh)
+            self._look_for_signs(page, fresh, ends=idle if self.step > 0 else number == 1)
 
         # A full first page that is all can't be told from a count of the page alone: the next page decides (end 1).
         self.confirming = number == 1 and full and size == received == count
         if self.step < 0:
             # End 2: backwards, page 1 is the end, whatever has come by then; the pass before has seen the last page.
             self.ended = number == 1
-        elif not fresh or (received == count and not self.confirming):
-            # End 3: forwards, a page without a new id, or as many ids as announced. More ids than that end nothing, so
-            # that a count that is too low loses none.
+        elif idle:
+            # End 3: forwards, nothing new.
+            self.ended = True
+        elif received == count and not self.confirming and (announced is not None or not full):
+            # End 4: forwards, as many ids as announced, by this very page or by one that nothing can follow. More ids
+            # than that end nothing, so that a count that is too low loses none.
             self.ended = True
         return new
 
-    def _ends_without(self, fresh: int) -> bool:
-        """Return whether the page just read ends the pass, if not as many ids have come as announced."""
-        return not fresh if self.step > 0 else self.at == 1
+    def _look_for_signs(self, page: Page, fresh: int, *, ends: bool) -> None:
+        """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself.
 
-    def _look_for_signs(self, page: Page, fresh: int) -> None:
-        """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself."""
+        Args:
+            page: The page.
+            fresh: How many of its ids are new to the pass.
+            ends: Whether the page ends the pass even if not as many ids have come as announced.
+        """
         count, received, size = self.count, len(self.seen), len(page.ids)
         cause = None
         if len(self.counts) > 1:
-            # 1. Two counts. A missing one was never added to `counts`, so it is no change.
+            # 1. Two counts. A missing one is unknown, and was never added to `counts`.
             cause = Cause.COUNT_CHANGED
         elif fresh < size and (fresh or count is not None):
             # 2. An id came twice, on this page or on an earlier one. A page of known ids only is the regular end if
@@ -157,7 +176,7 @@ class Pass:
         elif count is not None and received > count:
             # 3. More than announced: the count is too low, or clusters went while as many others came.
             cause = Cause.TOO_MANY
-        elif count is not None and received < count and (page.refused or self._ends_without(fresh)):
+        elif count is not None and received < count and (page.refused or ends):
             # 4. The end although more should have come: clusters moved to pages read before, or the count is wrong.
             cause = Cause.REFUSED if page.refused else Cause.TOO_FEW
         if cause is None:

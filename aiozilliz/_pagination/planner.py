@@ -24,10 +24,14 @@ the count and the largest page of the pass suggest; if they suggest nothing, onl
 order, whatever the order of arrival. What is in flight at the end of a pass, or after the proof, is waited for, and
 what it brings is taken.
 
-**It always ends.** Let N be the number of distinct ids that the service shows. In a forward pass each page but the
-last brings at least one new id, and when it ends at most `window` - 1 others are in flight: at most N + `window`
-responses. A backward pass asks only for pages that the pass before has read. So there are at most
-`max_passes` * (N + `window`) responses, and never more than `max_answers`, for a service that invents ids for ever.
+**Refusals.** A page that the service refuses is asked for again. Only if it is refused twice in a row, by the service
+itself, is it taken for an empty one: a single one can come from whatever stands between.
+
+**It always ends.** Let N be the number of distinct ids that the service shows. In a forward pass of two pages in a row
+at least one brings a new id, but for the last ones, and when it ends at most `window` - 1 others are in flight: at most
+2 * (N + 1) + `window` responses. A backward pass asks only for pages that the pass before has read. So there are at
+most `max_passes` times as many responses, and never more than `max_answers` of them or `max_records` ids, for a service
+that invents ids for ever.
 
 **Memory.** All ids, in one set during the first pass, and from the second pass on also those of that pass and of the
 one before; at most `window` pages of records that are not yet yielded; with `verify`, what `proof` keeps.
@@ -43,11 +47,13 @@ from aiozilliz._pagination.one_pass import Page, Pass
 from aiozilliz._pagination.proof import Proof, Proven
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set as AbstractSet
+    from collections.abc import Callable, Collection, Sequence, Set as AbstractSet
 
     from aiozilliz._pagination.decisions import Decision
 
 R = TypeVar("R")
+
+_REFUSALS_THAT_COUNT = 2
 
 
 class PagePlanner(Generic[R]):
@@ -63,10 +69,13 @@ class PagePlanner(Generic[R]):
         require_count: Whether `verify` gives up at once if the first response has no count; else the reading then
             goes on without `verify`.
         max_answers: Responses after which to give up.
+        max_records: Distinct ids after which to give up.
+        listed_before: Ids that were listed at a moment before the first request, which is evidence for the proof.
+        is_old: Returns whether a record is known to be older than this reading; likewise.
 
     Attributes:
         count: The service's total as of the latest response that gave one; None before.
-        answers: Pages received.
+        answers: Responses received, refusals among them.
         repeated: Why each pass was repeated, in their order: one `Repetition` for each but the pass under way. It is a
             new tuple whenever a pass is begun again, and the same object until then.
     """
@@ -81,6 +90,9 @@ class PagePlanner(Generic[R]):
         max_passes: int = 5,
         require_count: bool = True,
         max_answers: int = 100_000,
+        max_records: int = 2_000_000,
+        listed_before: Collection[str] = (),
+        is_old: Callable[[R], bool] = lambda _: False,
     ) -> None:
         self.count: int | None = None
         self.answers = 0
@@ -91,7 +103,9 @@ class PagePlanner(Generic[R]):
         self._max_passes = max_passes
         self._require_count = require_count
         self._max_answers = max_answers
-        self._proof: Proof[RequestPage] | None = Proof() if verify else None
+        self._max_records = max_records
+        self._is_old = is_old
+        self._proof: Proof[RequestPage] | None = Proof(listed_before) if verify else None
         self._known: set[str] = set()  # ids of all passes; the first pass adds to this very set
         self._pass = Pass(1, self._known)
         self._before: Pass | None = None
@@ -102,6 +116,7 @@ class PagePlanner(Generic[R]):
         self._latest = Page(0, (), None, full=False)  # the page read last
         self._alone: RequestPage | None = None  # sent last, with nothing else in flight ever since
         self._refused_in: dict[tuple[int, int], int] = {}  # page and count: the first pass in which it was
+        self._refusals: tuple[RequestPage | None, int, int] = None, 0, 0  # in a row, and of these by the service itself
         self._end: Done | GiveUp | None = None
 
     @property
@@ -164,7 +179,13 @@ class PagePlanner(Generic[R]):
             self._proof.on_sent(request)
 
     def on_page(
-        self, request: RequestPage, records: Sequence[R], *, count: int | None, page_size: int
+        self,
+        request: RequestPage,
+        records: Sequence[R],
+        *,
+        count: int | None,
+        page_size: int,
+        fresh: bool = True,
     ) -> None:
         """Take the page that arrived.
 
@@ -173,6 +194,7 @@ class PagePlanner(Generic[R]):
             records: The records on the page, in the service's order.
             count: The service's total, or None if the response has none.
             page_size: The size that the service says it cuts pages to, else the one asked for.
+            fresh: Whether the response came from the service, and not from a cache.
 
         Raises:
             ValueError: The request is not in flight.
@@ -182,7 +204,7 @@ class PagePlanner(Generic[R]):
         ids = list(map(self._key, records))
         if count is not None:
             self.count = count
-        self._take(request, Page(request.page_number, ids, count, full=len(ids) >= size), records)
+        self._take(request, Page(request.page_number, ids, count, full=len(ids) >= size, fresh=fresh), records)
 
     def on_lost(self, request: RequestPage) -> None:
         """Take note that no response will come. The page is asked for again when it is needed.
@@ -193,16 +215,20 @@ class PagePlanner(Generic[R]):
         self._in_flight.discard(request)
         self._offer = None
         self._pass.asked = self._pass.at
+        if self._proof is not None:
+            self._proof.on_lost(request)
         self._settle()
 
-    def on_refused(self, request: RequestPage) -> bool:
-        """Take note that the service refused this page number.
+    def on_refused(self, request: RequestPage, *, by_service: bool) -> bool:
+        """Take note that this page number was refused.
 
         Args:
             request: What it responds to.
+            by_service: Whether it bears the service's signature, and is not from something that stands between.
 
         Returns:
-            Whether the refusal is taken for an empty page. If not, nothing changes: the request is still in flight.
+            Whether the reading goes on: the page is asked for again, or taken for an empty one. If not, nothing
+            changes: the request is still in flight.
 
         Raises:
             ValueError: The request is not in flight.
@@ -211,14 +237,25 @@ class PagePlanner(Generic[R]):
         # 1. Page 1 exists in every listing: it is never past the end.
         if request.page_number == 1:
             return False
-        # 2. More records should follow. The first time the list may just have become shorter, which reading it again
+        # 2. One refusal says nothing yet. Two in a row by the service itself do, if it takes a third request.
+        last, refusals, signed = self._refusals
+        refusals, signed = (refusals + 1, signed) if last == request else (1, 0)
+        signed = signed + 1 if by_service else 0
+        self._refusals = request, refusals, signed
+        if signed < _REFUSALS_THAT_COUNT:
+            if refusals > _REFUSALS_THAT_COUNT:
+                return False
+            self.answers += 1
+            self.on_lost(request)
+            return True
+        # 3. More records should follow. The first time the list may just have become shorter, which reading it again
         #    shows. Refused again in a later pass while count stays the same, the service contradicts itself.
         this = self._pass
         if this.count is not None and len(this.seen) < this.count:
             refusal = request.page_number, this.count
             if self._refused_in.setdefault(refusal, this.number) < this.number:
                 return False
-        # 3. All that count announces has come, or there is no count: it is the end.
+        # 4. All that count announces has come, or there is no count: it is the end.
         self._take(request, Page(request.page_number, (), None, full=False, refused=True), ())
         return True
 
@@ -228,7 +265,9 @@ class PagePlanner(Generic[R]):
         if in_flight + len(self._held) + len(self._ready) >= self._window:
             return None
         this = self._pass
-        if self._end is not None or this.ended or self.answers + in_flight >= self._max_answers:
+        if self._end is not None or this.ended or self._is_proven or self._is_bound_met:
+            return None
+        if self.answers + in_flight >= self._max_answers:
             return None
         if self._offer is None:
             self._offer = self._next_of(this)
@@ -251,6 +290,10 @@ class PagePlanner(Generic[R]):
                 return None if turns and self._in_flight else request
         return None
 
+    @property
+    def _is_proven(self) -> bool:
+        return self._proof is not None and self._proof.proven is not None
+
     def _expect(self, request: RequestPage) -> None:
         if request not in self._in_flight:
             raise ValueError(f"{request} is not out")
@@ -260,9 +303,14 @@ class PagePlanner(Generic[R]):
         self._offer = None
         self.answers += 1
         if self._proof is not None:
-            self._proof.on_page(
-                request, page.ids, page_number=page.number, count=page.announced, full=page.full
-            )
+            # A refusal shows no list, and what comes from a cache shows an old one: neither is a witness.
+            if page.refused or not page.fresh:
+                self._proof.on_lost(request)
+            else:
+                old = {self._key(record) for record in records if self._is_old(record)}
+                self._proof.on_page(
+                    request, page.ids, page_number=page.number, count=page.announced, full=page.full, old=old
+                )
         this, held = self._pass, self._held
         if page.number == this.at + this.step:
             self._read(page, records)
@@ -292,15 +340,18 @@ class PagePlanner(Generic[R]):
     def _settle(self) -> None:
         """End the reading, or begin the next pass, if that is due."""
         if self._end is None and self._proof is not None:
-            # 1. Proven: that is the end at once, whatever the pass under way has shown or still lacks.
+            # 1. Proven: that is the end, whatever the pass under way has shown or still lacks. What is in flight may
+            #    still refute it.
             if self._proof.proven is not None:
+                if self._in_flight:
+                    return
                 self._end = Done()
             # 2. The first response has no count, which every proof needs: give up, or go on as without `verify`.
             elif self.answers == 1 and self._latest.announced is None:
                 self._proof = None
                 if self._require_count:
                     self._end = self._give_up("without a count from the service nothing can be proven")
-        over = self._end is not None or self._pass.ended or self.answers >= self._max_answers
+        over = self._end is not None or self._pass.ended or self._is_bound_met
         # 3. The pass goes on, or it is over, but pages are in flight: what they bring is taken first.
         if self._in_flight or not over:
             return
@@ -320,8 +371,8 @@ class PagePlanner(Generic[R]):
         if self._proof is None and this.ended and this.repetition is None:
             return Done()
         # 2. The bound for a service that invents records; the pass may have been cut short.
-        if self.answers >= self._max_answers:
-            return self._give_up(f"there was no end after {self.answers} answers")
+        if self._is_bound_met:
+            return self._give_up(f"there was no end after {self.answers} answers with {len(self._known)} ids")
         # 3. The list rests, but is not as long as count says. Only forward passes are asked: a backward one takes the
         #    end of the list over from the pass before, so the two would agree by themselves.
         wrong = this.step > 0 and this.count is not None and this.count != len(this.seen)
@@ -336,6 +387,10 @@ class PagePlanner(Generic[R]):
         if self._proof.contradicted:
             return self._give_up("counts and pages contradict each other, so nothing can be proven")
         return self._give_up(f"{this.number} passes did not bring the proof")
+
+    @property
+    def _is_bound_met(self) -> bool:
+        return self.answers >= self._max_answers or len(self._known) >= self._max_records
 
     def _give_up(self, reason: str) -> GiveUp:
         repeated = (*self.repeated, *self._repetition())
@@ -366,17 +421,17 @@ class PagePlanner(Generic[R]):
         if this.seen is self._known:
             self._known = set(this.seen)
         # 1. Without `verify`: forwards, from page 1.
-        self._pass = Pass(this.number + 1)
+        self._pass = Pass(this.number + 1, count=self.count)
         if self._proof is None:
             return
         # 2. With `verify`, after a forward pass: backwards, from the page where that ended. After a backward one, which
         #    ended at page 1: forwards from there.
         if this.step > 0:
-            self._pass = Pass(this.number + 1, step=-1, first=this.at)
+            self._pass = Pass(this.number + 1, step=-1, first=this.at, count=self.count)
         # 3. The page where it turns belongs to both passes, but only if nothing was in flight together with it: the
         #    proof needs all other pages before it or after it. Else it is asked for again.
         if self._alone == RequestPage(this.number, this.at):
             self._pass.read(self._latest)
             # 4. If the shared page would be the whole pass, nothing new would ever be asked: read page 1 again.
             if self._pass.ended:
-                self._pass = Pass(this.number + 1)
+                self._pass = Pass(this.number + 1, count=self.count)

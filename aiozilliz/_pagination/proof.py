@@ -9,10 +9,20 @@ moment: call it bracketed. The ids on the page of `m` were listed too. If both t
 are the whole listing of that moment. (This is the double collect of Afek et al., "Atomic Snapshots of Shared Memory",
 1993, page by page.)
 
-**What is assumed.** (1) `count` and page of one response are of one moment, and `count` is the number of all clusters
-listed, not of a part. (2) An id that leaves the listing does not come back while it is being read. Nothing that a
-client can ask shows these to be true, but it may see that they are not: if *more* ids are bound to a moment than its
-`count`, one of them is broken. From then on nothing is proven.
+Ids of a listing that was proven before the first request count as if they had arrived then. So when a quiet list of k
+pages is read again, k responses prove the moment of page 1: all other ids were listed before it, and are seen after it.
+
+**What is assumed.** (1) `count` and page of one response are of one moment between its sending and its arrival, and
+`count` is the number of all clusters listed, not of a part. (2) An id that leaves the listing does not come back while
+it is being read; with evidence from before, since then. Nothing that a client can ask shows these to be true, but it
+may see that they are not:
+
+- if *more* ids are bound to a moment than its `count`, one of them is broken. From then on nothing is proven;
+- if a response that was requested after the moment shows an id that is not bound to it, though the cluster is older
+  than the first request, then the moment's response was not of its time. That moment is given up.
+
+A response from a cache is no witness, and must not be passed in. A cache that does not say so, or a replica that lags
+behind and agrees with itself, can't be told from the service.
 
 **Traps.** A service may give as `count` what is on the page alone. So
 
@@ -29,7 +39,7 @@ from a service that cuts pages shorter than asked without saying so.
 **Cost.** Of an id two numbers are kept, in a tuple shared by all ids that were read together. A moment is dropped at
 once if even all ids known at its sending, with its own, are less than `count`: on the way forwards only the last page
 is a moment. It is not kept either if an earlier one with the same `count` covers it (`_is_covered`): on a quiet list
-there is one moment, and each change adds few.
+there is one moment, and each change adds few. Of more than 32 the oldest are given up.
 """
 
 from __future__ import annotations
@@ -40,9 +50,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Mapping, Sequence, Set as AbstractSet
 
 Q = TypeVar("Q", bound="Hashable")
+
+_MOMENTS = 32
+"""Moments that wait for their proof, at most."""
 
 _Sighting: TypeAlias = "tuple[int, int]"
 """When an id first arrived, and when the last request was sent that brought it."""
@@ -61,7 +74,7 @@ class Proven(Generic[Q]):
     request: Q
     sent: int
     arrived: int
-    _ids: frozenset[str] = field(alias="ids", repr=False)
+    page: frozenset[str] = field(repr=False)
     _sightings: Mapping[str, _Sighting] = field(alias="sightings", repr=False)
 
     def holds(self, cluster_id: str) -> bool:
@@ -70,7 +83,7 @@ class Proven(Generic[Q]):
         Args:
             cluster_id: An id, known or not.
         """
-        if cluster_id in self._ids:
+        if cluster_id in self.page:
             return True
         sighting = self._sightings.get(cluster_id)
         return sighting is not None and sighting[0] < self.sent and self.arrived < sighting[1]
@@ -95,17 +108,20 @@ class Proof(Generic[Q]):
 
     It needs no clock: sendings and arrivals are numbered in the order of the calls. `Q` is what names a request.
 
+    Args:
+        listed_before: Ids of a listing that was proven before the first request is sent.
+
     Attributes:
         proven: The moment, from the response on that completes its proof. Nothing changes after that.
         contradicted: Whether the responses contradict what the proof assumes. Then `proven` stays None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listed_before: Collection[str] = ()) -> None:
         self.proven: Proven[Q] | None = None
         self.contradicted = False
         self._now = 0
         self._in_flight: dict[Q, tuple[int, int]] = {}  # when sent, and how many ids had arrived by then
-        self._sightings: dict[str, _Sighting] = {}
+        self._sightings: dict[str, _Sighting] = dict.fromkeys(listed_before, (0, 0))
         self._moments: list[_Moment[Q]] = []
 
     def on_sent(self, request: Q) -> None:
@@ -117,8 +133,20 @@ class Proof(Generic[Q]):
         self._now += 1
         self._in_flight[request] = self._now, len(self._sightings)
 
+    def on_lost(self, request: Q) -> None:
+        """Take note that there is no response, or none that can be a witness."""
+        self._now += 1
+        self._in_flight.pop(request, None)
+
     def on_page(
-        self, request: Q, ids: Collection[str], *, page_number: int, count: int | None, full: bool
+        self,
+        request: Q,
+        ids: Collection[str],
+        *,
+        page_number: int,
+        count: int | None,
+        full: bool,
+        old: AbstractSet[str] = frozenset(),
     ) -> None:
         """Take the response that arrives now.
 
@@ -128,12 +156,18 @@ class Proof(Generic[Q]):
             page_number: Which page it is, from 1.
             count: How many clusters there are, or None if the response does not say.
             full: Whether the page has as many records as a page can have.
+            old: Ids on the page that are known to be older than the first request.
         """
         sent, known = self._in_flight.pop(request)
         self._now += 1
-        if self.proven is not None or self.contradicted:
+        if self.contradicted:
             return
         page = frozenset(ids)
+        # 0. An old id that an earlier moment does not know speaks against that moment, even against the proven one.
+        if old:
+            self._refute(old, sent)
+        if self.proven is not None:
+            return
         before = list(map(self._sightings.get, page))  # in the order of `page`
         groups = Counter(before)
 
@@ -194,6 +228,29 @@ class Proof(Generic[Q]):
             wanted = is_first or moment.found > moment.count
         if wanted:
             self._moments.append(moment)
+            # The longer a moment waits, the less likely it is that what it lacks still comes.
+            del self._moments[:-_MOMENTS]
+
+    def _refute(self, old: AbstractSet[str], sent: int) -> None:
+        """Give up moments that had arrived before a page was asked for that shows an old id which is not bound to them.
+
+        The id was there before the moment and after it, but the moment's response does not know it: that response was
+        not of its time, or its `count` is no count of all. (Or the id came with a page that was in flight together with
+        the moment's; then it can never be bound to it, and the moment can't be proven either.)
+        """
+        sightings = self._sightings
+
+        def is_refuted(moment_sent: int, moment_arrived: int, ids: frozenset[str]) -> bool:
+            return moment_arrived < sent and any(
+                cluster_id not in ids
+                and ((sighting := sightings.get(cluster_id)) is None or sighting[0] >= moment_sent)
+                for cluster_id in old
+            )
+
+        self._moments = [m for m in self._moments if not is_refuted(m.sent, m.arrived, m.ids)]
+        proven = self.proven
+        if proven is not None and is_refuted(proven.sent, proven.arrived, proven.page):
+            self.proven = None
 
     def _is_covered(self, moment: _Moment[Q]) -> bool:
         """Return whether an earlier moment will be proven before this one, if this one ever is.
@@ -228,7 +285,7 @@ class Proof(Generic[Q]):
                     moment.request,
                     sent=moment.sent,
                     arrived=moment.arrived,
-                    ids=moment.ids,
+                    page=moment.ids,
                     sightings=self._sightings,
                 )
                 self._moments.clear()

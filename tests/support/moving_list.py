@@ -79,11 +79,13 @@ HABITS = [
 
 @frozen
 class Answer:
-    """`records` None is a refusal of the page number."""
+    """`records` None is a refusal of the page number, `by_service` itself or by something that stands between."""
 
     records: tuple[str, ...] | None
     count: int | None
     page_size: int
+    fresh: bool = True
+    by_service: bool = True
 
 
 @define
@@ -279,19 +281,31 @@ def drive(
 def arrive(planner: PagePlanner[str], request: RequestPage, answer: Answer) -> bool:
     """Hand the answer to the planner. Return False if the caller has to raise the refusal."""
     if answer.records is None:
-        return planner.on_refused(request)
-    planner.on_page(request, answer.records, count=answer.count, page_size=answer.page_size)
+        return planner.on_refused(request, by_service=answer.by_service)
+    planner.on_page(
+        request, answer.records, count=answer.count, page_size=answer.page_size, fresh=answer.fresh
+    )
     return True
 
 
-def proof_by_definition(arrived: Sequence[Flight], asked: int) -> tuple[int, Flight] | None:
-    """Apply the definition of the proof to all answers after each arrival.
+def proof_by_definition(
+    arrived: Sequence[Flight],
+    asked: int,
+    *,
+    listed_before: Sequence[str] = (),
+    is_old: Callable[[str], bool] = lambda _: False,
+) -> tuple[int, Flight] | None:
+    """Apply the definition of the proof to all answers after each arrival. Refusals and cached answers are none.
 
     Gives the index of the arrival that completes the first proof and the answer whose moment is proven, or None.
     """
     for number in range(1, len(arrived) + 1):
-        log = arrived[:number]
-        first_arrival: dict[str, int] = {}
+        log = [
+            f for f in arrived[:number] if f.answer and f.answer.records is not None and f.answer.fresh
+        ]
+        if not log or log[-1] is not arrived[number - 1]:
+            continue
+        first_arrival: dict[str, int] = dict.fromkeys(listed_before, 0)
         last_sent: dict[str, int] = {}
         for flight in log:
             for cluster in flight.ids:
@@ -322,6 +336,13 @@ def proof_by_definition(arrived: Sequence[Flight], asked: int) -> tuple[int, Fli
             }
             if len(listed) > count:
                 return None
+            if any(
+                is_old(cluster) and cluster not in listed
+                for f in log
+                if f.sent > moment.arrived
+                for cluster in f.ids
+            ):
+                continue
             if len(listed) == count and confirmed and proven is None:
                 proven = moment
         if proven is not None:
