@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
-from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._errors import AuthenticationError, ResponseError, TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import Trap, bare, failure_of
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
@@ -103,6 +103,7 @@ class PageRequest:
     """One page, from the first attempt to the last. For the arguments see `RequestContext.fetch`."""
 
     __slots__ = (
+        "_afresh",
         "_block",
         "_context",
         "_deadline",
@@ -135,6 +136,7 @@ class PageRequest:
         self._scope = scope
         self._on_idle = on_idle
         self._url = page_url(context.base_url, query, page)
+        self._afresh = False
         self._idle = False
         self._waiting_for = _RESPONSE
         self._made = 0
@@ -223,6 +225,23 @@ class PageRequest:
         )
 
     async def _attempt(self) -> ClusterPage:
+        try:
+            return await self._attempt_with_key()
+        except asyncio.CancelledError:
+            # Our own deadline and scope cancel this task, too. If nobody does, the cancellation is somebody else's: of a
+            # shared refresh of the key, say. Passed on, it would end the caller's task without a word.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+        error = TransportError(
+            f"While waiting for {self._waiting_for}, something that was waited for was cancelled by somebody else",
+            advice="Look at what else cancels it; asyncio.shield keeps a shared task from that.",
+            retryable=True,
+        )
+        self._last = error
+        raise error
+
+    async def _attempt_with_key(self) -> ClusterPage:
         key = self._context.key
         secret = key.fixed or await self._ask_for_key()
         try:
@@ -270,7 +289,9 @@ class PageRequest:
                         trap = Trap(failure_of)
                         answer: Answer | None = None
                         with trap:
-                            answer = await transport.send(context.base_url, self._url, secret)
+                            answer = await transport.send(
+                                context.base_url, self._url, secret, afresh=self._afresh
+                            )
                         if answer is None:
                             context.check_open()  # a session that was closed has refused to send, or to go on
                             raise trap.take()
@@ -306,8 +327,24 @@ class PageRequest:
             now=datetime.now(UTC),
             max_bytes=self._context.transport.max_response_bytes,
         )
+        if page.current_page != self._page:
+            raise self._mistaken(page.current_page)
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
         return page
+
+    def _mistaken(self, echoed: int) -> ResponseError:
+        """Return the error for a response that says it is for another page.
+
+        It may answer an earlier request: a connection that spoke while it was idle gives each response one too late.
+        So another connection is tried, and only if all say the same, it is not the connection.
+        """
+        error = ResponseError(
+            f"The response is for page {echoed}, not for page {self._page}",
+            advice="If it lasts, something in between ignores the query: check {base_url}, proxies and caches.",
+            retryable=True,
+        )
+        error.echoed_page = echoed
+        return error
 
     def _note(self, error: ZillizError, secret: Secret) -> None:
         """Note a failed attempt: hide the key, should the service have echoed it, and hold back what it asks to."""
@@ -317,6 +354,10 @@ class PageRequest:
         pause = retry_after(error)
         if pause is not None:
             self._context.gate.extend(self._loop.time() + pause)
+        # A timeout, a loss or a response to somebody else: the other connections of the pool may be no better.
+        self._afresh = isinstance(error, TransportError) or (
+            isinstance(error, ResponseError) and error.echoed_page is not None
+        )
         self._last = error
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
 

@@ -40,15 +40,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_HEADERS: Final = CIMultiDictProxy(
-    CIMultiDict(
-        {
-            hdrs.ACCEPT: "application/json",
-            hdrs.ACCEPT_ENCODING: "gzip, deflate",
-            hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
-        }
-    )
-)
+_HEADERS: Final = {
+    hdrs.ACCEPT: "application/json",
+    hdrs.ACCEPT_ENCODING: "gzip, deflate",
+    hdrs.CACHE_CONTROL: "no-cache",  # a listing of now, from whatever stands between
+    hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
+}
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
@@ -94,6 +91,7 @@ class Transport:
             raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
         self._lender = session
         self._session: aiohttp.ClientSession | None = None
+        self._new_connections: aiohttp.ClientSession | None = None  # keeps none for a second request
         self._proxies: dict[str, str | None] = {}
         self.timer = SharedTimer()
         self.turn = DecodeTurn()
@@ -107,9 +105,8 @@ class Transport:
         """
         if self._lender is None:
             self._proxies = {base_url: _environment_proxy(base_url) for base_url in base_urls}
-            # The connections are bounded by who asks, not by the pool.
-            connector = aiohttp.TCPConnector(limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = _own_session(force_close=False)
+            self._new_connections = _own_session(force_close=True)
 
     async def close(self) -> None:
         """Close our session, but not the connections of a borrowed one. Nothing may be in flight."""
@@ -119,6 +116,8 @@ class Transport:
                 await self._session.close()
             else:
                 self._session.detach()
+        if self._new_connections is not None:
+            await self._new_connections.close()
 
     def check(self) -> bool:
         """Return whether there is a session, or can be one.
@@ -131,18 +130,20 @@ class Transport:
             raise RuntimeError("the borrowed session is closed" if self._lender else "the session is closed")
         return session is not None
 
-    async def send(self, base_url: str, url: str, secret: Secret) -> Answer:
+    async def send(self, base_url: str, url: str, secret: Secret, *, afresh: bool = False) -> Answer:
         """Send one request and read its response, within the timeout.
 
         Args:
             base_url: Selects the proxy of a session of our own.
             url: What to request.
             secret: The key.
+            afresh: Whether to open a connection for it. There is no public way to ask that of a borrowed pool: aiohttp
+                closes the connection that failed, and may take another kept one.
 
         Raises:
             Exception: Anything of aiohttp's, which holds the key: the caller must not let it pass.
         """
-        session = self._session
+        session = (afresh and self._new_connections) or self._session
         if session is None:
             assert self._lender is not None, "`check` is called before"
             session = self._session = _session_over(self._lender)
@@ -156,7 +157,7 @@ class Transport:
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
                     url,
-                    headers=_HEADERS,
+                    headers=CIMultiDict(_HEADERS),  # a new one, as agents that wrap aiohttp write into it
                     timeout=self._finer,
                     proxy=self._proxies.get(base_url),
                     middlewares=(_Sender(secret, borrowed=self._lender is not None),),
@@ -247,6 +248,12 @@ def _without_headers(error: Exception) -> Exception:
 def _check_clear_text_proxy(host: str | None) -> None:
     if not is_loopback(host):
         raise ClearTextProxyError
+
+
+def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
+    # The connections are bounded by who asks, not by the pool.
+    connector = aiohttp.TCPConnector(limit=0, force_close=force_close)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:

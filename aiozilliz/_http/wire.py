@@ -40,6 +40,7 @@ REQUEST_ID: Final = "requestid"
 MAX_RETRY_AFTER: Final = 1e9
 """Seconds; a longer `Retry-After` is read as this."""
 
+_AGE_DIGITS: Final = 10
 _SUCCESS: Final = (0, 200)
 _SHORT_TEXT: Final = 200
 
@@ -182,7 +183,7 @@ def read_answer(
     if isinstance(content, dict):
         envelope = content
         if status // 100 == 2 and _is_success(envelope):  # noqa: PLR2004
-            return _read_page(envelope, page, page_size)
+            return _read_page(envelope, page, page_size, _age(headers))
     code = envelope.get("code")
     response = _Response(status, headers, body or b"", envelope, now)
     # `type`, as `True` would be found as 1 and 80001.0 as 80001.
@@ -257,10 +258,20 @@ def _no_success(response: _Response, content: Json | InvalidJSON) -> APIError | 
     return _refused(response, _RATE_LIMITED if limited else _OTHER)
 
 
-def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPage:
+def _age(headers: Mapping[str, str]) -> int:
+    """Return the seconds for which a cache has kept the response; 0 if it came from the service."""
+    value = headers.get("Age")
+    if value is None:
+        return 0
+    value = value.split(",", 1)[0].strip()
+    # What is no number of seconds was still written by a cache.
+    return int(value[:_AGE_DIGITS]) if value.isascii() and value.isdigit() else 1
+
+
+def _read_page(envelope: dict[str, Any], page: int, page_size: int, age: int) -> ClusterPage:
     data: Json = envelope.get("data")
     if isinstance(data, list):  # the schema printed in List Clusters V2; its example has the object
-        return ClusterPage(structure_clusters(data), None, page, page_size)
+        return ClusterPage(structure_clusters(data), None, page, page_size, age)
     if not isinstance(data, dict):
         raise _misshapen("data", "an object or a list", data)
     if "clusters" not in data:
@@ -276,6 +287,7 @@ def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPa
         count,
         _echoed(data, "currentPage", page),
         _echoed(data, "pageSize", page_size),
+        age,
     )
 
 

@@ -158,6 +158,7 @@ class AccountReader:
             url=self._url,
             scope=scope,
             life=self._life,
+            verify=verify,
             listener=listener,
             on_done=on_done,
             on_idle=on_idle,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aiozilliz._errors import APIError, IncompleteListingError
+from aiozilliz._errors import APIError, IncompleteListingError, ResponseError
 from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_READ_AGAIN = (
-    "All clusters seen were yielded before; read again when fewer change, or with more passes ({max_passes})."
-)
-_NO_COUNT = "All clusters seen were yielded before; this service can only be read without {verify}."
+_SEEN = "All clusters seen were yielded before; "
+_READ_AGAIN = _SEEN + "read again when fewer change, or with more passes ({max_passes})."
+_VERIFY = _SEEN + "read with {verify}, which needs no pass in which nothing changes."
+_NO_COUNT = _SEEN + "this service can only be read without {verify}."
+_IGNORED = _SEEN + "check {base_url}, and proxies and caches in between."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
 _SHOWN = 5  # of the passes that had to be repeated, in an error's text
@@ -59,6 +60,7 @@ class PlanRunner:
         url: What is read, for errors.
         scope: Ends the requests early.
         life: Starts tasks, and ends them with their owner.
+        verify: Whether the planner wants a proof, for the advice in an error.
         listener: Hears of each request and page.
         on_done: Called whenever a request that was started has ended.
         on_idle: As for `FetchPage`.
@@ -78,6 +80,7 @@ class PlanRunner:
         url: str,
         scope: CancelScope,
         life: Lifetime,
+        verify: bool = False,
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
         on_idle: Callable[[bool], None] | None = None,
@@ -91,6 +94,7 @@ class PlanRunner:
         self._reported = planner.repeated
         self._scope = scope
         self._life = life
+        self._verify = verify
         self._listener = listener
         self._on_done = on_done
         self._on_idle = on_idle
@@ -122,7 +126,10 @@ class PlanRunner:
             page = await self._fetch(request.page_number, self._scope)
         except Exception as error:
             if not self._is_past_the_end(request, error):
-                raise
+                failure = self._failure(request, error)
+                if failure is error:
+                    raise
+                raise failure from None
         except BaseException:
             self.planner.on_lost(request)
             raise
@@ -152,9 +159,8 @@ class PlanRunner:
                 self._receive(request, task.result())
             elif not isinstance(error, Exception) or not self._is_past_the_end(request, error):
                 # 3. A page that can't be had.
-                self._fail(
-                    task, error if isinstance(error, Exception) else RuntimeError("the client is closed")
-                )
+                known = error if isinstance(error, Exception) else RuntimeError("the client is closed")
+                self._fail(task, self._failure(request, known))
                 continue
             del self.in_flight[task]
 
@@ -190,9 +196,11 @@ class PlanRunner:
         if isinstance(decision, Done):
             return StopAsyncIteration()
         assert isinstance(decision, GiveUp), decision
-        why = "".join(
-            f"; pass {repetition.pass_number}: {repetition}" for repetition in decision.repeated[-_SHOWN:]
-        )
+        advice = _READ_AGAIN if self._verify else _VERIFY
+        return self._incomplete(decision, advice if decision.expected is not None else _NO_COUNT)
+
+    def _incomplete(self, decision: GiveUp, advice: str) -> IncompleteListingError:
+        why = "".join(f"; pass {one.pass_number}: {one}" for one in decision.repeated[-_SHOWN:])
         error = IncompleteListingError(
             f"The listing can't be shown to be complete: {decision.reason}{why}",
             expected=decision.expected,
@@ -200,12 +208,23 @@ class PlanRunner:
             passes=decision.passes,
             method="GET",
             url=self._url,
-            advice=_READ_AGAIN if decision.expected is not None else _NO_COUNT,
+            advice=advice,
             retryable=True,
         )
         error.attempts = self.planner.answers
         error.elapsed = asyncio.get_running_loop().time() - (self._started or 0.0)
         return error
+
+    def _failure(self, request: RequestPage, error: Exception) -> Exception:
+        """Return what ends the reading if a page can't be had."""
+        if not isinstance(error, ResponseError) or error.echoed_page is None:
+            return error
+        # Each new connection gave the same: it is not the connection.
+        reason = (
+            f"page {request.page_number} was answered as page {error.echoed_page} {error.attempts} times, "
+            "so something in between ignores the query"
+        )
+        return self._incomplete(self.planner.give_up(reason), _IGNORED)
 
     def _send(self, request: RequestPage) -> None:
         if self._started is None:
@@ -217,7 +236,9 @@ class PlanRunner:
     def _receive(self, request: RequestPage, page: ClusterPage) -> None:
         if self._listener is not None:
             self._listener.on_page(request, page)
-        self.planner.on_page(request, page.clusters, count=page.count, page_size=page.page_size)
+        self.planner.on_page(
+            request, page.clusters, count=page.count, page_size=page.page_size, fresh=not page.age
+        )
         self._report()
 
     def _report(self) -> None:

@@ -116,7 +116,11 @@ class PagePlanner(Generic[R]):
         self._latest = Page(0, (), None, full=False)  # the page read last
         self._alone: RequestPage | None = None  # sent last, with nothing else in flight ever since
         self._refused_in: dict[tuple[int, int], int] = {}  # page and count: the first pass in which it was
-        self._refusals: tuple[RequestPage | None, int, int] = None, 0, 0  # in a row, and of these by the service itself
+        self._refusals: tuple[RequestPage | None, int, int] = (
+            None,
+            0,
+            0,
+        )  # in a row, and of these by the service itself
         self._end: Done | GiveUp | None = None
 
     @property
@@ -204,7 +208,9 @@ class PagePlanner(Generic[R]):
         ids = list(map(self._key, records))
         if count is not None:
             self.count = count
-        self._take(request, Page(request.page_number, ids, count, full=len(ids) >= size, fresh=fresh), records)
+        self._take(
+            request, Page(request.page_number, ids, count, full=len(ids) >= size, fresh=fresh), records
+        )
 
     def on_lost(self, request: RequestPage) -> None:
         """Take note that no response will come. The page is asked for again when it is needed.
@@ -350,7 +356,7 @@ class PagePlanner(Generic[R]):
             elif self.answers == 1 and self._latest.announced is None:
                 self._proof = None
                 if self._require_count:
-                    self._end = self._give_up("without a count from the service nothing can be proven")
+                    self._end = self.give_up("without a count from the service nothing can be proven")
         over = self._end is not None or self._pass.ended or self._is_bound_met
         # 3. The pass goes on, or it is over, but pages are in flight: what they bring is taken first.
         if self._in_flight or not over:
@@ -372,27 +378,28 @@ class PagePlanner(Generic[R]):
             return Done()
         # 2. The bound for a service that invents records; the pass may have been cut short.
         if self._is_bound_met:
-            return self._give_up(f"there was no end after {self.answers} answers with {len(self._known)} ids")
+            return self.give_up(f"there was no end after {self.answers} answers with {len(self._known)} ids")
         # 3. The list rests, but is not as long as count says. Only forward passes are asked: a backward one takes the
         #    end of the list over from the pass before, so the two would agree by themselves.
         wrong = this.step > 0 and this.count is not None and this.count != len(this.seen)
         if wrong and before is not None and this.counts == before.counts and this.seen == before.seen:
-            return self._give_up("two passes in a row agree with each other, but not with the count")
+            return self.give_up("two passes in a row agree with each other, but not with the count")
         # 4. The list moved, or the proof is not complete: read again.
         if this.number < self._max_passes:
             return None
         # 5. The passes are used up.
         if self._proof is None:
-            return self._give_up(f"in each of {this.number} passes the list changed, or contradicted itself")
+            return self.give_up(f"in each of {this.number} passes the list changed, or contradicted itself")
         if self._proof.contradicted:
-            return self._give_up("counts and pages contradict each other, so nothing can be proven")
-        return self._give_up(f"{this.number} passes did not bring the proof")
+            return self.give_up("counts and pages contradict each other, so nothing can be proven")
+        return self.give_up(f"{this.number} passes did not bring the proof")
 
     @property
     def _is_bound_met(self) -> bool:
         return self.answers >= self._max_answers or len(self._known) >= self._max_records
 
-    def _give_up(self, reason: str) -> GiveUp:
+    def give_up(self, reason: str) -> GiveUp:
+        """Return the numbers of a reading that ends here, for this reason."""
         repeated = (*self.repeated, *self._repetition())
         return GiveUp(reason, self.count, len(self._pass.seen), self._pass.number, repeated)
 
