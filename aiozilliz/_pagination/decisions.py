@@ -22,6 +22,7 @@ class Cause(StrEnum):
     TOO_MANY = "more records than count"
     REFUSED = "a page was refused"
     TOO_FEW = "fewer records than count"
+    COUNT_MISSING = "a page requested together with others has no count"
     CONTRADICTED = "the proof met a contradiction"
     UNPROVEN = "not proven yet"
 
@@ -38,7 +39,7 @@ class Repetition:
         pass_number: The pass that has to be repeated, from 1.
         page_number: The page that showed it, from 1; for `CONTRADICTED` and `UNPROVEN` the last page read.
         cause: What kind of reason it is.
-        count: The latest count in the pass, or None if no response had one.
+        count: The latest count in the pass, or before it if it had none; None if no response had one.
         received: Distinct ids in the pass.
         records: Records on the page.
         repeated: How many of these had come before in the pass.
@@ -69,6 +70,8 @@ class Repetition:
                 return f"{page} was refused after {self.received} of {count} records"
             case Cause.TOO_FEW:
                 return f"the pass ended at {page} with {self.received} of {count} records"
+            case Cause.COUNT_MISSING:
+                return f"{page} has no count, and was requested together with others"
             case Cause.CONTRADICTED:
                 return "counts and pages contradict each other, so nothing can be proven"
             case Cause.UNPROVEN:

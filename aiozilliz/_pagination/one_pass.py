@@ -7,8 +7,8 @@ The pass ends
 
 - at an empty page;
 - at a page that brings no id new to it, unless c says that more must follow: then at the second such page in a row;
-- when n = c, if the page just read says so itself or is not full. Otherwise c may be out of date: a cluster that was
-  created meanwhile has pushed another one to the next page.
+- when n = c, if the page just read says so itself, or is shorter than pages can be. Otherwise c may be out of date: a
+  cluster that was created meanwhile has pushed another one to the next page.
 
 A short page ends nothing by itself. If page 1 is full and is all that c announces, page 2 is asked for all the same,
 because c may be the number on that page alone; if page 2 brings nothing new, page 1 was all.
@@ -19,7 +19,10 @@ The pass is **clean** unless one of these shows that the list moved, or that the
 - an id comes twice; not so on the page that shows the end if there is no other sign of it: the page after a first
   one that is all, or the last one if the service gives no count;
 - n exceeds c; reading goes on, so that a count that is too low loses nothing;
-- the pass ends, or a page is refused, though n < c.
+- the pass ends though n < c;
+- a page without a count was requested together with others although other pages have one. If pages are read one after
+  another, each change that no count shows moves an id to a page still to come, or one too few or too many comes. Of
+  pages read together the later one may be of the older list, and nothing but its count shows it.
 """
 
 from __future__ import annotations
@@ -41,9 +44,10 @@ class Page(NamedTuple):
         number: The page's number, from 1.
         ids: The ids on it, in the service's order.
         announced: The `count` that came with it, or None.
-        full: Whether it holds as many records as a page can.
+        full: Whether it holds as many records as were asked for, or as the service says that a page can hold.
         refused: Whether the service refused the page number, and the page is taken for an empty one.
         fresh: Whether the response came from the service, and not from a cache.
+        together: Whether it was requested before all pages in front of it had been read, or after a later one.
     """
 
     number: int
@@ -52,6 +56,7 @@ class Page(NamedTuple):
     full: bool
     refused: bool = False
     fresh: bool = True
+    together: bool = False
 
 
 @define
@@ -67,7 +72,7 @@ class Pass:
         asked: All pages up to this one have been asked for.
         counts: What the responses announced, each if it differs from the one before.
         count: The latest of these; before the first, the latest that an earlier pass brought, or None.
-        largest: Records on the largest page.
+        largest: Records on the largest page, of this and of earlier passes.
         repetition: Why the pass has to be repeated, from the first sign on that the list moved; None while it is clean.
         ended: Whether the page read last was the end.
         confirming: Whether page 1 seems to be all, which the next page will tell.
@@ -78,10 +83,10 @@ class Pass:
     step: int = 1
     first: int = 1
     count: int | None = None
+    largest: int = 1
     at: int = field(init=False)
     asked: int = field(init=False)
     counts: list[int] = field(factory=list[int], init=False)
-    largest: int = field(default=1, init=False)
     repetition: Repetition | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     confirming: bool = field(default=False, init=False)
@@ -100,13 +105,39 @@ class Pass:
         missing = self.count - len(self.seen) if self.count is not None else 0
         return self.at + max(1, -(-missing // self.largest))
 
+    def next_pass(self, count: int | None, *, back: bool = False) -> Pass:
+        """Return the pass that follows: forwards from page 1, or back from the page read last.
+
+        Args:
+            count: The latest count that any response brought.
+            back: Whether it goes backwards.
+        """
+        if back:
+            return Pass(self.number + 1, step=-1, first=self.at, count=count, largest=self.largest)
+        return Pass(self.number + 1, count=count, largest=self.largest)
+
+    def is_refused_like(self, before: Pass | None, page_number: int) -> bool:
+        """Return whether the pass before ended at a refusal of this page, with the ids and the count that this one has.
+
+        Args:
+            before: The pass before, if there was one.
+            page_number: The page that is refused.
+        """
+        return (
+            before is not None
+            and before.repetition is not None
+            and before.repetition.cause is Cause.REFUSED
+            and before.repetition.page_number == page_number
+            and (before.count, before.seen) == (self.count, self.seen)
+        )
+
     def read(self, page: Page) -> set[str] | None:
         """Take the next page.
 
         Returns:
             The ids that are new to this pass. None if all are, and none comes twice: no set is built for that.
         """
-        number, ids, announced, full, _, _ = page
+        number, ids, announced, full, *_ = page
         seen = self.seen
         before = len(seen)
         size = len(ids)
@@ -121,6 +152,8 @@ class Pass:
         received = len(seen)
         fresh = received - before
         self.at = number
+        # A service may cut pages shorter than asked without saying so: what another page had, this one could have.
+        is_short = not full and size < self.largest
         self.largest = max(self.largest, size)
 
         # End 1: page 1 seemed to be all, and page 2 brings nothing that speaks against it. Its count is not compared
@@ -150,7 +183,7 @@ class Pass:
         elif idle:
             # End 3: forwards, nothing new.
             self.ended = True
-        elif received == count and not self.confirming and (announced is not None or not full):
+        elif received == count and not self.confirming and (announced is not None or is_short):
             # End 4: forwards, as many ids as announced, by this very page or by one that nothing can follow. More ids
             # than that end nothing, so that a count that is too low loses none.
             self.ended = True
@@ -176,13 +209,16 @@ class Pass:
         elif count is not None and received > count:
             # 3. More than announced: the count is too low, or clusters went while as many others came.
             cause = Cause.TOO_MANY
-        elif count is not None and received < count and (page.refused or ends):
+        elif count is not None and received < count and ends:
             # 4. The end although more should have come: clusters moved to pages read before, or the count is wrong.
             cause = Cause.REFUSED if page.refused else Cause.TOO_FEW
+        elif page.together and page.announced is None and not page.refused and count is not None:
+            # 5. It may be of an older list than the pages before it, or they than it.
+            cause = Cause.COUNT_MISSING
         if cause is None:
             return
         if self.confirming and fresh and page.announced == size:
-            # 5. Says more than 1 to 3: page 1 was full and all of its count, and the page after it is all of its own.
+            # 6. Says more than 1 to 3: page 1 was full and all of its count, and the page after it is all of its own.
             #    A total that included page 1 could not be as small.
             cause = Cause.COUNT_OF_PAGE
         self.repetition = Repetition(

@@ -9,29 +9,29 @@ and whether it was clean, that is, whether nothing showed that the list moved or
 A clean pass ends the reading. After any other the list is read again from page 1, and what is new is yielded;
 `repeated` says why. The planner gives up after `max_passes`, and if two passes in a row brought the same ids and the
 same counts, and these are not as many: nothing moves, so reading again is no use. What a clean pass can't see: one
-cluster deleted before the cursor *and* another created behind it, both between the same two responses. The count stays,
-nothing repeats, and one id is skipped.
+cluster deleted before the cursor *and* another created behind it, both between the same two responses that bring a
+`count`. The count stays, nothing repeats, and one id is skipped.
 
 **With `verify`** a clean pass is not enough: the reading ends when the responses prove what the whole listing was at
 one moment (`proof`). Passes go forwards and backwards in turn, and the page where one turns belongs to both: the
-forward pass reads pages 1 to k, the backward pass k-1 to 1, the next one 2 and on. On a quiet list of k pages, when
-page k was sent all other ids had arrived; the k-1 responses that come after it bracket them; so 2k-1 responses prove
-the moment of page k. It can't be done with fewer: before the last page was read not all ids are known, and after it
-each other page has to be seen again.
+forward pass reads pages 1 to k, the backward pass k-1 to 1, the next one 2 and on. `proof` says why that is the
+shortest way. With `listed_before` the first k responses prove a quiet list.
 
 **With `window` > 1** page 1 goes alone; then up to `window` pages are in flight at once, but only up to the page that
-the count and the largest page of the pass suggest; if they suggest nothing, only the next one. Pages are read in their
-order, whatever the order of arrival. What is in flight at the end of a pass, or after the proof, is waited for, and
-what it brings is taken.
+the count and the largest page suggest; if they suggest nothing, only the next one. Without `verify` a service that
+leaves `count` out of some responses is asked for one page after another from then on (`one_pass` says why). Pages are
+read in their order, whatever the order of arrival. What is in flight at the end of a pass, or after the proof, is
+waited for, and what it brings is taken; it can still refute the proof, and then the reading goes on.
 
-**Refusals.** A page that the service refuses is asked for again. Only if it is refused twice in a row, by the service
-itself, is it taken for an empty one: a single one can come from whatever stands between.
+**Refusals.** A page that the service refuses is asked for again, and seldom taken for an empty one: see `refusals`.
 
-**It always ends.** Let N be the number of distinct ids that the service shows. In a forward pass of two pages in a row
-at least one brings a new id, but for the last ones, and when it ends at most `window` - 1 others are in flight: at most
-2 * (N + 1) + `window` responses. A backward pass asks only for pages that the pass before has read. So there are at
-most `max_passes` times as many responses, and never more than `max_answers` of them or `max_records` ids, for a service
-that invents ids for ever.
+**Caches.** A response that a cache gave is read like others, but is no witness for the proof.
+
+**It always ends.** Let N be the number of distinct ids that the service shows. Of two pages in a row at least one
+brings a forward pass a new id, but for the last two, and when it ends at most `window` - 1 others are in flight: at
+most 2 * (N + 1) + `window` responses, and with refusals three times as many. A backward pass asks only for pages that
+the pass before has read. So there are at most `max_passes` times as many responses, and never more than `max_answers`
+of them or `max_records` ids, for a service that invents ids for ever.
 
 **Memory.** All ids, in one set during the first pass, and from the second pass on also those of that pass and of the
 one before; at most `window` pages of records that are not yet yielded; with `verify`, what `proof` keeps.
@@ -39,21 +39,21 @@ one before; at most `window` pages of records that are not yet yielded; with `ve
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from aiozilliz._pagination.decisions import Cause, Done, GiveUp, Repetition, RequestPage, Wait, YieldRecords
+from aiozilliz._pagination.decisions import Cause, Done, GiveUp, RequestPage, Wait, YieldRecords
+from aiozilliz._pagination.ending import why_hopeless, why_repeated
+from aiozilliz._pagination.new_records import NewRecords
 from aiozilliz._pagination.one_pass import Page, Pass
 from aiozilliz._pagination.proof import Proof, Proven
+from aiozilliz._pagination.refusals import Refusals, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence, Set as AbstractSet
 
-    from aiozilliz._pagination.decisions import Decision
+    from aiozilliz._pagination.decisions import Decision, Repetition
 
 R = TypeVar("R")
-
-_REFUSALS_THAT_COUNT = 2
 
 
 class PagePlanner(Generic[R]):
@@ -70,7 +70,7 @@ class PagePlanner(Generic[R]):
             goes on without `verify`.
         max_answers: Responses after which to give up.
         max_records: Distinct ids after which to give up.
-        listed_before: Ids that were listed at a moment before the first request, which is evidence for the proof.
+        listed_before: The ids of a listing that was proven before the first request, which is evidence for the proof.
         is_old: Returns whether a record is known to be older than this reading; likewise.
 
     Attributes:
@@ -106,21 +106,17 @@ class PagePlanner(Generic[R]):
         self._max_records = max_records
         self._is_old = is_old
         self._proof: Proof[RequestPage] | None = Proof(listed_before) if verify else None
-        self._known: set[str] = set()  # ids of all passes; the first pass adds to this very set
-        self._pass = Pass(1, self._known)
+        self._new: NewRecords[R] = NewRecords()
+        self._pass = Pass(1, self._new.known)
         self._before: Pass | None = None
         self._in_flight: set[RequestPage] = set()
         self._offer: RequestPage | None = None  # the request that may go out, once it is worked out
         self._held: dict[int, tuple[Page, Sequence[R]]] = {}  # arrived before a page that comes first
-        self._ready: deque[Sequence[R]] = deque()  # read, not yet yielded
         self._latest = Page(0, (), None, full=False)  # the page read last
         self._alone: RequestPage | None = None  # sent last, with nothing else in flight ever since
-        self._refused_in: dict[tuple[int, int], int] = {}  # page and count: the first pass in which it was
-        self._refusals: tuple[RequestPage | None, int, int] = (
-            None,
-            0,
-            0,
-        )  # in a row, and of these by the service itself
+        self._refusals = Refusals()
+        self._cached = 0  # responses that a cache gave
+        self._one_by_one = False  # whether no page is asked for before the one in front of it has been read
         self._end: Done | GiveUp | None = None
 
     @property
@@ -141,7 +137,7 @@ class PagePlanner(Generic[R]):
     @property
     def waiting(self) -> int:
         """Pages that have arrived and are not yet yielded."""
-        return len(self._held) + len(self._ready)
+        return len(self._held) + len(self._new)
 
     @property
     def blocked(self) -> int:
@@ -162,7 +158,7 @@ class PagePlanner(Generic[R]):
 
     def next_records(self) -> Sequence[R] | None:
         """Return the records that are to be handed on now, or None. They are not returned again."""
-        return self._ready.popleft() if self._ready else None
+        return self._new.pop()
 
     def on_sent(self, request: RequestPage) -> None:
         """Take note that the request goes out now.
@@ -233,42 +229,36 @@ class PagePlanner(Generic[R]):
             by_service: Whether it bears the service's signature, and is not from something that stands between.
 
         Returns:
-            Whether the reading goes on: the page is asked for again, or taken for an empty one. If not, nothing
-            changes: the request is still in flight.
+            Whether the reading goes on: the page is asked for again, or taken for an empty one. If not, the caller must
+            raise the refusal; the request is still in flight.
 
         Raises:
             ValueError: The request is not in flight.
         """
         self._expect(request)
-        # 1. Page 1 exists in every listing: it is never past the end.
-        if request.page_number == 1:
-            return False
-        # 2. One refusal says nothing yet. Two in a row by the service itself do, if it takes a third request.
-        last, refusals, signed = self._refusals
-        refusals, signed = (refusals + 1, signed) if last == request else (1, 0)
-        signed = signed + 1 if by_service else 0
-        self._refusals = request, refusals, signed
-        if signed < _REFUSALS_THAT_COUNT:
-            if refusals > _REFUSALS_THAT_COUNT:
+        # 1. The reading does not need this page any more.
+        if self._end is not None or self._pass.ended or self._is_proven:
+            verdict = Verdict.ASK_AGAIN
+        else:
+            verdict = self._refusals.judge(request, by_service=by_service)
+        # 2. It would end this pass, which is as the one before, and count says in both that more must follow: the
+        #    service contradicts itself. The first time the list may just have become shorter.
+        if verdict is Verdict.EMPTY and self._pass.is_refused_like(self._before, request.page_number):
+            verdict = Verdict.RAISE
+        match verdict:
+            case Verdict.RAISE:
                 return False
-            self.answers += 1
-            self.on_lost(request)
-            return True
-        # 3. More records should follow. The first time the list may just have become shorter, which reading it again
-        #    shows. Refused again in a later pass while count stays the same, the service contradicts itself.
-        this = self._pass
-        if this.count is not None and len(this.seen) < this.count:
-            refusal = request.page_number, this.count
-            if self._refused_in.setdefault(refusal, this.number) < this.number:
-                return False
-        # 4. All that count announces has come, or there is no count: it is the end.
-        self._take(request, Page(request.page_number, (), None, full=False, refused=True), ())
+            case Verdict.ASK_AGAIN:
+                self.answers += 1
+                self.on_lost(request)
+            case Verdict.EMPTY:
+                self._take(request, Page(request.page_number, (), None, full=False, refused=True), ())
         return True
 
     def next_request(self) -> RequestPage | None:
         """Return the request that may go out now, or None. `next_decision` returns it before all else."""
         in_flight = len(self._in_flight)
-        if in_flight + len(self._held) + len(self._ready) >= self._window:
+        if in_flight + self.waiting >= self._window:
             return None
         this = self._pass
         if self._end is not None or this.ended or self._is_proven or self._is_bound_met:
@@ -283,6 +273,8 @@ class PagePlanner(Generic[R]):
         # 1. Nothing is under way: the pass has not ended, so the page behind the last one is needed, whatever count says.
         if not self._in_flight and not self._held:
             return RequestPage(this.number, this.at + this.step)
+        if self._one_by_one and self._in_flight:
+            return None
         # 2. Else the first page up to the horizon that is neither in flight nor held. It lies behind all that was asked
         #    for, unless one was lost: `on_lost` sets `asked` back.
         horizon = this.horizon
@@ -308,15 +300,25 @@ class PagePlanner(Generic[R]):
         self._in_flight.remove(request)
         self._offer = None
         self.answers += 1
-        if self._proof is not None:
-            # A refusal shows no list, and what comes from a cache shows an old one: neither is a witness.
-            if page.refused or not page.fresh:
-                self._proof.on_lost(request)
-            else:
-                old = {self._key(record) for record in records if self._is_old(record)}
-                self._proof.on_page(
-                    request, page.ids, page_number=page.number, count=page.announced, full=page.full, old=old
-                )
+        self._refusals.on_page(request)
+        self._cached += not page.fresh
+        if self._proof is None:
+            if page.announced is None and self.count is not None and not page.refused:
+                self._one_by_one = True
+                page = page._replace(together=self._alone != request or bool(self._held))
+        # A refusal shows no list, and what comes from a cache shows an old one: neither is a witness.
+        elif page.refused or not page.fresh:
+            self._proof.on_lost(request)
+        else:
+            self._proof.on_page(
+                request,
+                page.ids,
+                page_number=page.number,
+                count=page.announced,
+                full=page.full,
+                pass_number=request.pass_number,
+                old=lambda: {self._key(record) for record in records if self._is_old(record)},
+            )
         this, held = self._pass, self._held
         if page.number == this.at + this.step:
             self._read(page, records)
@@ -327,20 +329,7 @@ class PagePlanner(Generic[R]):
         self._settle()
 
     def _read(self, page: Page, records: Sequence[R]) -> None:
-        new = self._pass.read(page)
-        # From the second pass on, what is new to the pass may have been yielded in an earlier one.
-        if self._pass.seen is not self._known:
-            new = (set(page.ids) if new is None else new) - self._known
-            self._known |= new
-        if new is None or len(new) == len(records):
-            if records:
-                self._ready.append(records)
-        elif new:
-            first: dict[str, R] = {}  # of two records with one id the first is yielded
-            for cluster_id, record in zip(page.ids, records, strict=True):
-                if cluster_id in new:
-                    first.setdefault(cluster_id, record)
-            self._ready.append(list(first.values()))
+        self._new.read(self._pass, page, records)
         self._latest = page
 
     def _settle(self) -> None:
@@ -372,73 +361,46 @@ class PagePlanner(Generic[R]):
 
     def _judge(self) -> Done | GiveUp | None:
         """Return how the reading ends with this pass, or None if there is to be another."""
-        this, before = self._pass, self._before
+        this = self._pass
         # 1. A clean pass is the end, unless a proof is wanted: that ends it in `_settle`.
         if self._proof is None and this.ended and this.repetition is None:
             return Done()
         # 2. The bound for a service that invents records; the pass may have been cut short.
         if self._is_bound_met:
-            return self.give_up(f"there was no end after {self.answers} answers with {len(self._known)} ids")
-        # 3. The list rests, but is not as long as count says. Only forward passes are asked: a backward one takes the
-        #    end of the list over from the pass before, so the two would agree by themselves.
-        wrong = this.step > 0 and this.count is not None and this.count != len(this.seen)
-        if wrong and before is not None and this.counts == before.counts and this.seen == before.seen:
-            return self.give_up("two passes in a row agree with each other, but not with the count")
-        # 4. The list moved, or the proof is not complete: read again.
-        if this.number < self._max_passes:
-            return None
-        # 5. The passes are used up.
-        if self._proof is None:
-            return self.give_up(f"in each of {this.number} passes the list changed, or contradicted itself")
-        if self._proof.contradicted:
-            return self.give_up("counts and pages contradict each other, so nothing can be proven")
-        return self.give_up(f"{this.number} passes did not bring the proof")
+            return self.give_up(
+                f"there was no end after {self.answers} answers with {len(self._new.known)} ids"
+            )
+        # 3. The list moved, or the proof is not complete: read again, unless that is no use.
+        hopeless = why_hopeless(
+            this, self._before, self._proof, max_passes=self._max_passes, cached=self._cached
+        )
+        return None if hopeless is None else self.give_up(hopeless)
 
     @property
     def _is_bound_met(self) -> bool:
-        return self.answers >= self._max_answers or len(self._known) >= self._max_records
+        return self.answers >= self._max_answers or len(self._new.known) > self._max_records
 
     def give_up(self, reason: str) -> GiveUp:
         """Return the numbers of a reading that ends here, for this reason."""
-        repeated = (*self.repeated, *self._repetition())
+        repeated = (*self.repeated, *why_repeated(self._pass, self._proof))
         return GiveUp(reason, self.count, len(self._pass.seen), self._pass.number, repeated)
 
-    def _repetition(self) -> tuple[Repetition, ...]:
-        """Return why the pass has to be repeated; nothing if it has not ended and was clean so far."""
-        this = self._pass
-        if this.repetition is not None:
-            return (this.repetition,)
-        if self._proof is None or not this.ended:
-            return ()
-        # The pass was clean, but `verify` wants more than that. It is no contradiction, unless the proof met one, in
-        # this pass or before.
-        unproven = Repetition(
-            pass_number=this.number,
-            page_number=this.at,
-            cause=Cause.CONTRADICTED if self._proof.contradicted else Cause.UNPROVEN,
-            count=this.count,
-            received=len(this.seen),
-        )
-        return (unproven,)
-
     def _begin_pass(self) -> None:
-        self.repeated += self._repetition()
+        self.repeated += why_repeated(self._pass, self._proof)
         this = self._before = self._pass
-        # The first pass shares its set with `_known`; from now on the two differ.
-        if this.seen is self._known:
-            self._known = set(this.seen)
+        self._new.end_pass(this)
         # 1. Without `verify`: forwards, from page 1.
-        self._pass = Pass(this.number + 1, count=self.count)
+        self._pass = this.next_pass(self.count)
         if self._proof is None:
             return
         # 2. With `verify`, after a forward pass: backwards, from the page where that ended. After a backward one, which
         #    ended at page 1: forwards from there.
         if this.step > 0:
-            self._pass = Pass(this.number + 1, step=-1, first=this.at, count=self.count)
+            self._pass = this.next_pass(self.count, back=True)
         # 3. The page where it turns belongs to both passes, but only if nothing was in flight together with it: the
-        #    proof needs all other pages before it or after it. Else it is asked for again.
-        if self._alone == RequestPage(this.number, this.at):
+        #    proof needs all other pages before it or after it; and if it is a witness. Else it is asked for again.
+        if self._alone == RequestPage(this.number, this.at) and self._latest.fresh:
             self._pass.read(self._latest)
             # 4. If the shared page would be the whole pass, nothing new would ever be asked: read page 1 again.
             if self._pass.ended:
-                self._pass = Pass(this.number + 1, count=self.count)
+                self._pass = this.next_pass(self.count)

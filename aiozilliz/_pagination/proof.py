@@ -19,7 +19,8 @@ may see that they are not:
 
 - if *more* ids are bound to a moment than its `count`, one of them is broken. From then on nothing is proven;
 - if a response that was requested after the moment shows an id that is not bound to it, though the cluster is older
-  than the first request, then the moment's response was not of its time. That moment is given up.
+  than the first request, then the moment's response was not of its time. That moment is given up, also if it was
+  proven: responses that were in flight then may still show it.
 
 A response from a cache is no witness, and must not be passed in. A cache that does not say so, or a replica that lags
 behind and agrees with itself, can't be told from the service.
@@ -39,22 +40,24 @@ from a service that cuts pages shorter than asked without saying so.
 **Cost.** Of an id two numbers are kept, in a tuple shared by all ids that were read together. A moment is dropped at
 once if even all ids known at its sending, with its own, are less than `count`: on the way forwards only the last page
 is a moment. It is not kept either if an earlier one with the same `count` covers it (`_is_covered`): on a quiet list
-there is one moment, and each change adds few. Of more than 32 the oldest are given up.
+there is one moment, and each change adds few. There are never more than 32, for a list that changes all the time
+(`_make_room`). So a response costs no more than 32 times its ids. Giving a moment up, or not keeping it, can delay a
+proof, but never makes a false one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping, Sequence, Set as AbstractSet
+    from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set as AbstractSet
 
 Q = TypeVar("Q", bound="Hashable")
 
-_MOMENTS = 32
+MAX_MOMENTS: Final = 32
 """Moments that wait for their proof, at most."""
 
 _Sighting: TypeAlias = "tuple[int, int]"
@@ -74,16 +77,16 @@ class Proven(Generic[Q]):
     request: Q
     sent: int
     arrived: int
-    page: frozenset[str] = field(repr=False)
+    _page: frozenset[str] = field(alias="page", repr=False)
     _sightings: Mapping[str, _Sighting] = field(alias="sightings", repr=False)
 
     def holds(self, cluster_id: str) -> bool:
-        """Return whether that id was listed at the moment. It never changes.
+        """Return whether that id was listed at the moment. It does not change while the moment is proven.
 
         Args:
             cluster_id: An id, known or not.
         """
-        if cluster_id in self.page:
+        if cluster_id in self._page:
             return True
         sighting = self._sightings.get(cluster_id)
         return sighting is not None and sighting[0] < self.sent and self.arrived < sighting[1]
@@ -94,6 +97,7 @@ class _Moment(Generic[Q]):
     """The moment of a response, while its proof is incomplete."""
 
     request: Q
+    pass_number: int
     sent: int
     arrived: int
     count: int
@@ -102,9 +106,13 @@ class _Moment(Generic[Q]):
     found: int  # ids on its page or bracketed, so far
     confirmed: bool  # False: a full first page, which waits for the next one
 
+    @property
+    def is_proven(self) -> bool:
+        return self.confirmed and self.found == self.count
+
 
 class Proof(Generic[Q]):
-    """Finds the first moment whose whole listing is proven by the order of sendings and arrivals.
+    """Finds the earliest moment whose whole listing is proven by the order of sendings and arrivals.
 
     It needs no clock: sendings and arrivals are numbered in the order of the calls. `Q` is what names a request.
 
@@ -112,7 +120,7 @@ class Proof(Generic[Q]):
         listed_before: Ids of a listing that was proven before the first request is sent.
 
     Attributes:
-        proven: The moment, from the response on that completes its proof. Nothing changes after that.
+        proven: The moment, from the response on that completes its proof, unless a later one contradicts it.
         contradicted: Whether the responses contradict what the proof assumes. Then `proven` stays None.
     """
 
@@ -146,7 +154,8 @@ class Proof(Generic[Q]):
         page_number: int,
         count: int | None,
         full: bool,
-        old: AbstractSet[str] = frozenset(),
+        pass_number: int = 1,
+        old: Callable[[], AbstractSet[str]] = frozenset,
     ) -> None:
         """Take the response that arrives now.
 
@@ -156,21 +165,19 @@ class Proof(Generic[Q]):
             page_number: Which page it is, from 1.
             count: How many clusters there are, or None if the response does not say.
             full: Whether the page has as many records as a page can have.
-            old: Ids on the page that are known to be older than the first request.
+            pass_number: Which pass over the pages it belongs to, from 1. It never goes back.
+            old: Returns the ids on the page that are known to be older than the first request.
         """
         sent, known = self._in_flight.pop(request)
         self._now += 1
         if self.contradicted:
             return
         page = frozenset(ids)
-        # 0. An old id that an earlier moment does not know speaks against that moment, even against the proven one.
-        if old:
-            self._refute(old, sent)
-        if self.proven is not None:
-            return
         before = list(map(self._sightings.get, page))  # in the order of `page`
         groups = Counter(before)
 
+        # 0. An old id that an earlier moment does not know speaks against that moment, even against the proven one.
+        self._refute(page, before, sent, old)
         # 1. The page closes brackets of moments that had arrived before it was asked for. One that was in flight
         #    together with it gets nothing: which of the two the service read first is unknown.
         for moment in self._moments:
@@ -184,16 +191,17 @@ class Proof(Generic[Q]):
         #    which compares with the sightings before, and before 4, for which the ids of this page are known ones.
         #    One new tuple a group, not one an id.
         renewed: dict[_Sighting | None, _Sighting] = {None: (self._now, sent)}
-        renewed |= {old: (old[0], max(old[1], sent)) for old in groups if old is not None}
+        renewed |= {then: (then[0], max(then[1], sent)) for then in groups if then is not None}
         self._sightings.update(zip(page, map(renewed.__getitem__, before), strict=True))
 
         # 4. It may be a moment itself, unless it has no count, or lists an id twice. Its reach is what had arrived when
         #    it was sent, and of its own page what had not: `late`.
         if count is not None and len(page) == len(ids):
-            late = sum(number for old, number in groups.items() if old is None or old[0] > sent)
+            late = sum(number for then, number in groups.items() if then is None or then[0] > sent)
             self._admit(
                 _Moment(
                     request,
+                    pass_number,
                     sent=sent,
                     arrived=self._now,
                     count=count,
@@ -228,32 +236,55 @@ class Proof(Generic[Q]):
             wanted = is_first or moment.found > moment.count
         if wanted:
             self._moments.append(moment)
-            # The longer a moment waits, the less likely it is that what it lacks still comes.
-            del self._moments[:-_MOMENTS]
+            # Once one is proven nothing is sent any more: what is still in flight adds few.
+            if len(self._moments) > MAX_MOMENTS and self.proven is None:
+                self._make_room()
 
-    def _refute(self, old: AbstractSet[str], sent: int) -> None:
+    def _make_room(self) -> None:
+        """Give up moments, now that there is one too many."""
+        newest = self._moments[-1].pass_number
+        # 1. Those from before the last pass: it has shown every page again, and did not complete them.
+        self._moments = [m for m in self._moments if m.pass_number >= newest - 1]
+        if len(self._moments) <= MAX_MOMENTS:
+            return
+        # 2. Else one from amidst this pass. Its first moments lack the least, and its last one, at the page where the
+        #    next pass turns, is the first that the next one can complete. If there is no other one: the oldest.
+        del self._moments[-2 if self._moments[-2].pass_number == newest else 0]
+
+    def _refute(
+        self,
+        page: frozenset[str],
+        before: Sequence[_Sighting | None],
+        sent: int,
+        old: Callable[[], AbstractSet[str]],
+    ) -> None:
         """Give up moments that had arrived before a page was asked for that shows an old id which is not bound to them.
 
         The id was there before the moment and after it, but the moment's response does not know it: that response was
         not of its time, or its `count` is no count of all. (Or the id came with a page that was in flight together with
         the moment's; then it can never be bound to it, and the moment can't be proven either.)
         """
-        sightings = self._sightings
-
-        def is_refuted(moment_sent: int, moment_arrived: int, ids: frozenset[str]) -> bool:
-            return moment_arrived < sent and any(
-                cluster_id not in ids
-                and ((sighting := sightings.get(cluster_id)) is None or sighting[0] >= moment_sent)
-                for cluster_id in old
-            )
-
-        self._moments = [m for m in self._moments if not is_refuted(m.sent, m.arrived, m.ids)]
-        proven = self.proven
-        if proven is not None and is_refuted(proven.sent, proven.arrived, proven.page):
-            self.proven = None
+        # 1. What had first arrived before a moment's page was sent is bound to it by this very page. On a quiet list
+        #    that is all, so it is not even asked which ids are old.
+        latest = max((self._now if then is None else then[0] for then in before), default=0)
+        if not any(moment.sent < latest and moment.arrived < sent for moment in self._moments):
+            return
+        # 2. Else the old ones among the others decide, each by its first arrival.
+        old_ids = old()
+        first = [
+            (cluster_id, self._now if then is None else then[0])
+            for cluster_id, then in zip(page, before, strict=True)
+            if cluster_id in old_ids
+        ]
+        self._moments = [
+            moment
+            for moment in self._moments
+            if moment.arrived >= sent
+            or all(arrival < moment.sent or cluster_id in moment.ids for cluster_id, arrival in first)
+        ]
 
     def _is_covered(self, moment: _Moment[Q]) -> bool:
-        """Return whether an earlier moment will be proven before this one, if this one ever is.
+        """Return whether an earlier moment will be proven before this one, if this one ever is and that is not refuted.
 
         It will if (1) it is not waiting for page 2, (2) it has the same `count`, (3) it had arrived before this one
         was sent, and (4) only ids are known that were known when it was sent, or are on its page. Then each id on this
@@ -270,26 +301,27 @@ class Proof(Generic[Q]):
         )
 
     def _judge(self) -> None:
-        """Look for a contradiction, then for the earliest moment that is proven. Either ends all proving."""
+        """Look for a contradiction, which ends all proving, then for the earliest moment that is proven."""
         # 1. More ids than `count` are bound to a moment. This comes first: what another moment seems to prove rests on
         #    the assumption that was just seen to be broken.
         if any(moment.found > moment.count for moment in self._moments):
             self.contradicted = True
+            self.proven = None
             self._moments.clear()
             self._sightings.clear()
             return
-        # 2. Exactly `count`. `found` never shrinks, so nothing is missed by looking after each response only.
-        for moment in self._moments:
-            if moment.confirmed and moment.found == moment.count:
-                self.proven = Proven(
-                    moment.request,
-                    sent=moment.sent,
-                    arrived=moment.arrived,
-                    page=moment.ids,
-                    sightings=self._sightings,
-                )
-                self._moments.clear()
-                return
+        # 2. Exactly `count`. Only a response can complete it, or refute it, so nothing is missed by looking after each.
+        moment = next((moment for moment in self._moments if moment.is_proven), None)
+        if moment is None:
+            self.proven = None
+        elif self.proven is None or self.proven.sent != moment.sent:
+            self.proven = Proven(
+                moment.request,
+                sent=moment.sent,
+                arrived=moment.arrived,
+                page=moment.ids,
+                sightings=self._sightings,
+            )
 
 
 def _newly_bracketed(
@@ -306,20 +338,16 @@ def _newly_bracketed(
         before: Their sightings before this page, in the order of `page`.
         groups: How many ids of the page have each of these sightings.
     """
-    total = 0
-    for sighting, ids in groups.items():
-        if sighting is None:
-            continue
-        first_arrival, last_sent = sighting
-        # The left side of the bracket is there, and the right side was not before this page.
-        if first_arrival < moment.sent and last_sent < moment.arrived:
-            if last_sent < moment.sent:
-                # 1. Last asked for before the moment's page: none of these ids can be on that.
-                total += ids
-            else:
-                # 2. Brought by the moment's own page, whose ids are in `found` already, or by one that was in flight
-                #    together with it, whose ids are not.
-                total += sum(
-                    old == sighting and i not in moment.ids for i, old in zip(page, before, strict=True)
-                )
+    # The left side of the bracket is there, and the right side was not before this page.
+    open_ones = {
+        then for then in groups if then is not None and then[0] < moment.sent and then[1] < moment.arrived
+    }
+    # 1. Last asked for before the moment's page: none of these ids can be on that.
+    apart = {then for then in open_ones if then[1] < moment.sent}
+    total = sum(groups[then] for then in apart)
+    if len(apart) < len(open_ones):
+        # 2. Brought by the moment's own page, whose ids are in `found` already, or by one that was in flight together
+        #    with it, whose ids are not.
+        near = open_ones - apart
+        total += sum(then in near and i not in moment.ids for i, then in zip(page, before, strict=True))
     return total
