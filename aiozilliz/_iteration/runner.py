@@ -224,7 +224,9 @@ class PlanRunner:
             f"page {request.page_number} was answered as page {error.echoed_page} {error.attempts} times, "
             "so something in between ignores the query"
         )
-        return self._incomplete(self.planner.give_up(reason), _IGNORED)
+        plan = self.planner
+        given_up = GiveUp(reason, plan.count, len(plan.last_pass), plan.pass_number, plan.repeated)
+        return self._incomplete(given_up, _IGNORED)
 
     def _send(self, request: RequestPage) -> None:
         if self._started is None:

@@ -23,9 +23,8 @@ leaves `count` out of some responses is asked for one page after another from th
 read in their order, whatever the order of arrival. What is in flight at the end of a pass, or after the proof, is
 waited for, and what it brings is taken; it can still refute the proof, and then the reading goes on.
 
-**Refusals.** A page that the service refuses is asked for again, and seldom taken for an empty one: see `refusals`.
-
-**Caches.** A response that a cache gave is read like others, but is no witness for the proof.
+**Refusals and caches.** A page that is refused is asked for again, and seldom taken for an empty one: see `refusals`. A
+response that a cache gave is read like others, but is no witness for the proof.
 
 **It always ends.** Let N be the number of distinct ids that the service shows. Of two pages in a row at least one
 brings a forward pass a new id, but for the last two, and when it ends at most `window` - 1 others are in flight: at
@@ -41,7 +40,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from aiozilliz._pagination.decisions import Cause, Done, GiveUp, RequestPage, Wait, YieldRecords
+from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage, Wait, YieldRecords
 from aiozilliz._pagination.ending import why_hopeless, why_repeated
 from aiozilliz._pagination.new_records import NewRecords
 from aiozilliz._pagination.one_pass import Page, Pass
@@ -245,15 +244,12 @@ class PagePlanner(Generic[R]):
         #    service contradicts itself. The first time the list may just have become shorter.
         if verdict is Verdict.EMPTY and self._pass.is_refused_like(self._before, request.page_number):
             verdict = Verdict.RAISE
-        match verdict:
-            case Verdict.RAISE:
-                return False
-            case Verdict.ASK_AGAIN:
-                self.answers += 1
-                self.on_lost(request)
-            case Verdict.EMPTY:
-                self._take(request, Page(request.page_number, (), None, full=False, refused=True), ())
-        return True
+        if verdict is Verdict.EMPTY:
+            self._take(request, Page(request.page_number, (), None, full=False, refused=True), ())
+        elif verdict is Verdict.ASK_AGAIN:
+            self.answers += 1
+            self.on_lost(request)
+        return verdict is not Verdict.RAISE
 
     def next_request(self) -> RequestPage | None:
         """Return the request that may go out now, or None. `next_decision` returns it before all else."""
@@ -345,7 +341,7 @@ class PagePlanner(Generic[R]):
             elif self.answers == 1 and self._latest.announced is None:
                 self._proof = None
                 if self._require_count:
-                    self._end = self.give_up("without a count from the service nothing can be proven")
+                    self._end = self._give_up("without a count from the service nothing can be proven")
         over = self._end is not None or self._pass.ended or self._is_bound_met
         # 3. The pass goes on, or it is over, but pages are in flight: what they bring is taken first.
         if self._in_flight or not over:
@@ -367,40 +363,38 @@ class PagePlanner(Generic[R]):
             return Done()
         # 2. The bound for a service that invents records; the pass may have been cut short.
         if self._is_bound_met:
-            return self.give_up(
+            return self._give_up(
                 f"there was no end after {self.answers} answers with {len(self._new.known)} ids"
             )
         # 3. The list moved, or the proof is not complete: read again, unless that is no use.
         hopeless = why_hopeless(
             this, self._before, self._proof, max_passes=self._max_passes, cached=self._cached
         )
-        return None if hopeless is None else self.give_up(hopeless)
+        return None if hopeless is None else self._give_up(hopeless)
 
     @property
     def _is_bound_met(self) -> bool:
         return self.answers >= self._max_answers or len(self._new.known) > self._max_records
 
-    def give_up(self, reason: str) -> GiveUp:
-        """Return the numbers of a reading that ends here, for this reason."""
-        repeated = (*self.repeated, *why_repeated(self._pass, self._proof))
-        return GiveUp(reason, self.count, len(self._pass.seen), self._pass.number, repeated)
+    def _give_up(self, reason: str) -> GiveUp:
+        this = self._pass
+        repeated = (*self.repeated, *why_repeated(this, self._proof))
+        return GiveUp(reason, self.count, len(this.seen), this.number, repeated)
 
     def _begin_pass(self) -> None:
         self.repeated += why_repeated(self._pass, self._proof)
         this = self._before = self._pass
         self._new.end_pass(this)
-        # 1. Without `verify`: forwards, from page 1.
-        self._pass = this.next_pass(self.count)
-        if self._proof is None:
-            return
-        # 2. With `verify`, after a forward pass: backwards, from the page where that ended. After a backward one, which
-        #    ended at page 1: forwards from there.
-        if this.step > 0:
-            self._pass = this.next_pass(self.count, back=True)
-        # 3. The page where it turns belongs to both passes, but only if nothing was in flight together with it: the
-        #    proof needs all other pages before it or after it; and if it is a witness. Else it is asked for again.
-        if self._alone == RequestPage(this.number, this.at) and self._latest.fresh:
+        # 1. Without `verify`: forwards, from page 1. With it, after a forward pass: backwards, from the page where that
+        #    ended. After a backward one, which ended at page 1: forwards from there.
+        back = self._proof is not None and this.step > 0
+        self._pass = this.next_pass(self.count, back=back)
+        # 2. With `verify` the page where it turns belongs to both passes. But nothing may have been in flight together
+        #    with it, as the proof needs all other pages before it or after it, and it must be a witness. Else it is
+        #    asked for again.
+        turn = RequestPage(this.number, this.at)
+        if self._proof is not None and self._alone == turn and self._latest.fresh:
             self._pass.read(self._latest)
-            # 4. If the shared page would be the whole pass, nothing new would ever be asked: read page 1 again.
+            # 3. If the shared page would be the whole pass, nothing new would ever be asked: read page 1 again.
             if self._pass.ended:
                 self._pass = this.next_pass(self.count)

@@ -9,6 +9,10 @@ moment: call it bracketed. The ids on the page of `m` were listed too. If both t
 are the whole listing of that moment. (This is the double collect of Afek et al., "Atomic Snapshots of Shared Memory",
 1993, page by page.)
 
+So on a quiet list pages 1 to k and then k-1 to 1 prove the moment of page k: when it was sent all other ids had arrived,
+and the k-1 responses that come after it bracket them. It can't be done with fewer than these 2k-1: before the last page
+was read not all ids are known, and after it each other page has to be seen again.
+
 Ids of a listing that was proven before the first request count as if they had arrived then. So when a quiet list of k
 pages is read again, k responses prove the moment of page 1: all other ids were listed before it, and are seen after it.
 

@@ -6,7 +6,8 @@ numbered, and no name comes back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -36,21 +37,33 @@ class Habit:
     """How a service cuts, counts and refuses."""
 
     name: str
-    count: Literal["total", "absent", "first page", "odd pages", "over", "under", "own"] = "total"
+    count: Literal["total", "absent", "first page", "odd pages", "first reads", "over", "under", "own"] = (
+        "total"
+    )
     cap: int | None = None
     echoes: bool = True  # says the size that it cuts to; else repeats the one asked for
     ignores_page: bool = False
-    refuses: bool = False
+    refuses: bool = False  # past the end, instead of an empty page
+    hiccups: Literal["", "signed", "unsigned"] = ""  # every third read of a later page is refused, by whom
+    stale: Literal["", "said", "silent"] = ""  # every third read shows the list as it was a change ago
+    repeats: bool = False  # page 2 is page 1 again whenever it is read for the first time
     doubles: bool = False  # lists the first record of each page twice
 
     @property
     def counts_truly(self) -> bool:
         """Whether the count is the true one wherever there is one."""
-        return self.count in {"total", "absent", "first page", "odd pages"}
+        return self.count in {"total", "absent", "first page", "odd pages", "first reads"}
 
     @property
     def is_honest(self) -> bool:
-        return self.count == "total" and not self.ignores_page and not self.doubles
+        """Whether each response is a true picture of its moment, with its count."""
+        lies = self.ignores_page or self.doubles or self.repeats or bool(self.stale)
+        return self.count == "total" and not lies
+
+    @property
+    def is_of_now(self) -> bool:
+        """Whether each response that does not come from a cache by its own account is of its moment."""
+        return self.stale != "silent"
 
     def __str__(self) -> str:
         return self.name
@@ -74,7 +87,23 @@ HABITS = [
     Habit("ignores page", ignores_page=True),
     Habit("ignores page, count of the page alone", count="own", ignores_page=True),
     Habit("lists a record twice", doubles=True),
+    Habit("count on page 1 only, refuses", count="first page", refuses=True),
+    Habit("count on page 1 only, caps at 2 in silence", count="first page", cap=2, echoes=False),
+    Habit("count on the first read of a page only", count="first reads"),
+    Habit("refuses every third time", hiccups="signed"),
+    Habit("refuses every third time, and past the end", hiccups="signed", refuses=True),
+    Habit("something refuses every third time", hiccups="unsigned"),
+    Habit("bare array, something refuses every third time", count="absent", hiccups="unsigned"),
+    Habit("count of the page alone, something refuses every third time", count="own", hiccups="unsigned"),
+    Habit("repeats page 1 as page 2 once", repeats=True),
+    Habit("cached every third time", stale="said"),
+    Habit("cached every third time, refuses", stale="said", refuses=True),
 ]
+
+BLIND_SPOTS = [
+    Habit("cached every third time in silence", stale="silent"),
+]
+"""What a client can't see through: what it proves then may be false, but never against what it was shown later."""
 
 
 @frozen
@@ -86,6 +115,17 @@ class Answer:
     page_size: int
     fresh: bool = True
     by_service: bool = True
+
+
+Incident: TypeAlias = Literal[
+    "", "refused", "refused by another", "cached", "cached in silence", "repeated", "no count"
+]
+"""What happens to one read: a single refusal, the list of a change ago, page 1 again, or a response without a count."""
+
+
+def is_old(cluster: str) -> bool:
+    """Whether it was there at the start."""
+    return not cluster.startswith("new")
 
 
 @define
@@ -102,6 +142,8 @@ class Service:
         factory=list[tuple[str, ...]], init=False
     )  # the state at each read
     created: int = field(default=0, init=False)
+    incidents: Mapping[int, Incident] = field(factory=dict[int, "Incident"], kw_only=True)
+    read_of_page: Counter[int] = field(factory=Counter[int], init=False)  # how often each was read
 
     def __attrs_post_init__(self) -> None:
         self.versions.append(self.clusters)
@@ -119,24 +161,36 @@ class Service:
     def read(self, page: int, asked: int) -> Answer:
         for change in self.script.get(len(self.listings), ()):
             self.change(change)
+        number = len(self.listings)
         self.listings.append(self.clusters)
-        habit = self.habit
+        self.read_of_page[page] += 1
+        habit, incident = self.habit, self.incidents.get(number, "")
+        third = number % 3 == 2
+        if page > 1 and (incident.startswith("refused") or (habit.hiccups and third)):
+            by_service = incident == "refused" or habit.hiccups == "signed"
+            return Answer(None, None, asked, by_service=by_service)
+        listing, fresh = self.clusters, True
+        if incident.startswith("cached") or (habit.stale and third):
+            listing = self.versions[-min(len(self.versions), 2)]
+            fresh = incident == "cached in silence" or habit.stale == "silent"
+        again = habit.repeats and page == 2 and self.read_of_page[page] == 1
         size = asked if habit.cap is None else min(asked, habit.cap)
-        offset = 0 if habit.ignores_page else (page - 1) * size
-        records = self.clusters[offset : offset + size]
+        offset = 0 if habit.ignores_page or again or incident == "repeated" else (page - 1) * size
+        records = listing[offset : offset + size]
         if habit.doubles:
             records += records[:1]
         if habit.refuses and page > 1 and not records:
             return Answer(None, None, asked)
-        return Answer(records, self._count(page, len(records)), size if habit.echoes else asked)
+        count = None if incident == "no count" else self._count(page, len(records), len(listing))
+        return Answer(records, count, size if habit.echoes else asked, fresh=fresh)
 
-    def _count(self, page: int, own: int) -> int | None:
-        total = len(self.clusters)
+    def _count(self, page: int, own: int, total: int) -> int | None:
         return {
             "total": total,
             "absent": None,
             "first page": total if page == 1 else None,
             "odd pages": total if page % 2 else None,
+            "first reads": total if self.read_of_page[page] == 1 else None,
             "over": total + 1,
             "under": max(0, total - 1),
             "own": own,
@@ -191,7 +245,7 @@ class Run:
     batches: list[tuple[str, ...]]
     flights: list[Flight]  # in the order of sending
     arrived: list[Flight]  # in the order of arrival
-    proven_at: int | None  # index in `arrived`
+    stages: list[RequestPage | None]  # what was proven after each arrival
     raised: bool  # the caller would have raised a refusal
 
 
@@ -236,7 +290,7 @@ def drive(
     """
     clock = 0
     flying: list[Flight] = []
-    run = Run(Done(), [], [], [], [], None, raised=False)
+    run = Run(Done(), [], [], [], [], [], raised=False)
     while True:
         decision = planner.next_decision()
         clock += 1
@@ -269,8 +323,7 @@ def drive(
                     if not arrive(planner, flight.request, flight.answer):
                         run.raised = True
                         return run
-                    if planner.proven is not None and run.proven_at is None:
-                        run.proven_at = len(run.arrived) - 1
+                    run.stages.append(planner.proven.request if planner.proven is not None else None)
             case Done() | GiveUp():
                 assert not flying
                 assert planner.next_decision() == decision, "the end is told for ever"
@@ -286,65 +339,3 @@ def arrive(planner: PagePlanner[str], request: RequestPage, answer: Answer) -> b
         request, answer.records, count=answer.count, page_size=answer.page_size, fresh=answer.fresh
     )
     return True
-
-
-def proof_by_definition(
-    arrived: Sequence[Flight],
-    asked: int,
-    *,
-    listed_before: Sequence[str] = (),
-    is_old: Callable[[str], bool] = lambda _: False,
-) -> tuple[int, Flight] | None:
-    """Apply the definition of the proof to all answers after each arrival. Refusals and cached answers are none.
-
-    Gives the index of the arrival that completes the first proof and the answer whose moment is proven, or None.
-    """
-    for number in range(1, len(arrived) + 1):
-        log = [
-            f for f in arrived[:number] if f.answer and f.answer.records is not None and f.answer.fresh
-        ]
-        if not log or log[-1] is not arrived[number - 1]:
-            continue
-        first_arrival: dict[str, int] = dict.fromkeys(listed_before, 0)
-        last_sent: dict[str, int] = {}
-        for flight in log:
-            for cluster in flight.ids:
-                assert flight.arrived is not None
-                first_arrival.setdefault(cluster, flight.arrived)
-                last_sent[cluster] = max(flight.sent, last_sent.get(cluster, 0))
-        proven: Flight | None = None
-        for moment in log:
-            assert moment.answer is not None
-            assert moment.arrived is not None
-            own = set(moment.ids)
-            count = moment.answer.count
-            if count is None or len(own) < len(moment.ids):
-                continue
-            confirmed = True
-            if len(own) == count:
-                if moment.request.page_number > 1:
-                    continue
-                if len(own) >= min(asked, moment.answer.page_size):
-                    after = [f for f in log if f.request.page_number == 2 and f.sent > moment.arrived]
-                    if after and not set(after[0].ids) <= own:
-                        continue
-                    confirmed = bool(after)
-            listed = own | {
-                cluster
-                for cluster, when in first_arrival.items()
-                if when < moment.sent and last_sent[cluster] > moment.arrived
-            }
-            if len(listed) > count:
-                return None
-            if any(
-                is_old(cluster) and cluster not in listed
-                for f in log
-                if f.sent > moment.arrived
-                for cluster in f.ids
-            ):
-                continue
-            if len(listed) == count and confirmed and proven is None:
-                proven = moment
-        if proven is not None:
-            return number - 1, proven
-    return None

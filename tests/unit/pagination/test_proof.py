@@ -10,10 +10,11 @@ from hypothesis import given, strategies as st
 
 from aiozilliz._pagination.decisions import RequestPage
 from aiozilliz._pagination.proof import Proof
-from tests.support.moving_list import Answer, Flight, proof_by_definition
+from tests.support.moving_list import Answer, Flight
+from tests.support.proof_definition import proof_by_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Set as AbstractSet
 
 
 def told(*answers: tuple[int, str, int | None], full: int = 2) -> Proof[int]:
@@ -148,16 +149,24 @@ def conversations(draw: st.DrawFn, letters: str = "abcd") -> list[Flight]:
             ids = draw(st.lists(st.sampled_from(letters), max_size=3, unique=draw(st.booleans())))
             count = draw(st.one_of(st.none(), st.integers(0, len(letters)), st.just(len(letters) - 1)))
             flight.arrived = now
-            flight.answer = Answer(tuple(ids), count, 2)
+            flight.answer = Answer(tuple(ids), count, 2, fresh=draw(st.integers(0, 5)) > 0)
             arrived.append(flight)
     return arrived
 
 
-@given(conversations(), st.integers(1, 3))
+@given(conversations(), st.integers(1, 3), st.sets(st.sampled_from("abcd")))
 def test_any_conversation_is_judged_as_by_the_definition_at_every_answer(
-    arrived: list[Flight], asked: int
+    arrived: list[Flight], asked: int, listed_before: set[str]
 ) -> None:
     assert_as_by_definition(arrived, asked)
+    assert_as_by_definition(arrived, asked, listed_before=listed_before)
+
+
+@given(conversations(), st.integers(1, 3), st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd")))
+def test_no_conversation_proves_what_the_definition_does_not_if_some_ids_are_old(
+    arrived: list[Flight], asked: int, listed_before: set[str], old: set[str]
+) -> None:
+    assert_as_by_definition(arrived, asked, listed_before=listed_before, old=old)
 
 
 @given(st.data(), st.sampled_from([2, 3]))
@@ -180,31 +189,50 @@ def test_a_list_that_mostly_rests_is_judged_as_by_the_definition(data: st.DataOb
                 flight.answer = Answer(flight.listing[offset : offset + size], len(listing), size)
             flight.arrived = now
             arrived.append(flight)
-    proven = assert_as_by_definition(arrived, size)
-    if proven is not None:
-        flight, listed = proven
-        assert listed == set(flight.listing)
+    for listed_before in ("", "abcde"):
+        for old in (set[str](), set("abcde")):
+            proven = assert_as_by_definition(arrived, size, listed_before=listed_before, old=old)
+            if proven is not None:
+                flight, listed = proven
+                assert listed == set(flight.listing)
 
 
-def assert_as_by_definition(arrived: list[Flight], asked: int) -> tuple[Flight, set[str]] | None:
-    expected = proof_by_definition(arrived, asked)
-    proof: Proof[Flight] = Proof()
+def assert_as_by_definition(
+    arrived: list[Flight],
+    asked: int,
+    *,
+    listed_before: Collection[str] = (),
+    old: AbstractSet[str] = frozenset(),
+) -> tuple[Flight, set[str]] | None:
+    """Compare what is proven after each response; return what is proven in the end.
+
+    With `old` ids a moment may be given up that would cover others, so a proof may come later than by the definition,
+    or not at all; but never another one.
+    """
+    stages = proof_by_definition(arrived, asked, listed_before=listed_before, is_old=lambda i: i in old)
+    proof: Proof[Flight] = Proof(listed_before)
     unsent = sorted(arrived, key=attrgetter("sent"))
-    for index, flight in enumerate(arrived):
+    for flight, expected in zip(arrived, stages, strict=True):
         assert flight.arrived is not None
         while unsent and unsent[0].sent < flight.arrived:
             proof.on_sent(unsent.pop(0))
         assert flight.answer is not None
-        proof.on_page(
-            flight,
-            flight.ids,
-            page_number=flight.request.page_number,
-            count=flight.answer.count,
-            full=len(flight.ids) >= min(asked, flight.answer.page_size),
-        )
-        assert (proof.proven is not None) == (expected is not None and index >= expected[0])
+        if not flight.answer.fresh:
+            proof.on_lost(flight)
+        else:
+            proof.on_page(
+                flight,
+                flight.ids,
+                page_number=flight.request.page_number,
+                count=flight.answer.count,
+                full=len(flight.ids) >= min(asked, flight.answer.page_size),
+                old=lambda ids=flight.ids: old & set(ids),
+            )
+        request = proof.proven.request if proof.proven is not None else None
+        if not old:
+            assert request is expected
+        elif request is not None:
+            assert expected is not None
     if proof.proven is None:
         return None
-    assert expected is not None
-    assert proof.proven.request is expected[1]
     return proof.proven.request, {i for flight in arrived for i in flight.ids if proof.proven.holds(i)}
