@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
-from aiozilliz._errors import AuthenticationError, ResponseError, TransportError, ZillizError
-from aiozilliz._http.aiohttp_errors import Trap, bare, failure_of
+from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._http.aiohttp_errors import (
+    NoTimeLeftError,
+    Trap,
+    bare,
+    cancelled_elsewhere,
+    failure_of,
+    hide,
+    out_of_time,
+)
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
 
@@ -47,10 +55,6 @@ _PAUSE = "the pause that the service asked for (Retry-After)"
 _LIMITER = "the limiter"
 _CALLABLE = "the api_key callable"
 _SLOT = "a free slot"
-
-
-class NoTimeLeftError(Exception):
-    """The deadline has passed, or the pause that the service asked for outlasts it."""
 
 
 @define(eq=False, kw_only=True)
@@ -225,37 +229,28 @@ class PageRequest:
         )
 
     async def _attempt(self) -> ClusterPage:
-        try:
-            return await self._attempt_with_key()
-        except asyncio.CancelledError:
-            # Our own deadline and scope cancel this task, too. If nobody does, the cancellation is somebody else's: of a
-            # shared refresh of the key, say. Passed on, it would end the caller's task without a word.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-        error = TransportError(
-            f"While waiting for {self._waiting_for}, something that was waited for was cancelled by somebody else",
-            advice="Look at what else cancels it; asyncio.shield keeps a shared task from that.",
-            retryable=True,
-        )
-        self._last = error
-        raise error
-
-    async def _attempt_with_key(self) -> ClusterPage:
         key = self._context.key
-        secret = key.fixed or await self._ask_for_key()
         try:
-            return await self._send(secret)
-        except AuthenticationError as error:
-            # A key of a callable may have been rotated while the request was in flight. Once in a call, that is no retry.
-            if key.fixed is not None or self._rotated:
+            secret = key.fixed or await self._ask_for_key()
+            try:
+                return await self._send(secret)
+            except AuthenticationError as error:
+                # A callable's key may have been rotated meanwhile. Once in a call, another request is no retry.
+                if key.fixed is not None or self._rotated:
+                    raise
+                refusal = error
+            self._rotated = True
+            other = await self._ask_for_key()
+            if other == secret:
+                raise refusal
+            return await self._send(other)
+        except asyncio.CancelledError:
+            # Our deadline and scope cancel this task, too. If nobody has, something else was cancelled: a shared refresh
+            # of the key, say. Passed on, it would end the caller's task without a word.
+            if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            refusal = error
-        self._rotated = True
-        other = await self._ask_for_key()
-        if other == secret:
-            raise refusal
-        return await self._send(other)
+        self._last = cancelled_elsewhere(self._waiting_for)
+        raise self._last
 
     async def _ask_for_key(self) -> Secret:
         self._wait_for(_CALLABLE)
@@ -327,37 +322,17 @@ class PageRequest:
             now=datetime.now(UTC),
             max_bytes=self._context.transport.max_response_bytes,
         )
-        if page.current_page != self._page:
-            raise self._mistaken(page.current_page)
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
         return page
 
-    def _mistaken(self, echoed: int) -> ResponseError:
-        """Return the error for a response that says it is for another page.
-
-        It may answer an earlier request: a connection that spoke while it was idle gives each response one too late.
-        So another connection is tried, and only if all say the same, it is not the connection.
-        """
-        error = ResponseError(
-            f"The response is for page {echoed}, not for page {self._page}",
-            advice="If it lasts, something in between ignores the query: check {base_url}, proxies and caches.",
-            retryable=True,
-        )
-        error.echoed_page = echoed
-        return error
-
     def _note(self, error: ZillizError, secret: Secret) -> None:
         """Note a failed attempt: hide the key, should the service have echoed it, and hold back what it asks to."""
-        error.args = tuple(_without(secret, value) for value in error.args)
-        for name, value in vars(error).items():
-            setattr(error, name, _without(secret, value))
+        hide(secret, error)
         pause = retry_after(error)
         if pause is not None:
             self._context.gate.extend(self._loop.time() + pause)
-        # A timeout, a loss or a response to somebody else: the other connections of the pool may be no better.
-        self._afresh = isinstance(error, TransportError) or (
-            isinstance(error, ResponseError) and error.echoed_page is not None
-        )
+        # A timeout, a loss or a response for another page: the other connections of the pool may be no better.
+        self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
 
@@ -410,17 +385,10 @@ class PageRequest:
     def _time_left(self) -> float:
         return self._deadline - self._loop.time()
 
-    def _out_of_time(self) -> ZillizError:
-        return TransportError(
-            f"Deadline of {self._context.policy.deadline:g} s exceeded while waiting for {self._waiting_for}",
-            advice="Allow more time with {deadline}, or ask less often.",
-            retryable=True,
-        )
-
     def _complete(self) -> ZillizError:
         """Return the last failure, or that the time is over, with what was asked in it."""
         # Nothing here keeps it: it will refer to this request by its traceback.
-        error = self._last or self._out_of_time()
+        error = self._last or out_of_time(self._context.policy.deadline, self._waiting_for)
         self._last = self._unreported = None
         error.method = "GET"
         error.url = self._url
@@ -428,7 +396,3 @@ class PageRequest:
         error.attempts = self._made
         error.elapsed = self._loop.time() - self._started
         return bare(error)
-
-
-def _without(secret: Secret, value: object) -> object:
-    return secret.redact(value) if isinstance(value, str) else value

@@ -10,10 +10,10 @@ import asyncio
 import logging
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 import aiohttp
 from aiohttp import hdrs
@@ -35,6 +35,8 @@ from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from aiohttp.connector import Connection
 
     from aiozilliz._settings.credentials import Secret
 
@@ -250,9 +252,36 @@ def _check_clear_text_proxy(host: str | None) -> None:
         raise ClearTextProxyError
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Takes no kept connection again on which something has arrived since its last response.
+
+    aiohttp takes that for the next response: if a server or proxy sends a response twice, each one comes one too late.
+    It does close a connection that is given back with unread bytes, but does not look again when it takes one.
+
+    What can't be had: a response that is still on its way when the next request goes out looks like the response to
+    that. `wire` finds out if it is for another page; for the same page, of another account perhaps, nothing can tell.
+    Nor can kept connections of a borrowed session be looked at: aiohttp shows a connection to its connector only.
+    """
+
+    def __init__(self, *, force_close: bool) -> None:
+        # The connections are bounded by who asks, not by the pool.
+        super().__init__(limit=0, force_close=force_close)  # pyright: ignore[reportUnknownMemberType]
+        self._taken: WeakSet[object] = WeakSet()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            protocol = connection.protocol
+            assert protocol is not None, "it is set until the connection is given back"
+            # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
+            if protocol not in self._taken or not protocol.should_close:
+                self._taken.add(protocol)
+                return connection
+            connection.close()
+
+
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
-    # The connections are bounded by who asks, not by the pool.
-    connector = aiohttp.TCPConnector(limit=0, force_close=force_close)
+    connector = _Connector(force_close=force_close)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 

@@ -74,6 +74,12 @@ _REDIRECT = _Meaning(
     "The key is sent nowhere else: set {base_url} to the final address, or pass {site}.",
 )
 
+_OTHER_PAGE = _Meaning(
+    ResponseError,
+    "If it lasts, something in between ignores the query: check {base_url}, proxies and caches.",
+    retried=True,
+)
+
 # Refusals, by what there is to do about them.
 _KEY_REFUSED = _Meaning(
     AuthenticationError,
@@ -158,7 +164,7 @@ def read_answer(
         status: HTTP status.
         headers: Response headers, by name in any case.
         body: The decompressed body, or None if it is larger than `max_bytes` and was not read.
-        page: The page number that was requested; used if the service echoes none.
+        page: The page number that was requested.
         page_size: The page size that was requested; used if the service echoes none.
         now: The time, aware; a `Retry-After` date is counted from it if the response has no `Date`.
         max_bytes: The limit on the body, in bytes.
@@ -172,8 +178,8 @@ def read_answer(
         ServerError: The service failed.
         APIError: The service refused for another reason.
         DecodeError: A record can't be decoded.
-        ResponseError: The response is neither a page nor a refusal: not JSON, of the wrong shape, too large, a
-            redirect, or of a status that HTTP does not define.
+        ResponseError: The response is neither this page nor a refusal: not JSON, of the wrong shape, for another page,
+            too large, a redirect, or of a status that HTTP does not define.
     """
     if body is None and status < HTTPStatus.BAD_REQUEST:
         # A refusal goes on without its body: its status says enough.
@@ -282,12 +288,15 @@ def _read_page(envelope: dict[str, Any], page: int, page_size: int, age: int) ->
     count = data.get("count")
     if count is not None and (type(count) is not int or count < 0):
         raise _misshapen("count", "an integer, 0 or more", count)
+    echoed = _echoed(data, "currentPage", page)
+    if echoed != page:
+        # It may respond to an earlier request: a connection that spoke while it was idle gives each response one too
+        # late. Only if every connection says the same, it is not the connection.
+        error = _unusable(_OTHER_PAGE, f"The response is for page {echoed}, not for page {page}")
+        error.echoed_page = echoed
+        raise error
     return ClusterPage(
-        structure_clusters(clusters or ()),
-        count,
-        _echoed(data, "currentPage", page),
-        _echoed(data, "pageSize", page_size),
-        age,
+        structure_clusters(clusters or ()), count, page, _echoed(data, "pageSize", page_size), age
     )
 
 

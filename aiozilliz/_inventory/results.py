@@ -80,7 +80,8 @@ class SnapshotResults(Results):
         """Make the account's snapshot; without the proof it says so."""
         listener = self._listeners.pop(account.name)
         end = run.end()
-        if isinstance(end, (StopAsyncIteration, IncompleteListingError)):
+        unproven = isinstance(end, IncompleteListingError) and end.echoed_page is None
+        if unproven or isinstance(end, StopAsyncIteration):
             self._snapshots[account.name] = listener.snapshot(run.planner)
         else:
             self.failed(account, end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 WATCH_CONCURRENCY: Final = 4
 """Requests in flight of a watch's reading at most: as of a snapshot."""
+
+OLD: Final = timedelta(minutes=5)
+"""A cluster that was created so long before a reading is known to be older: the service's clock may differ."""
 
 _ID_OF: Final = attrgetter("cluster_id")
 
@@ -143,6 +146,7 @@ class AccountReader:
         on_idle: Callable[[bool], None] | None = None,
     ) -> PlanRunner:
         """Return the runner of one reading. For `on_done` and `on_idle` see `PlanRunner`, for the rest `PagePlanner`."""
+        before = datetime.now(UTC) - OLD
         planner = PagePlanner[Cluster](
             page_size=query.page_size,
             key=_ID_OF,
@@ -150,6 +154,7 @@ class AccountReader:
             verify=verify,
             max_passes=max_passes,
             require_count=require_count,
+            is_old=lambda cluster: cluster.create_time is not None and cluster.create_time <= before,
         )
         return PlanRunner(
             partial(self._source.fetch, query),
@@ -193,8 +198,10 @@ class AccountReader:
             try:
                 async for _ in clusters:
                     pass
-            except IncompleteListingError:
-                pass  # there is no proof; the snapshot says so
+            except IncompleteListingError as error:
+                if error.echoed_page is not None:  # a page that can't be had
+                    raise
+                # There is no proof; the snapshot says so.
         return listener.snapshot(run.planner)
 
     def watch(

@@ -219,14 +219,17 @@ class PlanRunner:
         """Return what ends the reading if a page can't be had."""
         if not isinstance(error, ResponseError) or error.echoed_page is None:
             return error
-        # Each new connection gave the same: it is not the connection.
+        # Each new connection gave the same, so it is not the connection.
+        tries = "1 attempt" if error.attempts == 1 else f"{error.attempts} attempts"
         reason = (
-            f"page {request.page_number} was answered as page {error.echoed_page} {error.attempts} times, "
+            f"page {request.page_number} was answered as page {error.echoed_page} ({tries}), "
             "so something in between ignores the query"
         )
         plan = self.planner
         given_up = GiveUp(reason, plan.count, len(plan.last_pass), plan.pass_number, plan.repeated)
-        return self._incomplete(given_up, _IGNORED)
+        incomplete = self._incomplete(given_up, _IGNORED)
+        incomplete.echoed_page = error.echoed_page
+        return incomplete
 
     def _send(self, request: RequestPage) -> None:
         if self._started is None:
