@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 WATCH_CONCURRENCY: Final = 4
 """Requests in flight of a watch's reading at most: as of a snapshot."""
 
-OLD: Final = timedelta(minutes=5)
-"""A cluster that was created so long before a reading is known to be older: the service's clock may differ."""
+OLD: Final = 300.0
+"""Seconds; a cluster that was created so long before a reading is known to be older: the service's clock may differ."""
 
 _ID_OF: Final = attrgetter("cluster_id")
 
@@ -146,7 +147,7 @@ class AccountReader:
         on_idle: Callable[[bool], None] | None = None,
     ) -> PlanRunner:
         """Return the runner of one reading. For `on_done` and `on_idle` see `PlanRunner`, for the rest `PagePlanner`."""
-        before = datetime.now(UTC) - OLD
+        old = time.time() - OLD
         planner = PagePlanner[Cluster](
             page_size=query.page_size,
             key=_ID_OF,
@@ -154,7 +155,7 @@ class AccountReader:
             verify=verify,
             max_passes=max_passes,
             require_count=require_count,
-            is_old=lambda cluster: cluster.create_time is not None and cluster.create_time <= before,
+            is_old=lambda cluster: cluster.create_time is not None and cluster.create_time.timestamp() <= old,
         )
         return PlanRunner(
             partial(self._source.fetch, query),
