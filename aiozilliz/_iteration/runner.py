@@ -125,16 +125,18 @@ class PlanRunner:
         try:
             page = await self._fetch(request.page_number, self._scope)
         except Exception as error:
-            if not self._is_past_the_end(request, error):
-                failure = self._failure(request, error)
-                if failure is error:
-                    raise
-                raise failure from None
+            if self._is_past_the_end(request, error):
+                return
+            failure = self._failure(request, error)
+            if failure is error:
+                raise
         except BaseException:
             self.planner.on_lost(request)
             raise
         else:
             self._receive(request, page)
+            return
+        raise failure  # outside of the `except` block, so that it does not refer to the other one
 
     def start(self, request: RequestPage) -> None:
         """Carry out a request in a task of its own."""
