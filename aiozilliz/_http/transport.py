@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import select
+import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -253,10 +255,10 @@ def _check_clear_text_proxy(host: str | None) -> None:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Takes no kept connection again on which something has arrived since its last response.
+    """Takes no kept connection again on which anything has arrived since its last response.
 
     aiohttp takes that for the next response: if a server or proxy sends a response twice, each one comes one too late.
-    It does close a connection that is given back with unread bytes, but does not look again when it takes one.
+    It closes a connection that has unread bytes when it is given back, but does not look again when it is taken.
 
     What can't be had: a response that is still on its way when the next request goes out looks like the response to
     that. `wire` finds out if it is for another page; for the same page, of another account perhaps, nothing can tell.
@@ -271,13 +273,27 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         while True:
             connection = await super().connect(*args, **kwargs)
-            protocol = connection.protocol
-            assert protocol is not None, "it is set until the connection is given back"
             # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
-            if protocol not in self._taken or not protocol.should_close:
-                self._taken.add(protocol)
+            if connection.protocol not in self._taken:
+                self._taken.add(connection.protocol)
+                return connection
+            if not _has_unread(connection):
                 return connection
             connection.close()
+
+
+def _has_unread(connection: Connection) -> bool:
+    """Return whether something has arrived that nobody has read, if only that the other side has closed."""
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None or protocol.should_close:
+        return True
+    # The event loop may not have read it yet.
+    sock = transport.get_extra_info("socket")
+    if sys.platform == "win32":
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
