@@ -21,6 +21,9 @@ logger = logging.getLogger("aiozilliz")
 _SEEN = "All clusters seen were yielded before; "
 _READ_AGAIN = _SEEN + "read again when fewer change, or with more passes ({max_passes})."
 _VERIFY = _SEEN + "read with {verify}, which needs no pass in which nothing changes."
+_AT_REST = (
+    _SEEN + "nothing changes, so the service's count is wrong, or it leaves clusters out: ask its support."
+)
 _NO_COUNT = _SEEN + "this service can only be read without {verify}."
 _IGNORED = _SEEN + "check {base_url}, and proxies and caches in between."
 _NOT_FOUND = frozenset({400, 404})
@@ -198,8 +201,16 @@ class PlanRunner:
         if isinstance(decision, Done):
             return StopAsyncIteration()
         assert isinstance(decision, GiveUp), decision
-        advice = _READ_AGAIN if self._verify else _VERIFY
-        return self._incomplete(decision, advice if decision.expected is not None else _NO_COUNT)
+        return self._incomplete(decision, self._advice(decision))
+
+    def _advice(self, decision: GiveUp) -> str:
+        if decision.expected is None:
+            return _NO_COUNT
+        # In a busy list no pass is clean, but nearly every one brings the proof. No way helps if the list is at rest.
+        last = [(one.count, one.received) for one in decision.repeated[-2:]]
+        if decision.expected != decision.received and len(last) > 1 and last[0] == last[1]:
+            return _AT_REST
+        return _READ_AGAIN if self._verify else _VERIFY
 
     def _incomplete(self, decision: GiveUp, advice: str) -> IncompleteListingError:
         why = "".join(f"; pass {one.pass_number}: {one}" for one in decision.repeated[-_SHOWN:])
