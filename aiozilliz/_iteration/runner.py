@@ -25,7 +25,7 @@ _AT_REST = (
     _SEEN + "nothing changes, so the service's count is wrong, or it leaves clusters out: ask its support."
 )
 _NO_COUNT = _SEEN + "this service can only be read without {verify}."
-_IGNORED = _SEEN + "check {base_url}, and proxies and caches in between."
+_IN_BETWEEN = _SEEN + "check {base_url}, and proxies and caches in between."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
 _SHOWN = 5  # of the passes that had to be repeated, in an error's text
@@ -104,6 +104,7 @@ class PlanRunner:
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
         self._ended = asyncio.Event()  # set when one has ended that `collect_finished` does not know of
         self._started: float | None = None
+        self._cached = False  # whether a cache gave a page
 
     @property
     def busy(self) -> bool:
@@ -210,7 +211,9 @@ class PlanRunner:
         last = [(one.count, one.received) for one in decision.repeated[-2:]]
         if decision.expected != decision.received and len(last) > 1 and last[0] == last[1]:
             return _AT_REST
-        return _READ_AGAIN if self._verify else _VERIFY
+        if self._verify:
+            return _IN_BETWEEN if self._cached else _READ_AGAIN
+        return _VERIFY
 
     def _incomplete(self, decision: GiveUp, advice: str) -> IncompleteListingError:
         why = "".join(f"; pass {one.pass_number}: {one}" for one in decision.repeated[-_SHOWN:])
@@ -240,8 +243,9 @@ class PlanRunner:
         )
         plan = self.planner
         given_up = GiveUp(reason, plan.count, len(plan.last_pass), plan.pass_number, plan.repeated)
-        incomplete = self._incomplete(given_up, _IGNORED)
+        incomplete = self._incomplete(given_up, _IN_BETWEEN)
         incomplete.echoed_page = error.echoed_page
+        incomplete.attempts += error.attempts
         return incomplete
 
     def _send(self, request: RequestPage) -> None:
@@ -254,6 +258,7 @@ class PlanRunner:
     def _receive(self, request: RequestPage, page: ClusterPage) -> None:
         if self._listener is not None:
             self._listener.on_page(request, page)
+        self._cached |= page.age > 0
         self.planner.on_page(
             request, page.clusters, count=page.count, page_size=page.page_size, fresh=not page.age
         )
