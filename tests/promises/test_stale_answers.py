@@ -169,7 +169,7 @@ class Replicas:
 
 def seen_after(replicas: Replicas, snapshot: Snapshot) -> set[str]:
     """Give old clusters that were listed all the time and that an answer after the snapshot's moment shows."""
-    always = set.intersection(*map(set, replicas.history))
+    always = set(replicas.history[0]).intersection(*replicas.history)
     later = [ids for at, ids in replicas.answers if at >= snapshot.taken_at][
         1:
     ]  # the first is the moment's own
