@@ -197,9 +197,11 @@ class ResponseError(ZillizError):
 
     Attributes:
         retry_after: Seconds that the service asks to wait before the next request, or None.
+        echoed_page: The page number that the response said it was for, if that was not the one requested; else None.
     """
 
     retry_after: float | None = None
+    echoed_page: int | None = None
 
 
 @public

@@ -1,4 +1,4 @@
-"""What aiohttp's exceptions mean, and how another error is raised in the place of one, with nothing of it.
+"""What it means if no response arrives, and how another error is raised in an exception's place, with nothing of it.
 
 aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
 """
@@ -17,6 +17,7 @@ from aiozilliz._errors import ConfigurationError, TransportError, printable
 
 if TYPE_CHECKING:
     from aiozilliz._errors import ZillizError
+    from aiozilliz._settings.credentials import Secret
 
 _E = TypeVar("_E", bound=BaseException)
 
@@ -37,10 +38,25 @@ class ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
 
 
+class NoTimeLeftError(Exception):
+    """The deadline has passed, or the pause that the service asked for outlasts it."""
+
+
 def bare(error: _E) -> _E:
     """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
+
+
+def hide(secret: Secret, error: ZillizError) -> None:
+    """Take the key out of an error's texts, should the service have echoed it."""
+
+    def without(value: object) -> object:
+        return secret.redact(value) if isinstance(value, str) else value
+
+    error.args = tuple(map(without, error.args))
+    for name, value in vars(error).items():
+        setattr(error, name, without(value))
 
 
 class Replacement:
@@ -88,6 +104,33 @@ def failure_of(error: Exception) -> ZillizError:
     failure = TransportError(text, advice=advice, retryable=retryable)
     failure.lost_connection = isinstance(error, ConnectionLostError)
     return failure
+
+
+def out_of_time(deadline: float, waiting_for: str) -> TransportError:
+    """Return the error for a deadline that has passed before anything else has failed.
+
+    Args:
+        deadline: In seconds.
+        waiting_for: What was being waited for.
+    """
+    return TransportError(
+        f"Deadline of {deadline:g} s exceeded while waiting for {waiting_for}",
+        advice="Allow more time with {deadline}, or ask less often.",
+        retryable=True,
+    )
+
+
+def cancelled_elsewhere(waiting_for: str) -> TransportError:
+    """Return the error for a `CancelledError` in a task that nobody has cancelled.
+
+    Args:
+        waiting_for: What was being waited for.
+    """
+    return TransportError(
+        f"A CancelledError came while waiting for {waiting_for}, though nobody had cancelled this task",
+        advice="Find out what was cancelled; asyncio.shield protects a task that several wait for.",
+        retryable=True,
+    )
 
 
 def describe(error: Exception) -> tuple[str, str, bool]:

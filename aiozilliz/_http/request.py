@@ -21,7 +21,15 @@ from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
-from aiozilliz._http.aiohttp_errors import Replacement, bare, failure_of
+from aiozilliz._http.aiohttp_errors import (
+    NoTimeLeftError,
+    Replacement,
+    bare,
+    cancelled_elsewhere,
+    failure_of,
+    hide,
+    out_of_time,
+)
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
 
@@ -47,10 +55,6 @@ _PAUSE = "the pause that the service asked for (Retry-After)"
 _LIMITER = "the limiter"
 _CALLABLE = "the api_key callable"
 _SLOT = "a free slot"
-
-
-class NoTimeLeftError(Exception):
-    """The deadline has passed, or the pause that the service asked for outlasts it."""
 
 
 @define(eq=False, kw_only=True)
@@ -103,6 +107,7 @@ class PageRequest:
     """One page, from the first attempt to the last. For the arguments see `RequestContext.fetch`."""
 
     __slots__ = (
+        "_afresh",
         "_block",
         "_context",
         "_deadline",
@@ -135,6 +140,7 @@ class PageRequest:
         self._scope = scope
         self._on_idle = on_idle
         self._url = page_url(context.base_url, query, page)
+        self._afresh = False
         self._idle = False
         self._waiting_for = _RESPONSE
         self._made = 0
@@ -224,19 +230,27 @@ class PageRequest:
 
     async def _attempt(self) -> ClusterPage:
         key = self._context.key
-        secret = key.fixed or await self._ask_for_key()
         try:
-            return await self._send(secret)
-        except AuthenticationError as error:
-            # A key of a callable may have been rotated while the request was in flight. Once in a call, that is no retry.
-            if key.fixed is not None or self._rotated:
+            secret = key.fixed or await self._ask_for_key()
+            try:
+                return await self._send(secret)
+            except AuthenticationError as error:
+                # A callable's key may have been rotated meanwhile. Once in a call, another request is no retry.
+                if key.fixed is not None or self._rotated:
+                    raise
+                refusal = error
+            self._rotated = True
+            other = await self._ask_for_key()
+            if other == secret:
+                raise refusal
+            return await self._send(other)
+        except asyncio.CancelledError:
+            # Our deadline and scope cancel this task, too. If nobody has, something else was cancelled: a shared refresh
+            # of the key, say. Passed on, it would end the caller's task without a word.
+            if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            refusal = error
-        self._rotated = True
-        other = await self._ask_for_key()
-        if other == secret:
-            raise refusal
-        return await self._send(other)
+        self._last = cancelled_elsewhere(self._waiting_for)
+        raise self._last
 
     async def _ask_for_key(self) -> Secret:
         self._wait_for(_CALLABLE)
@@ -269,7 +283,9 @@ class PageRequest:
                         self._made += 1
                         answer: Answer | Replacement
                         try:
-                            answer = await transport.send(context.base_url, self._url, secret)
+                            answer = await transport.send(
+                                context.base_url, self._url, secret, afresh=self._afresh
+                            )
                         except Exception as error:  # noqa: BLE001
                             answer = Replacement(failure_of(error))
                         if isinstance(answer, Replacement):
@@ -312,12 +328,12 @@ class PageRequest:
 
     def _note(self, error: ZillizError, secret: Secret) -> None:
         """Note a failed attempt: hide the key, should the service have echoed it, and hold back what it asks to."""
-        error.args = tuple(_without(secret, value) for value in error.args)
-        for name, value in vars(error).items():
-            setattr(error, name, _without(secret, value))
+        hide(secret, error)
         pause = retry_after(error)
         if pause is not None:
             self._context.gate.extend(self._loop.time() + pause)
+        # A timeout, a loss or a response for another page: the other connections of the pool may be no better.
+        self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
 
@@ -370,17 +386,10 @@ class PageRequest:
     def _time_left(self) -> float:
         return self._deadline - self._loop.time()
 
-    def _out_of_time(self) -> ZillizError:
-        return TransportError(
-            f"Deadline of {self._context.policy.deadline:g} s exceeded while waiting for {self._waiting_for}",
-            advice="Allow more time with {deadline}, or ask less often.",
-            retryable=True,
-        )
-
     def _complete(self) -> ZillizError:
         """Return the last failure, or that the time is over, with what was asked in it."""
         # Nothing here keeps it: it will refer to this request by its traceback.
-        error = self._last or self._out_of_time()
+        error = self._last or out_of_time(self._context.policy.deadline, self._waiting_for)
         self._last = self._unreported = None
         error.method = "GET"
         error.url = self._url
@@ -388,7 +397,3 @@ class PageRequest:
         error.attempts = self._made
         error.elapsed = self._loop.time() - self._started
         return bare(error)
-
-
-def _without(secret: Secret, value: object) -> object:
-    return secret.redact(value) if isinstance(value, str) else value

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import select
+import sys
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 import aiohttp
 from aiohttp import hdrs
@@ -36,19 +38,18 @@ from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aiohttp.connector import Connection
+
     from aiozilliz._settings.credentials import Secret
 
 logger = logging.getLogger("aiozilliz")
 
-_HEADERS: Final = CIMultiDictProxy(
-    CIMultiDict(
-        {
-            hdrs.ACCEPT: "application/json",
-            hdrs.ACCEPT_ENCODING: "gzip, deflate",
-            hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
-        }
-    )
-)
+_HEADERS: Final = {
+    hdrs.ACCEPT: "application/json",
+    hdrs.ACCEPT_ENCODING: "gzip, deflate",
+    hdrs.CACHE_CONTROL: "no-cache",  # a listing of now, from whatever stands between
+    hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
+}
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
@@ -94,6 +95,7 @@ class Transport:
             raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
         self._lender = session
         self._session: aiohttp.ClientSession | None = None
+        self._new_connections: aiohttp.ClientSession | None = None  # keeps none for a second request
         self._proxies: dict[str, str | None] = {}
         self.timer = SharedTimer()
         self.turn = DecodeTurn()
@@ -107,9 +109,8 @@ class Transport:
         """
         if self._lender is None:
             self._proxies = {base_url: _environment_proxy(base_url) for base_url in base_urls}
-            # The connections are bounded by who asks, not by the pool.
-            connector = aiohttp.TCPConnector(limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = _own_session(force_close=False)
+            self._new_connections = _own_session(force_close=True)
 
     async def close(self) -> None:
         """Close our session, but not the connections of a borrowed one. Nothing may be in flight."""
@@ -119,6 +120,8 @@ class Transport:
                 await self._session.close()
             else:
                 self._session.detach()
+        if self._new_connections is not None:
+            await self._new_connections.close()
 
     def check(self) -> bool:
         """Return whether there is a session, or can be one.
@@ -131,13 +134,15 @@ class Transport:
             raise RuntimeError("the borrowed session is closed" if self._lender else "the session is closed")
         return session is not None
 
-    async def send(self, base_url: str, url: str, secret: Secret) -> Answer:
+    async def send(self, base_url: str, url: str, secret: Secret, *, afresh: bool = False) -> Answer:
         """Send one request and read its response, within the timeout.
 
         Args:
             base_url: Selects the proxy of a session of our own.
             url: What to request.
             secret: The key.
+            afresh: Whether to open a connection for it. There is no public way to ask that of a borrowed pool: aiohttp
+                closes the connection that failed, and may take another kept one.
 
         Returns:
             The response.
@@ -145,7 +150,7 @@ class Transport:
         Raises:
             Exception: Anything of aiohttp's, which holds the key: the caller must not let it pass.
         """
-        session = self._session
+        session = (afresh and self._new_connections) or self._session
         if session is None:
             assert self._lender is not None, "`check` is called before"
             session = self._session = _session_over(self._lender)
@@ -159,7 +164,7 @@ class Transport:
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
                     url,
-                    headers=_HEADERS,
+                    headers=CIMultiDict(_HEADERS),  # a new one, as agents that wrap aiohttp write into it
                     timeout=self._finer,
                     proxy=self._proxies.get(base_url),
                     middlewares=(_Sender(secret, borrowed=self._lender is not None),),
@@ -241,6 +246,53 @@ class _Sender:
 def _check_clear_text_proxy(host: str | None) -> None:
     if not is_loopback(host):
         raise ClearTextProxyError
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Takes no kept connection again on which anything has arrived since its last response.
+
+    aiohttp takes that for the next response: if a server or proxy sends a response twice, each one comes one too late.
+    It closes a connection that has unread bytes when it is given back, but does not look again when it is taken.
+
+    What can't be had: a response that is still on its way when the next request goes out looks like the response to
+    that. `wire` finds out if it is for another page; for the same page, of another account perhaps, nothing can tell.
+    Nor can kept connections of a borrowed session be looked at: aiohttp shows a connection to its connector only.
+    """
+
+    def __init__(self, *, force_close: bool) -> None:
+        # The connections are bounded by who asks, not by the pool.
+        super().__init__(limit=0, force_close=force_close)  # pyright: ignore[reportUnknownMemberType]
+        self._taken: WeakSet[object] = WeakSet()
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        while True:
+            connection = await super().connect(*args, **kwargs)
+            # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
+            if connection.protocol not in self._taken:
+                self._taken.add(connection.protocol)
+                return connection
+            if not _has_unread(connection):
+                return connection
+            connection.close()
+
+
+def _has_unread(connection: Connection) -> bool:
+    """Return whether something has arrived that nobody has read, if only that the other side has closed."""
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None or protocol.should_close:
+        return True
+    # The event loop may not have read it yet.
+    sock = transport.get_extra_info("socket")
+    if sys.platform == "win32":
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
+    connector = _Connector(force_close=force_close)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:

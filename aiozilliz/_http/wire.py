@@ -40,6 +40,7 @@ REQUEST_ID: Final = "requestid"
 MAX_RETRY_AFTER: Final = 1e9
 """Seconds; a longer `Retry-After` is read as this."""
 
+_AGE_DIGITS: Final = 10
 _SUCCESS: Final = (0, 200)
 _SHORT_TEXT: Final = 200
 
@@ -71,6 +72,12 @@ _TOO_LARGE = _Meaning(
 _REDIRECT = _Meaning(
     ResponseError,
     "The key is sent nowhere else: set {base_url} to the final address, or pass {site}.",
+)
+
+_OTHER_PAGE = _Meaning(
+    ResponseError,
+    "If it lasts, something in between ignores the query: check {base_url}, proxies and caches.",
+    retried=True,
 )
 
 # Refusals, by what there is to do about them.
@@ -157,7 +164,7 @@ def read_answer(
         status: HTTP status.
         headers: Response headers, by name in any case.
         body: The decompressed body, or None if it is larger than `max_bytes` and was not read.
-        page: The page number that was requested; used if the service echoes none.
+        page: The page number that was requested.
         page_size: The page size that was requested; used if the service echoes none.
         now: The time, aware; a `Retry-After` date is counted from it if the response has no `Date`.
         max_bytes: The limit on the body, in bytes.
@@ -171,8 +178,8 @@ def read_answer(
         ServerError: The service failed.
         APIError: The service refused for another reason.
         DecodeError: A record can't be decoded.
-        ResponseError: The response is neither a page nor a refusal: not JSON, of the wrong shape, too large, a
-            redirect, or of a status that HTTP does not define.
+        ResponseError: The response is neither this page nor a refusal: not JSON, of the wrong shape, for another page,
+            too large, a redirect, or of a status that HTTP does not define.
     """
     if body is None and status < HTTPStatus.BAD_REQUEST:
         # A refusal goes on without its body: its status says enough.
@@ -182,7 +189,7 @@ def read_answer(
     if isinstance(content, dict):
         envelope = content
         if status // 100 == 2 and _is_success(envelope):  # noqa: PLR2004
-            return _read_page(envelope, page, page_size)
+            return _read_page(envelope, page, page_size, _age(headers))
     code = envelope.get("code")
     response = _Response(status, headers, body or b"", envelope, now)
     # `type`, as `True` would be found as 1 and 80001.0 as 80001.
@@ -257,10 +264,20 @@ def _no_success(response: _Response, content: Json | InvalidJSON) -> APIError | 
     return _refused(response, _RATE_LIMITED if limited else _OTHER)
 
 
-def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPage:
+def _age(headers: Mapping[str, str]) -> int:
+    """Return the seconds for which a cache has kept the response; 0 if it came from the service."""
+    value = headers.get("Age")
+    if value is None:
+        return 0
+    value = value.split(",", 1)[0].strip()
+    # What is no number of seconds was still written by a cache.
+    return int(value[:_AGE_DIGITS]) if value.isascii() and value.isdigit() else 1
+
+
+def _read_page(envelope: dict[str, Any], page: int, page_size: int, age: int) -> ClusterPage:
     data: Json = envelope.get("data")
     if isinstance(data, list):  # the schema printed in List Clusters V2; its example has the object
-        return ClusterPage(structure_clusters(data), None, page, page_size)
+        return ClusterPage(structure_clusters(data), None, page, page_size, age)
     if not isinstance(data, dict):
         raise _misshapen("data", "an object or a list", data)
     if "clusters" not in data:
@@ -271,11 +288,15 @@ def _read_page(envelope: dict[str, Any], page: int, page_size: int) -> ClusterPa
     count = data.get("count")
     if count is not None and (type(count) is not int or count < 0):
         raise _misshapen("count", "an integer, 0 or more", count)
+    echoed = _echoed(data, "currentPage", page)
+    if echoed != page:
+        # It may respond to an earlier request: a connection that spoke while it was idle gives each response one too
+        # late. Only if every connection says the same, it is not the connection.
+        error = _unusable(_OTHER_PAGE, f"The response is for page {echoed}, not for page {page}")
+        error.echoed_page = echoed
+        raise error
     return ClusterPage(
-        structure_clusters(clusters or ()),
-        count,
-        _echoed(data, "currentPage", page),
-        _echoed(data, "pageSize", page_size),
+        structure_clusters(clusters or ()), count, page, _echoed(data, "pageSize", page_size), age
     )
 
 

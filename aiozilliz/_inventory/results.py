@@ -81,7 +81,8 @@ class SnapshotResults(Results):
         """Make the account's snapshot, also if there is no proof that it is consistent."""
         listener = self._listeners.pop(account.name)
         end = run.end()
-        if isinstance(end, (StopAsyncIteration, IncompleteListingError)):
+        unproven = isinstance(end, IncompleteListingError) and end.echoed_page is None
+        if unproven or isinstance(end, StopAsyncIteration):
             self._snapshots[account.name] = listener.snapshot(run.planner)
         else:
             self.failed(account, end)

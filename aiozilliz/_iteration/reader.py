@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 WATCH_CONCURRENCY: Final = 4
 """Maximum number of requests in flight for a poll of a watch, as for a snapshot."""
+
+OLD: Final = 300.0
+"""Seconds; a cluster that was created so long before a reading is known to be older: the service's clock may differ."""
 
 _ID_OF: Final = attrgetter("cluster_id")
 
@@ -143,6 +147,7 @@ class AccountReader:
         on_idle: Callable[[bool], None] | None = None,
     ) -> PlanRunner:
         """Return the runner of one reading. For the arguments see `PlanRunner` and `PagePlanner`."""
+        old = time.time() - OLD
         planner = PagePlanner[Cluster](
             page_size=query.page_size,
             key=_ID_OF,
@@ -150,6 +155,7 @@ class AccountReader:
             verify=verify,
             max_passes=max_passes,
             require_count=require_count,
+            is_old=lambda cluster: cluster.create_time is not None and cluster.create_time.timestamp() <= old,
         )
         return PlanRunner(
             partial(self._source.fetch, query),
@@ -158,6 +164,7 @@ class AccountReader:
             url=self._url,
             scope=scope,
             life=self._life,
+            verify=verify,
             listener=listener,
             on_done=on_done,
             on_idle=on_idle,
@@ -195,8 +202,10 @@ class AccountReader:
             try:
                 async for _ in clusters:
                     pass
-            except IncompleteListingError:
-                pass  # there is no proof, so the snapshot's `consistent` is False
+            except IncompleteListingError as error:
+                if error.echoed_page is not None:  # a page that could not be fetched
+                    raise
+                # There is no proof, so the snapshot's `consistent` is False.
         return listener.snapshot(run.planner)
 
     def watch(

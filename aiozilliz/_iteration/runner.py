@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aiozilliz._errors import APIError, IncompleteListingError
+from aiozilliz._errors import APIError, IncompleteListingError, ResponseError
 from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage
 
 if TYPE_CHECKING:
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_READ_AGAIN = (
-    "Every cluster seen was yielded. Read again when fewer change, or allow more passes ({max_passes})."
+_SEEN = "Every cluster seen was yielded. "
+_READ_AGAIN = _SEEN + "Read again when fewer change, or allow more passes ({max_passes})."
+_VERIFY = _SEEN + "Read with {verify}, which needs no pass in which nothing changes."
+_AT_REST = (
+    _SEEN + "Nothing changes, so the service's count is wrong, or it leaves clusters out: ask its support."
 )
-_NO_COUNT = "Every cluster seen was yielded. This service can only be read without {verify}."
+_NO_COUNT = _SEEN + "This service can only be read without {verify}."
+_IN_BETWEEN = _SEEN + "Check {base_url}, and proxies and caches in between."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
 _SHOWN = 5  # repeated passes, in the text of an error
@@ -59,6 +63,7 @@ class PlanRunner:
         url: The URL in errors.
         scope: Cancels the requests.
         life: Starts tasks, and ends them with the client or inventory.
+        verify: Whether the planner wants a proof, for the advice in an error.
         listener: Is called for each request and page.
         on_done: Called when a started request has ended.
         on_idle: As for `FetchPage`.
@@ -77,6 +82,7 @@ class PlanRunner:
         url: str,
         scope: CancelScope,
         life: Lifetime,
+        verify: bool = False,
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
         on_idle: Callable[[bool], None] | None = None,
@@ -90,12 +96,14 @@ class PlanRunner:
         self._reported = planner.repeated
         self._scope = scope
         self._life = life
+        self._verify = verify
         self._listener = listener
         self._on_done = on_done
         self._on_idle = on_idle
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
         self._ended = asyncio.Event()  # set when a request has ended after the latest `collect_finished`
         self._started: float | None = None
+        self._cached = False  # whether a cache gave a page
 
     @property
     def busy(self) -> bool:
@@ -120,13 +128,18 @@ class PlanRunner:
         try:
             page = await self._fetch(request.page_number, self._scope)
         except Exception as error:
-            if not self._is_past_the_end(request, error):
+            if self._is_past_the_end(request, error):
+                return
+            failure = self._failure(request, error)
+            if failure is error:
                 raise
         except BaseException:
             self.planner.on_lost(request)
             raise
         else:
             self._receive(request, page)
+            return
+        raise failure  # outside of the `except` block, so that it does not refer to the other one
 
     def start(self, request: RequestPage) -> None:
         """Send a request in a new task."""
@@ -151,9 +164,8 @@ class PlanRunner:
                 self._receive(request, task.result())
             elif not isinstance(error, Exception) or not self._is_past_the_end(request, error):
                 # 3. A page that could not be fetched.
-                self._fail(
-                    task, error if isinstance(error, Exception) else RuntimeError("the client is closed")
-                )
+                known = error if isinstance(error, Exception) else RuntimeError("the client is closed")
+                self._fail(task, self._failure(request, known))
                 continue
             del self.in_flight[task]
 
@@ -189,9 +201,21 @@ class PlanRunner:
         if isinstance(decision, Done):
             return StopAsyncIteration()
         assert isinstance(decision, GiveUp), decision
-        why = "".join(
-            f"; pass {repetition.pass_number}: {repetition}" for repetition in decision.repeated[-_SHOWN:]
-        )
+        return self._incomplete(decision, self._advice(decision))
+
+    def _advice(self, decision: GiveUp) -> str:
+        if decision.expected is None:
+            return _NO_COUNT
+        # In a busy list no pass is clean, but nearly every one brings the proof. No way helps if the list is at rest.
+        last = [(one.count, one.received) for one in decision.repeated[-2:]]
+        if decision.expected != decision.received and len(last) > 1 and last[0] == last[1]:
+            return _AT_REST
+        if self._verify:
+            return _IN_BETWEEN if self._cached else _READ_AGAIN
+        return _VERIFY
+
+    def _incomplete(self, decision: GiveUp, advice: str) -> IncompleteListingError:
+        why = "".join(f"; pass {one.pass_number}: {one}" for one in decision.repeated[-_SHOWN:])
         error = IncompleteListingError(
             f"The listing can't be shown to be complete: {decision.reason}{why}",
             expected=decision.expected,
@@ -199,12 +223,29 @@ class PlanRunner:
             passes=decision.passes,
             method="GET",
             url=self._url,
-            advice=_READ_AGAIN if decision.expected is not None else _NO_COUNT,
+            advice=advice,
             retryable=True,
         )
         error.attempts = self.planner.answers
         error.elapsed = asyncio.get_running_loop().time() - (self._started or 0.0)
         return error
+
+    def _failure(self, request: RequestPage, error: Exception) -> Exception:
+        """Return what ends the reading if a page can't be had."""
+        if not isinstance(error, ResponseError) or error.echoed_page is None:
+            return error
+        # Each new connection gave the same, so it is not the connection.
+        tries = "1 attempt" if error.attempts == 1 else f"{error.attempts} attempts"
+        reason = (
+            f"page {request.page_number} was answered as page {error.echoed_page} ({tries}), "
+            "so something in between ignores the query"
+        )
+        plan = self.planner
+        given_up = GiveUp(reason, plan.count, len(plan.last_pass), plan.pass_number, plan.repeated)
+        incomplete = self._incomplete(given_up, _IN_BETWEEN)
+        incomplete.echoed_page = error.echoed_page
+        incomplete.attempts += error.attempts
+        return incomplete
 
     def _send(self, request: RequestPage) -> None:
         if self._started is None:
@@ -216,7 +257,10 @@ class PlanRunner:
     def _receive(self, request: RequestPage, page: ClusterPage) -> None:
         if self._listener is not None:
             self._listener.on_page(request, page)
-        self.planner.on_page(request, page.clusters, count=page.count, page_size=page.page_size)
+        self._cached |= page.age > 0
+        self.planner.on_page(
+            request, page.clusters, count=page.count, page_size=page.page_size, fresh=not page.age
+        )
         if self.planner.repeated is not self._reported:
             self._report()
 

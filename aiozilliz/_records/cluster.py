@@ -249,12 +249,14 @@ class ClusterPage:
         current_page: The page's number, 1-based: what the service echoed, else what was asked.
         page_size: Clusters on a full page: what the service echoed, else what was asked. The service may have used
             another size than it says.
+        age: Seconds since the service wrote the response, if a cache says that it gave it (`Age`, RFC 9111); else 0.
     """
 
     clusters: tuple[Cluster, ...] = field(default=(), converter=to_tuple)
     count: int | None = None
     current_page: int = 1
     page_size: int = 100
+    age: int = 0
 
     def __repr__(self) -> str:
         total = "an unknown number" if self.count is None else _short(self.count, 40)

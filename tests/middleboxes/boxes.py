@@ -1,4 +1,4 @@
-"""nginx and tinyproxy as they are installed, each run for one test, on a loopback port, with files in a folder of its own."""
+"""nginx, varnish and tinyproxy as they are installed, each run for one test, on a loopback port, with files in a folder of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import time
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from typing import IO, TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -180,6 +181,47 @@ def _listening() -> socket.socket:
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
     listening.setblocking(False)  # nginx leaves it as it is
     return listening
+
+
+class Varnish(Box):
+    """varnish in front of one server.
+
+    Args:
+        folder: Where its files go.
+        backend: The server's URL.
+        recv: What `vcl_recv` does.
+    """
+
+    def __init__(self, folder: Path, backend: str, recv: str) -> None:
+        binary = installed("varnishd", "varnish")
+        parts = urlsplit(backend)
+        (folder / "default.vcl").write_text(
+            f"""
+            vcl 4.1;
+            backend default {{ .host = "{parts.hostname}"; .port = "{parts.port}"; }}
+            sub vcl_recv {{ {recv} return (hash); }}
+            sub vcl_backend_response {{ set beresp.ttl = 60s; return (deliver); }}
+            """
+        )
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [binary, "-F", "-j", "none", "-n", str(folder), "-f", str(folder / "default.vcl")]
+        with (folder / "output").open("wb") as output:
+            self._start([*command, "-a", f"127.0.0.1:{self.port}", "-s", "malloc,8m"], output)
+        give_up = time.monotonic() + PATIENCE
+        while not self._accepts():
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                self.stop()
+                pytest.skip(f"varnish does not run: {(folder / 'output').read_text()}")
+            time.sleep(0.05)
+
+    def _accepts(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
 
 class Tinyproxy(Box):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.middleboxes.boxes import Nginx, Tinyproxy
+from tests.middleboxes.boxes import Nginx, Tinyproxy, Varnish
 from tests.middleboxes.certificates import Authority
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ class StartTinyproxy(Protocol):
     def __call__(self, directives: str = "") -> Tinyproxy: ...
 
 
+class StartVarnish(Protocol):
+    def __call__(self, backend: str, recv: str = "") -> Varnish: ...
+
+
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[StartNginx]:
     with ExitStack() as running:
@@ -31,6 +35,18 @@ def nginx(tmp_path: Path) -> Iterator[StartNginx]:
             folder = tmp_path / "nginx"
             folder.mkdir()
             return running.enter_context(Nginx(folder, server, http=http, tls=tls))
+
+        yield start
+
+
+@pytest.fixture
+def varnish(tmp_path: Path) -> Iterator[StartVarnish]:
+    with ExitStack() as running:
+
+        def start(backend: str, recv: str = "") -> Varnish:
+            folder = tmp_path / "varnish"
+            folder.mkdir()
+            return running.enter_context(Varnish(folder, backend, recv))
 
         yield start
 

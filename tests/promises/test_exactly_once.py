@@ -167,8 +167,11 @@ async def test_a_count_that_is_missing_later_is_unknown_and_not_changed(count: s
     async with ListingServer(listing) as server, server.client() as client:
         clusters = client.iter_clusters(page_size=3, concurrency=concurrency)
         assert await read(clusters) == (names(12), None)
-        assert server.pages == [1, 2, 3, 4]
         assert clusters.count == 12
+        # The last page is full and has no count, so one more is asked for. Pages that were requested together are read
+        # again one after another: nothing shows whether those without a count are of the same list.
+        once = [1, 2, 3, 4, 5]
+        assert server.pages == (once if concurrency == 1 else [*once, *once])
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -31,7 +31,7 @@ async def test_a_server_may_give_more_than_asked(concurrency: int) -> None:
 
 
 @concurrent
-@pytest.mark.parametrize("echo", [0, -1, 10**9, "10", None, True, 2.5, [], {}])
+@pytest.mark.parametrize("echo", [0, -1, "10", None, True, 2.5, [], {}])
 @pytest.mark.parametrize("number", [3, 8, 9])
 async def test_nonsense_as_an_echo_steers_nothing(number: int, echo: Any, concurrency: int) -> None:
     def pages(page: int, size: int) -> bytes:
@@ -44,15 +44,13 @@ async def test_nonsense_as_an_echo_steers_nothing(number: int, echo: Any, concur
 
 
 @concurrent
-@pytest.mark.parametrize("echoed", ["same", "next", "last"])
-async def test_a_wrong_current_page_steers_nothing(echoed: str, concurrency: int) -> None:
+@pytest.mark.parametrize("number", [3, 8, 9])
+async def test_a_page_size_of_any_number_steers_nothing(number: int, concurrency: int) -> None:
     def pages(page: int, size: int) -> bytes:
-        echo = {"same": 1, "next": page + 1, "last": 4}[echoed]
-        return page_of(names(11)[(page - 1) * size : page * size], count=11, pageSize=size, currentPage=echo)
+        return page_of(names(number)[(page - 1) * size : page * size], count=number, pageSize=10**9)
 
     async with ListingServer(pages) as server, server.client() as client:
-        assert await read(client.iter_clusters(page_size=3, concurrency=concurrency)) == (names(11), None)
-        assert sorted(server.pages) == [1, 2, 3, 4]
+        assert await read(client.iter_clusters(page_size=3, concurrency=concurrency)) == (names(number), None)
 
 
 @concurrent

@@ -80,14 +80,14 @@ def response(
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
 
 
-def listing(*ids: str, count: int | None = None, page: int = 1, page_size: int = 100) -> dict[str, object]:
-    """Give the service's envelope around clusters of these ids."""
+def listing(
+    *ids: str, count: int | None = None, page: int | None = None, page_size: int = 100
+) -> dict[str, object]:
+    """Give the service's envelope around clusters of these ids. Without `page` it fits every page."""
     clusters = [{"clusterId": cluster_id} for cluster_id in ids]
     total = len(ids) if count is None else count
-    return {
-        "code": 0,
-        "data": {"count": total, "currentPage": page, "pageSize": page_size, "clusters": clusters},
-    }
+    echo = {} if page is None else {"currentPage": page}
+    return {"code": 0, "data": {"count": total, **echo, "pageSize": page_size, "clusters": clusters}}
 
 
 OK = response(listing("in01-a"))

@@ -34,7 +34,7 @@ CONVERSATIONS = [
         "four at once, refused beyond the end",
         Listing("a b c d e f", count="over", past_the_end=BEYOND_THE_END),
         Iterate(concurrency=4),
-        (1, 3, 1, 3),
+        (1, 3, 1, 1, 3, 1),
     ),
     Conversation(
         "four at once, deleted behind the cursor",
@@ -58,7 +58,13 @@ CONVERSATIONS = [
         "four at once, one is refused once",
         Listing(NINE, instead={3: refusal(96001, 400)}),
         Iterate(concurrency=4),
-        (1, 4, 1, 4),
+        (1, 4, 1),
+    ),
+    Conversation(
+        "four at once, one is refused twice",
+        Listing(NINE, instead=dict.fromkeys((3, 6), refusal(96001, 400))),
+        Iterate(concurrency=4),
+        (1, 4, 1, 1, 4),
     ),
     Conversation(
         "four at once, one fails for good",

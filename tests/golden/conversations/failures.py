@@ -77,6 +77,7 @@ CONVERSATIONS = [
     ends("half of JSON", Answer(b'{"code": 0, "data": {"clus')),
     ends("not UTF-8", Answer(b'{"code": 0, "data": "\xff"}')),
     ends("NaN", Answer(b'{"code": 0, "data": {"count": NaN}}')),
+    ends("another page", page("a", 3, currentPage=2)),
     ends("redirect", Answer(status=302, headers={"Location": "https://example.com/v2/clusters"})),
     ends("redirect without a target", Answer(status=307)),
     ends("204", Answer(status=204)),
@@ -112,6 +113,7 @@ CONVERSATIONS = [
     then_well("HTML under 200", html(200)),
     then_well("502 HTML", html(502)),
     then_well("429 with Retry-After 0", refusal(429, 429, Retry_After="0")),
+    then_well("another page", page("a", 3, currentPage=2)),
     then_well("408 under 200", refusal(408, 200)),
     then_well("one of each", refusal(500, 500), RESET, CUT, html(200), attempts=5),
     Conversation("retry: on the second page", Listing("a b c", instead={2: RESET, 3: refusal(503, 503)})),
@@ -148,7 +150,9 @@ CONVERSATIONS = [
         "key: another at each attempt", Listing("a", instead={1: refusal(503, 503)}), keys=("k1", "k2")
     ),
     Conversation(
-        "headers: an own session", Listing("a b c"), headers=("authorization", "accept", "cookie", "x-lender")
+        "headers: an own session",
+        Listing("a b c"),
+        headers=("authorization", "accept", "cache-control", "cookie", "x-lender"),
     ),
     Conversation(
         "headers: a lent session", Listing("a b c"), lent=True, headers=("authorization", "accept", "cookie")

@@ -31,6 +31,10 @@ CONVERSATIONS = [
     ),
     InventoryConversation(
         "inventory: one fails on its second page",
+        {"prod": Listing("a b c", instead={2: refusal(501, 501)}), "test": FIVE},
+    ),
+    InventoryConversation(
+        "inventory: one is refused its second page once",
         {"prod": Listing("a b c", instead={2: refusal(96001, 400)}), "test": FIVE},
     ),
     InventoryConversation(

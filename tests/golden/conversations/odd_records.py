@@ -90,6 +90,7 @@ CONVERSATIONS = [
             (
                 records(record("a", status="RUNNING"), record("b"), count=3),
                 records(record("a", status="SUSPENDED"), count=3),
+                records(count=3),
                 records(record("a", status="SUSPENDED"), record("b"), count=3),
                 records(record("c"), count=3),
             )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tests.golden.conversation import Conversation, Iterate, Snapshots
-from tests.golden.services import BEYOND_THE_END, Listing, Script, page, refusal
+from tests.golden.services import BEYOND_THE_END, Answer, Listing, Script, page, refusal
 
 FIVE = "a b c d e"
 VERIFY = Iterate(verify=True)
+CACHED = Answer(page("a", 1).body, headers={"Age": "3"})
 
 CONVERSATIONS = [
     Conversation("verified: one short page", Listing("a"), VERIFY),
@@ -46,7 +47,12 @@ CONVERSATIONS = [
         Snapshots(max_passes=3),
     ),
     Conversation("snapshot: one pass only", Listing(FIVE), Snapshots(max_passes=1)),
-    Conversation("snapshot: a page fails", Listing(FIVE, instead={2: refusal(96001, 400)}), Snapshots()),
+    Conversation("snapshot: a page fails", Listing(FIVE, instead={2: refusal(501, 501)}), Snapshots()),
+    Conversation(
+        "snapshot: a page is refused once", Listing(FIVE, instead={2: refusal(96001, 400)}), Snapshots()
+    ),
+    Conversation("verified: one page, out of a cache", Script((), then=CACHED), VERIFY),
+    Conversation("snapshot: one page, out of a cache", Script((), then=CACHED), Snapshots()),
     Conversation("snapshots: what has changed", Listing("a b c d", {4: "-a; +x@1; ~c"}), Snapshots(number=2)),
     Conversation("snapshots: nothing has changed", Listing("a b c"), Snapshots(number=2)),
     Conversation(

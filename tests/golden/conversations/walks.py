@@ -54,8 +54,10 @@ CONVERSATIONS = [
         "count of the page alone, refused beyond", Listing("a b", count="page", past_the_end=BEYOND_THE_END)
     ),
     Conversation("each page the first", Listing(FIVE, ignores_page=True)),
+    Conversation("each page the first, and said to be", Script((), then=page("ab", 5, currentPage=1))),
     Conversation(
-        "a page repeated once", Script((page("ab", 4), page("ab", 4), page("ab", 4), page("cd", 4)))
+        "a page repeated once",
+        Script((page("ab", 4), page("ab", 4), page("", 4), page("ab", 4), page("cd", 4))),
     ),
     Conversation(
         "an empty page in the middle",

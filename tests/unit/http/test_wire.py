@@ -28,7 +28,7 @@ from tests.support import strategies as own
 NOW = datetime(2024, 7, 1, 12, 0, 0, tzinfo=UTC)
 RECORD: dict[str, Any] = {"clusterId": "in01-a", "clusterName": "one"}
 CLUSTER = Cluster(cluster_id="in01-a", cluster_name="one")
-LISTING: dict[str, Any] = {"count": 1, "currentPage": 1, "pageSize": 10, "clusters": [RECORD]}
+LISTING: dict[str, Any] = {"count": 1, "currentPage": 3, "pageSize": 10, "clusters": [RECORD]}
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -88,7 +88,7 @@ def test_a_pages_url_has_path_and_both_parameters(base: str) -> None:
 
 def test_the_documented_example_is_a_page() -> None:
     assert read({"code": 0, "data": LISTING}) == ClusterPage(
-        clusters=(CLUSTER,), count=1, current_page=1, page_size=10
+        clusters=(CLUSTER,), count=1, current_page=3, page_size=10
     )
 
 
@@ -122,6 +122,37 @@ def test_an_echo_that_is_no_positive_integer_gives_way_to_what_was_asked(echo: A
     assert type(page.current_page) is int
 
 
+@pytest.mark.parametrize("echo", [1, 2, 4, 10**9])
+def test_an_echo_of_another_page_is_a_response_to_another_request(echo: int) -> None:
+    error = refusal({"code": 0, "data": {**LISTING, "currentPage": echo}})
+    assert type(error) is ResponseError
+    assert str(error).startswith(f"The response is for page {echo}, not for page 3.")
+    assert error.echoed_page == echo
+    assert error.retryable
+
+
+@pytest.mark.parametrize(
+    ("header", "age"),
+    [
+        (None, 0),
+        ("0", 0),
+        ("3", 3),
+        (" 3 ", 3),
+        ("3, 7", 3),
+        ("soon", 1),
+        ("", 1),
+        ("-1", 1),
+        ("1.5", 1),
+        ("\u0663", 1),  # a digit of another script
+        ("9" * 5000, 9_999_999_999),
+    ],
+)
+@pytest.mark.parametrize("data", [LISTING, [RECORD]], ids=["object", "array"])
+def test_the_age_of_a_response_is_what_a_cache_says(header: str | None, age: int, data: Any) -> None:
+    page = read({"code": 0, "data": data}, headers={} if header is None else {"Age": header})
+    assert page.age == age
+
+
 def test_the_order_of_records_and_repeats_are_kept() -> None:
     ids = ["b", "a", "b", "c"]
     page = read({"data": [{"clusterId": name} for name in ids]})
@@ -131,7 +162,8 @@ def test_the_order_of_records_and_repeats_are_kept() -> None:
 @given(own.envelopes())
 def test_any_good_answer_is_a_page_of_its_records(envelope: dict[str, Any]) -> None:
     data: Any = envelope["data"]
-    page = read(envelope)
+    echo: Any = None if isinstance(envelope["data"], list) else data.get("currentPage")
+    page = read(envelope, page=echo if type(echo) is int and echo > 0 else 3)
     records: Iterable[Any] = data if isinstance(envelope["data"], list) else data["clusters"]
     assert page.clusters == tuple(Cluster.from_dict(record) for record in records)
     assert read({"data": [cluster.to_dict() for cluster in page.clusters]}).clusters == page.clusters

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aiozilliz import APIError, RetryPolicy, ServerError, ZillizClient
+from aiozilliz import APIError, ResponseError, RetryPolicy, ServerError, ZillizClient
 from tests.promises.waiting import CLUSTERS, PAGE_SIZE, concurrent, every_place, step, waiting
 from tests.support.listing_server import (
     Listing,
@@ -458,13 +458,17 @@ async def test_pages_begin_where_they_are_told(start: int) -> None:
     assert server.pages == {1: [1, 2, 3], 2: [2, 3], 3: [3, 4]}.get(start, [start])
 
 
-async def test_pages_never_come_twice_because_of_a_wrong_echo() -> None:
+async def test_a_page_under_another_number_is_an_error_of_pages() -> None:
     def pages(page: int, size: int) -> bytes:
         return page_of(names(7)[(page - 1) * size : page * size], count=7, currentPage=1)
 
     async with ListingServer(pages) as server, server.client() as client:
-        assert flat(await ids_of(client.iter_pages(page_size=3))) == names(7)
-        assert server.pages == [1, 2, 3]
+        iterator = client.iter_pages(page_size=3)
+        assert (await anext(iterator)).current_page == 1
+        for _ in range(2):
+            with pytest.raises(ResponseError, match=r"for page 1, not for page 2.*ignores the query"):
+                await anext(iterator)
+        assert server.pages == [1, 2, 2]
 
 
 async def test_an_error_of_pages_comes_again_and_again() -> None:
