@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiozilliz._inventory.accounts import Account
-    from aiozilliz._inventory.scheduler import InventoryIterator
+    from aiozilliz._inventory.iterator import InventoryIterator
     from aiozilliz._iteration.runner import Listener, PlanRunner
     from aiozilliz._records.snapshot import Snapshot
 

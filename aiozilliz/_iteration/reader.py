@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from aiozilliz._aio.cancel_scope import Lifetime
+    from aiozilliz._aio.limiter import PageRoom
     from aiozilliz._iteration.runner import Listener
     from aiozilliz._pagination.decisions import RequestPage
     from aiozilliz._records.cluster import ClusterPage
@@ -86,7 +87,7 @@ class PageSource(Protocol):
         query: ListQuery,
         page: int,
         scope: CancelScope,
-        on_idle: Callable[[bool], None] | None = None,
+        room: PageRoom | None = None,
     ) -> Coroutine[Any, Any, ClusterPage]:
         """Return one page, until the scope ends it."""
         ...
@@ -140,9 +141,8 @@ class AccountReader:
         require_count: bool = True,
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
-        on_idle: Callable[[bool], None] | None = None,
     ) -> PlanRunner:
-        """Return the runner of one reading. For `on_done` and `on_idle` see `PlanRunner`, for the rest `PagePlanner`."""
+        """Return the runner of one reading. For `on_done` see `PlanRunner`, for the rest `PagePlanner`."""
         planner = PagePlanner[Cluster](
             page_size=query.page_size,
             key=_ID_OF,
@@ -161,7 +161,6 @@ class AccountReader:
             verify=verify,
             listener=listener,
             on_done=on_done,
-            on_idle=on_idle,
         )
 
     async def snapshot(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
+    from aiozilliz._aio.limiter import PageRoom
     from aiozilliz._pagination.planner import PagePlanner
     from aiozilliz._records.cluster import Cluster, ClusterPage
 
@@ -29,14 +30,10 @@ _SHOWN = 5  # of the passes that had to be repeated, in an error's text
 
 
 class FetchPage(Protocol):
-    """Fetches one page by its number, until the scope ends it.
-
-    `on_idle` is called with True when the request starts to wait for anything but a slot or a response, and with False
-    when it stops.
-    """
+    """Fetches one page by its number, until the scope ends it. Without `room` there is room without bound."""
 
     def __call__(
-        self, page: int, scope: CancelScope, on_idle: Callable[[bool], None] | None = None, /
+        self, page: int, scope: CancelScope, room: PageRoom | None = None, /
     ) -> Coroutine[Any, Any, ClusterPage]: ...
 
 
@@ -63,10 +60,9 @@ class PlanRunner:
         verify: Whether the planner wants a proof, for the advice in an error.
         listener: Hears of each request and page.
         on_done: Called whenever a request that was started has ended.
-        on_idle: As for `FetchPage`.
 
     Attributes:
-        in_flight: Requests that were started, by task, in the order in which the planner reads them.
+        in_flight: Requests that were started, by task.
         failure: Why the reading can't go on, once a page can't be had. What was asked before that page is still
             awaited.
     """
@@ -83,7 +79,6 @@ class PlanRunner:
         verify: bool = False,
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
-        on_idle: Callable[[bool], None] | None = None,
     ) -> None:
         self.planner = planner
         self.in_flight: dict[asyncio.Task[ClusterPage], RequestPage] = {}
@@ -97,7 +92,7 @@ class PlanRunner:
         self._verify = verify
         self._listener = listener
         self._on_done = on_done
-        self._on_idle = on_idle
+        self._failed_at = 0  # the place of the failed page in its pass, once there is one
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
         self._ended = asyncio.Event()  # set when one has ended that `collect_finished` does not know of
         self._started: float | None = None
@@ -109,7 +104,11 @@ class PlanRunner:
 
     def wanted(self) -> RequestPage | None:
         """Return the request that must go out now, or None."""
-        return self.planner.next_request() if self.failure is None else None
+        request = self.planner.next_request()
+        # After a failure, a page before it is still asked for if it was refused only once.
+        if self.failure is None or request is None or self.planner.order_of(request) < self._failed_at:
+            return request
+        return None
 
     def take(self) -> Sequence[Cluster] | None:
         """Return records that must be handed on now, or None."""
@@ -136,11 +135,11 @@ class PlanRunner:
         else:
             self._receive(request, page)
 
-    def start(self, request: RequestPage) -> None:
+    def start(self, request: RequestPage, room: PageRoom | None = None) -> None:
         """Carry out a request in a task of its own."""
         self._send(request)
         task = self._life.start(
-            self._fetch(request.page_number, self._scope, self._on_idle),
+            self._fetch(request.page_number, self._scope, room),
             name=f"aiozilliz page {request.page_number}",
         )
         self.in_flight[task] = request
@@ -251,11 +250,13 @@ class PlanRunner:
     def _fail(self, failed: asyncio.Task[ClusterPage], error: Exception) -> None:
         """End the reading at this request: what is before it is still awaited, what is behind it is cancelled."""
         self.failure = error  # for the planner the request stays out, so nothing behind it is read
-        order = list(self.in_flight)
-        for task in order[order.index(failed) :]:
-            del self.in_flight[task]
-            if task.cancel():
-                self._dropped.add(task)
+        order_of = self.planner.order_of
+        self._failed_at = order_of(self.in_flight[failed])
+        for task, request in list(self.in_flight.items()):
+            if order_of(request) >= self._failed_at:
+                del self.in_flight[task]
+                if task.cancel():
+                    self._dropped.add(task)
 
     def _wake(self, task: asyncio.Task[ClusterPage]) -> None:
         self._dropped.discard(task)

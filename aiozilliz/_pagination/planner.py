@@ -148,6 +148,16 @@ class PagePlanner(Generic[R]):
         """Pages that have arrived and wait for one that comes first."""
         return len(self._held)
 
+    @property
+    def needed(self) -> RequestPage | None:
+        """The request for the page that those which have arrived wait for, or None if none waits."""
+        this = self._pass
+        return RequestPage(this.number, this.at + this.step) if self._held else None
+
+    def order_of(self, request: RequestPage) -> int:
+        """Return a number that is the greater the later in its pass a page is read, for requests in flight."""
+        return request.page_number * self._pass.step
+
     def next_decision(self) -> Decision[R]:
         """Return what to do now. `Done` and `GiveUp` are returned for ever, once all records have been yielded."""
         request = self.next_request()

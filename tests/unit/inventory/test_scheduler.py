@@ -18,6 +18,7 @@ from hypothesis import example, given, settings, strategies as st
 from aiozilliz import Account, Cluster, ClusterPage, InventoryError, InventoryIterator, TransportError
 from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
 from aiozilliz._inventory.results import Results
+from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._iteration.runner import PlanRunner
 from aiozilliz._pagination.planner import PagePlanner
 from tests.support.fake_time import run_in_fake_time
@@ -25,21 +26,21 @@ from tests.support.fake_time import run_in_fake_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiozilliz._aio.limiter import PageRoom
+
 SIZE = 2
 EVER = 10_000.0
 """Seconds that no test waits for to the end."""
 
 Read = list[tuple[str, str]]
-OnIdle: TypeAlias = "Callable[[bool], None]"
-"""What a request calls when it begins or ceases only to wait."""
-Wait: TypeAlias = "Callable[[OnIdle], Awaitable[None]]"
+Wait: TypeAlias = "Callable[[PageRoom], Awaitable[None]]"
 
 
 def lost() -> TransportError:
     return TransportError("The connection was lost")
 
 
-async def instantly(_: OnIdle) -> None:
+async def instantly(_: PageRoom) -> None:
     """Send at once."""
 
 
@@ -87,8 +88,13 @@ class World:
     def everything(self) -> set[tuple[str, str]]:
         return {(name, cluster_id) for name in self.pages for cluster_id in self.ids(name)}
 
-    async def get(self, name: str, page: int, on_idle: OnIdle) -> ClusterPage:
-        await self.before(name, page)(on_idle)
+    async def get(self, name: str, page: int, room: PageRoom) -> ClusterPage:
+        try:
+            await self.before(name, page)(room)
+            while not room.is_free():
+                await room.wait()
+        finally:
+            room.set_idle(False)
         self.requests.append((name, page))
         self.in_flight[name] += 1
         self.peak = max(self.peak, self.in_flight.total())
@@ -102,16 +108,16 @@ class World:
         records = [Cluster(cluster_id) for cluster_id in ids[(page - 1) * SIZE : page * SIZE]]
         return ClusterPage(records, len(ids), page, SIZE)
 
-    def start_reading(self, account: Account, on_done: Callable[[], None], on_idle: OnIdle) -> PlanRunner:
+    def start_reading(self, account: Account, on_done: Callable[[], None]) -> PlanRunner:
         self.opens(account.name)
         self.opened.append(account.name)
         planner = PagePlanner[Cluster](
             page_size=SIZE, key=attrgetter("cluster_id"), window=self.concurrency, verify=self.verify
         )
 
-        async def fetch(page: int, _: CancelScope, on_idle: OnIdle | None = None) -> ClusterPage:
-            assert on_idle is not None
-            return await self.get(account.name, page, on_idle)
+        async def fetch(page: int, _: CancelScope, room: PageRoom | None = None) -> ClusterPage:
+            assert room is not None
+            return await self.get(account.name, page, room)
 
         return PlanRunner(
             fetch,
@@ -121,18 +127,13 @@ class World:
             scope=self.life.scope,
             life=self.life,
             on_done=on_done,
-            on_idle=on_idle,
         )
 
     def iterate(self) -> InventoryIterator:
         accounts = [Account(name, "k") for name in self.pages]
-        return InventoryIterator(
-            Results(accounts),
-            self.start_reading,
-            self.check_open,
-            CancelScope(self.life.scope),
-            concurrency=self.concurrency,
-        )
+        results = Results(accounts)
+        scheduler = Scheduler(results, self.start_reading, concurrency=self.concurrency)
+        return InventoryIterator(scheduler, results, self.check_open, CancelScope(self.life.scope))
 
     def read(self) -> tuple[Read, float, InventoryError | None]:
         """Read all, and give what came, the seconds it took, and the error at the end."""
@@ -254,12 +255,9 @@ def test_every_record_comes_once_in_its_accounts_order_within_the_bound(
 
 
 def idling(seconds: float) -> Wait:
-    async def wait(on_idle: OnIdle) -> None:
-        on_idle(True)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            on_idle(False)
+    async def wait(room: PageRoom) -> None:
+        room.set_idle(True)
+        await asyncio.sleep(seconds)
 
     return wait
 
