@@ -14,8 +14,8 @@ from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
 from aiozilliz._inventory.accounts import Account, check_accounts
-from aiozilliz._inventory.results import Results, SnapshotResults
 from aiozilliz._inventory.iterator import InventoryIterator, InventoryProgress
+from aiozilliz._inventory.results import Results, SnapshotResults
 from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._inventory.watcher import InventoryWatcher
 from aiozilliz._iteration.reader import WATCH_CONCURRENCY, AccountReader
