@@ -154,6 +154,30 @@ def test_pages_that_wait_for_one_before_them_never_keep_it_from_coming(
     assert most <= 2 * 4
 
 
+def until(time: float) -> Wait:
+    return idling(time - asyncio.get_running_loop().time() % LONG)
+
+
+@pytest.mark.parametrize("concurrency", [4, 6])
+def test_room_that_is_full_of_pages_that_wait_for_others_does_not_stay_full(concurrency: int) -> None:
+    # One account after the other asks for its pages 2 and on, which wait for their keys. Those of the pages 2 come last.
+    world = World(many(4, 6), concurrency, takes=lambda name, page: 1.0 + 3.0 * int(name[1:]) * (page == 1))
+    world.before = lambda _, page: instantly if page == 1 else until(200.0 if page == 2 else 100.0)
+
+    async def main() -> None:
+        pairs: Read = []
+        async with world.iterate() as clusters:
+            await take(clusters, 4 * SIZE, pairs)
+            assert given_of(pairs) == {(name, 1) for name in world.pages}
+            reading = asyncio.create_task(read(clusters, pairs))
+            await asyncio.sleep(150.0)
+            assert in_memory(world, pairs) == concurrency
+            await reading
+        assert set(pairs) == world.everything
+
+    run_in_fake_time(main())
+
+
 def test_pages_that_others_wait_for_come_although_there_is_no_room() -> None:
     # The first attempts for the pages 2 are lost one after the other, and each makes room for the page 3 of the next
     # account. Then the pages 2 can be had again, all together.
@@ -163,7 +187,7 @@ def test_pages_that_others_wait_for_come_although_there_is_no_room() -> None:
     def before(name: str, page: int) -> Wait:
         again = page == 2 and name in tried
         tried.update([name] if page == 2 else [])
-        return idling(100.0 - asyncio.get_running_loop().time() % 100.0) if again else instantly
+        return until(100.0) if again else instantly
 
     world.before = before
     world.takes = lambda name, page: 1.0 + int(name[1:]) * (page == 2)
@@ -192,8 +216,10 @@ chances = st.randoms(use_true_random=False)
 def test_whatever_happens_the_bound_holds_and_everything_comes_and_no_room_is_lost(
     sizes: list[int], concurrency: int, verify: bool, chance: random.Random, *, eager: bool
 ) -> None:
+    share = chance.choice([0.1, 0.5, 0.9])
+
     def before(_name: str, _page: int) -> Wait:
-        return idling(chance.choice([0.0, 0.5, 5.0, 40.0])) if chance.random() < 0.3 else instantly
+        return idling(chance.choice([0.0, 0.5, 5.0, 40.0])) if chance.random() < share else instantly
 
     world = World({f"a{n}": pages for n, pages in enumerate(sizes)}, concurrency, verify, before=before)
     world.takes = lambda _name, _page: chance.choice([0.0, 1.0, 3.0])
@@ -258,6 +284,15 @@ def test_accounts_that_fail_keep_no_room(
         assert not running()
 
     run(main(), eager=eager)
+
+
+@pytest.mark.parametrize("page_2_takes", [1.0, 3.0])
+def test_a_page_before_the_one_that_fails_is_still_asked_for_again(page_2_takes: float) -> None:
+    world = World(many(1, 4), 4, refusals={("a000", 2): 1}, fails=lambda _, page: page == 3)
+    world.takes = lambda _, page: {2: page_2_takes, 3: 2.0}.get(page, 1.0)
+    pairs, _, error = world.read()
+    assert error is not None
+    assert given_of(pairs) == {("a000", 1), ("a000", 2)}
 
 
 # healthy accounts, and iterators that end early
