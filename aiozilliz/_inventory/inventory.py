@@ -54,7 +54,8 @@ class Inventory:
 
     Args:
         accounts: With names that are unique. None at all is a normal case.
-        concurrency: Requests in flight over all accounts at most, and pages that wait in memory.
+        concurrency: Requests in flight over all accounts at most. Each iteration holds about as many pages in memory,
+            and never more than twice as many, whatever its requests waited for (a key, a limiter, a retry).
         limiter: A callable that makes the rate limit of one account; where it has a parameter without a default, it
             is given the `Account`. The default makes one of 20 requests a second, the service's documented limit
             (docs.zilliz.com.cn, List Clusters V2). None is no limit.
