@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aiozilliz._http.retry import RetryPolicy as RetryPolicy
     from aiozilliz._inventory.accounts import Account as Account, load_accounts as load_accounts
     from aiozilliz._inventory.inventory import Inventory as Inventory
-    from aiozilliz._inventory.scheduler import (
+    from aiozilliz._inventory.iterator import (
         InventoryIterator as InventoryIterator,
         InventoryProgress as InventoryProgress,
     )
@@ -89,7 +89,7 @@ _HOMES = {
     "_records.cluster": ("Cluster", "ClusterPage", "ClusterStatus", "CuType", "Plan"),
     "_records.report": ("InventoryChanges", "InventoryReport"),
     "_http.retry": ("RetryPolicy",),
-    "_inventory.scheduler": ("InventoryIterator", "InventoryProgress"),
+    "_inventory.iterator": ("InventoryIterator", "InventoryProgress"),
     "_records.snapshot": ("Changes", "ClusterEvent", "EventKind", "Modification", "Snapshot"),
     "_iteration.watcher": ("ClusterWatcher",),
 }

@@ -1,4 +1,4 @@
-"""What requests wait for: the default rate limit, a `Retry-After`, and their turn to be decoded."""
+"""What a request waits for before it is sent or decoded: room for its page, the rate limit, a `Retry-After`, its turn."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _CLOCK_STEP: Final = max(0.001, time.get_clock_info("monotonic").resolution)
 """Resolution of the loop's clock in seconds: 1/1000 with uvloop, 1/64 on Windows."""
+
+
+class PageRoom(Protocol):
+    """Room in memory for the page of one request, from the sending until the records are handed on.
+
+    A request that only waits gives it up, and must have it again before it is sent.
+    """
+
+    def set_idle(self, idle: bool, /) -> None:
+        """Give the room up as the request begins only to wait, or take it. To repeat it changes nothing."""
+
+    def is_free(self) -> bool:
+        """Return whether the request has its room, or may take it in this turn of the event loop."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait for the room, and take it.
+
+        It may last as long as a consumer stands still, so nothing may be held meanwhile that others need.
+
+        Raises:
+            RuntimeError: There will never be any.
+        """
 
 
 class RateLimiter:

@@ -1,7 +1,8 @@
 """One page over the wire, whatever it takes: `PageRequest` says in order what happens to it.
 
 1. The deadline and the caller's scope may end it from the beginning on.
-2. An attempt gets the key, sits out a pause that the service asked for, enters the limiter and takes a slot.
+2. An attempt gets the key, sits out a pause that the service asked for, waits for room for its page, enters the limiter
+   and takes a slot.
 3. One request is sent and its response read. A refusal of a key that has been rotated meanwhile is followed by one more.
 4. After a failure, the retry policy says whether and when there is another attempt; stamina counts and waits.
 5. What is raised in the end says what was requested, how often and for how long.
@@ -34,10 +35,11 @@ from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import page_url, read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
     from aiozilliz._aio.cancel_scope import CancelScope
+    from aiozilliz._aio.limiter import PageRoom
     from aiozilliz._http.retry import RetryPolicy
     from aiozilliz._http.transport import Answer, Transport
     from aiozilliz._records.cluster import ClusterPage
@@ -55,6 +57,7 @@ _PAUSE = "the pause that the service asked for (Retry-After)"
 _LIMITER = "the limiter"
 _CALLABLE = "the api_key callable"
 _SLOT = "a free slot"
+_ROOM = "room for the page"
 
 
 @define(eq=False, kw_only=True)
@@ -85,7 +88,7 @@ class RequestContext:
     pages: int = field(default=0, init=False)
 
     def fetch(
-        self, query: ListQuery, page: int, scope: CancelScope, on_idle: Callable[[bool], None] | None = None
+        self, query: ListQuery, page: int, scope: CancelScope, room: PageRoom | None = None
     ) -> Coroutine[Any, Any, ClusterPage]:
         """Return one page.
 
@@ -93,38 +96,18 @@ class RequestContext:
             query: What to ask.
             page: Page number, 1-based.
             scope: Ends the request early.
-            on_idle: Called in this task with True when it starts to wait for anything but a slot or a response, and
-                with False when it stops.
+            room: Room for the page, which is given up if it starts to wait for anything but a slot or a response. While
+                it waits for its room the deadline stands still. None is room without bound.
 
         Raises:
             ZillizError: The page could not be fetched; the error says what was requested, how often and for how long.
             RuntimeError: The scope is cancelled, or nothing can be sent.
         """
-        return PageRequest(self, query, page, scope, on_idle).fetch()
+        return PageRequest(self, query, page, scope, room).fetch()
 
 
 class PageRequest:
     """One page, from the first attempt to the last. For the arguments see `RequestContext.fetch`."""
-
-    __slots__ = (
-        "_afresh",
-        "_block",
-        "_context",
-        "_deadline",
-        "_idle",
-        "_last",
-        "_loop",
-        "_made",
-        "_on_idle",
-        "_page",
-        "_query",
-        "_rotated",
-        "_scope",
-        "_started",
-        "_unreported",
-        "_url",
-        "_waiting_for",
-    )
 
     def __init__(
         self,
@@ -132,16 +115,15 @@ class PageRequest:
         query: ListQuery,
         page: int,
         scope: CancelScope,
-        on_idle: Callable[[bool], None] | None,
+        room: PageRoom | None,
     ) -> None:
         self._context = context
         self._query = query
         self._page = page
         self._scope = scope
-        self._on_idle = on_idle
+        self._room = room
         self._url = page_url(context.base_url, query, page)
         self._afresh = False
-        self._idle = False
         self._waiting_for = _RESPONSE
         self._made = 0
         self._rotated = False
@@ -260,18 +242,26 @@ class PageRequest:
 
     async def _send(self, secret: Secret) -> ClusterPage:
         context = self._context
-        transport, slots, turn = context.transport, context.slots, context.transport.turn
+        transport, slots, turn, room = context.transport, context.slots, context.transport.turn, self._room
         while True:
             # 2a. A pause that the service asked for holds back every request of the account.
             if context.gate.asked:
                 await self._sit_out_pause()
-            # 2b. The limiter, which may be the user's and do anything.
+            # 2b. Room for the page. It is waited for outside of the limiter, which others may need for the very page that
+            #     makes room.
+            if room is not None and not room.is_free():
+                self._wait_for(_ROOM)
+                await self._wait_untimed(room.wait())
+            # 2c. The limiter, which may be the user's and do anything.
             self._wait_for(_LIMITER)
             page: ClusterPage | None = None
             swallowed = True
             async with context.limiter:
                 self._check_time()
-                # 2c. A slot among the requests of all accounts.
+                if room is not None and not room.is_free():
+                    swallowed = False
+                    continue  # the room was given to others meanwhile
+                # 2d. A slot among the requests of all accounts.
                 if slots is not None:
                     await self._take_slot(slots)
                 self._wait_for(_RESPONSE, idle=False)
@@ -306,7 +296,7 @@ class PageRequest:
                     turn.in_flight -= 1
                     if slots is not None:
                         slots.release()
-                self._wait_for(_LIMITER)
+                self._wait_for(_LIMITER, idle=page is None)
                 swallowed = False
             if swallowed:
                 raise RuntimeError("the limiter has swallowed an exception")
@@ -342,11 +332,14 @@ class PageRequest:
         if not slots.locked():
             await slots.acquire()
             return
-        # The deadline stands still meanwhile: nobody fails for the others' sake.
+        await self._wait_untimed(slots.acquire())
+
+    async def _wait_untimed(self, waiting: Awaitable[object]) -> None:
+        """Wait while the deadline stands still: nobody fails for the others' sake."""
         timer = self._context.transport.timer
         asked = self._loop.time()
         timer.clear(self._block)
-        await slots.acquire()
+        await waiting
         self._deadline += self._loop.time() - asked
         timer.set(self._block, self._deadline)
 
@@ -373,10 +366,8 @@ class PageRequest:
 
     def _wait_for(self, what: str, *, idle: bool = True) -> None:
         self._waiting_for = what
-        if idle is not self._idle:
-            self._idle = idle
-            if self._on_idle is not None:
-                self._on_idle(idle)
+        if self._room is not None:
+            self._room.set_idle(idle)
 
     def _check_time(self) -> None:
         # The deadline's cancellation comes once; a callable or a limiter of the user's may have swallowed it.

@@ -14,8 +14,9 @@ from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
 from aiozilliz._inventory.accounts import Account, check_accounts
+from aiozilliz._inventory.iterator import InventoryIterator, InventoryProgress
 from aiozilliz._inventory.results import Results, SnapshotResults
-from aiozilliz._inventory.scheduler import InventoryIterator, InventoryProgress
+from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._inventory.watcher import InventoryWatcher
 from aiozilliz._iteration.reader import WATCH_CONCURRENCY, AccountReader
 from aiozilliz._public import public
@@ -53,7 +54,8 @@ class Inventory:
 
     Args:
         accounts: Accounts with unique names. There may be none.
-        concurrency: Maximum number of requests in flight and pages in memory, together, over all accounts.
+        concurrency: Maximum number of requests in flight over all accounts. Each iteration holds about as many pages in
+            memory, and never more than twice as many, whatever its requests waited for (a key, a limiter, a retry).
         limiter: A callable that returns the rate limiter of one account. If it has a parameter without a default, it is
             called with the `Account`. The default limits each account to 20 requests a second, as the service documents
             (docs.zilliz.com.cn, List Clusters V2). None is no limit.
@@ -230,9 +232,7 @@ class Inventory:
         self._results = results
         scope = CancelScope(self._life.scope)
 
-        def start(
-            account: Account, on_done: Callable[[], None], on_idle: Callable[[bool], None]
-        ) -> PlanRunner:
+        def start(account: Account, on_done: Callable[[], None]) -> PlanRunner:
             return self._reader_of(account).run(
                 query,
                 scope,
@@ -242,10 +242,10 @@ class Inventory:
                 require_count=require_count,
                 listener=results.listener(account),
                 on_done=on_done,
-                on_idle=on_idle,
             )
 
-        return InventoryIterator(results, start, self._life.check_open, scope, concurrency=self._concurrency)
+        scheduler = Scheduler(results, start, concurrency=self._concurrency)
+        return InventoryIterator(scheduler, results, self._life.check_open, scope)
 
     def _reader_of(self, account: Account) -> AccountReader:
         reader = self._readers.get(account.name)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from aiozilliz._aio.cancel_scope import Lifetime
+    from aiozilliz._aio.limiter import PageRoom
     from aiozilliz._iteration.runner import Listener
     from aiozilliz._pagination.decisions import RequestPage
     from aiozilliz._records.cluster import ClusterPage
@@ -90,7 +91,7 @@ class PageSource(Protocol):
         query: ListQuery,
         page: int,
         scope: CancelScope,
-        on_idle: Callable[[bool], None] | None = None,
+        room: PageRoom | None = None,
     ) -> Coroutine[Any, Any, ClusterPage]:
         """Return one page. The scope may cancel the request."""
         ...
@@ -144,7 +145,6 @@ class AccountReader:
         require_count: bool = True,
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
-        on_idle: Callable[[bool], None] | None = None,
     ) -> PlanRunner:
         """Return the runner of one reading. For the arguments see `PlanRunner` and `PagePlanner`."""
         old = time.time() - OLD
@@ -167,7 +167,6 @@ class AccountReader:
             verify=verify,
             listener=listener,
             on_done=on_done,
-            on_idle=on_idle,
         )
 
     async def snapshot(

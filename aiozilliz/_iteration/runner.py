@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
+    from aiozilliz._aio.limiter import PageRoom
     from aiozilliz._pagination.planner import PagePlanner
     from aiozilliz._records.cluster import Cluster, ClusterPage
 
@@ -32,14 +33,10 @@ _SHOWN = 5  # repeated passes, in the text of an error
 
 
 class FetchPage(Protocol):
-    """Fetches one page by its number. The scope may cancel the request.
-
-    `on_idle` is called with True when the request starts to wait for anything but a slot or a response, and with False
-    when it stops.
-    """
+    """Fetches one page by its number. The scope may cancel the request. Without `room` there is room without bound."""
 
     def __call__(
-        self, page: int, scope: CancelScope, on_idle: Callable[[bool], None] | None = None, /
+        self, page: int, scope: CancelScope, room: PageRoom | None = None, /
     ) -> Coroutine[Any, Any, ClusterPage]: ...
 
 
@@ -66,10 +63,9 @@ class PlanRunner:
         verify: Whether the planner wants a proof, for the advice in an error.
         listener: Is called for each request and page.
         on_done: Called when a started request has ended.
-        on_idle: As for `FetchPage`.
 
     Attributes:
-        in_flight: Started requests, by task, in the order in which the planner needs their pages.
+        in_flight: Started requests, by task.
         failure: The error that ends the reading, once a page could not be fetched. Pages before it are still awaited.
     """
 
@@ -85,7 +81,6 @@ class PlanRunner:
         verify: bool = False,
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
-        on_idle: Callable[[bool], None] | None = None,
     ) -> None:
         self.planner = planner
         self.in_flight: dict[asyncio.Task[ClusterPage], RequestPage] = {}
@@ -99,7 +94,7 @@ class PlanRunner:
         self._verify = verify
         self._listener = listener
         self._on_done = on_done
-        self._on_idle = on_idle
+        self._failed_at = 0  # the place of the failed page in its pass, once there is one
         self._dropped: set[asyncio.Task[ClusterPage]] = set()
         self._ended = asyncio.Event()  # set when a request has ended after the latest `collect_finished`
         self._started: float | None = None
@@ -112,7 +107,11 @@ class PlanRunner:
 
     def wanted(self) -> RequestPage | None:
         """Return the next request to send, or None."""
-        return self.planner.next_request() if self.failure is None else None
+        request = self.planner.next_request()
+        # After a failure, a page before it is still requested if it was refused only once.
+        if self.failure is None or request is None or self.planner.order_of(request) < self._failed_at:
+            return request
+        return None
 
     def take(self) -> Sequence[Cluster] | None:
         """Return the next records to yield, or None."""
@@ -141,11 +140,11 @@ class PlanRunner:
             return
         raise failure  # outside of the `except` block, so that it does not refer to the other one
 
-    def start(self, request: RequestPage) -> None:
+    def start(self, request: RequestPage, room: PageRoom | None = None) -> None:
         """Send a request in a new task."""
         self._send(request)
         task = self._life.start(
-            self._fetch(request.page_number, self._scope, self._on_idle),
+            self._fetch(request.page_number, self._scope, room),
             name=f"aiozilliz page {request.page_number}",
         )
         self.in_flight[task] = request
@@ -274,11 +273,13 @@ class PlanRunner:
     def _fail(self, failed: asyncio.Task[ClusterPage], error: Exception) -> None:
         """End the reading at this request: pages before it are still awaited, those after it are cancelled."""
         self.failure = error  # the planner still waits for this page, so it yields nothing after it
-        order = list(self.in_flight)
-        for task in order[order.index(failed) :]:
-            del self.in_flight[task]
-            if task.cancel():
-                self._dropped.add(task)
+        order_of = self.planner.order_of
+        self._failed_at = order_of(self.in_flight[failed])
+        for task, request in list(self.in_flight.items()):
+            if order_of(request) >= self._failed_at:
+                del self.in_flight[task]
+                if task.cancel():
+                    self._dropped.add(task)
 
     def _wake(self, task: asyncio.Task[ClusterPage]) -> None:
         self._dropped.discard(task)

@@ -23,8 +23,8 @@ leaves `count` out of some responses is requested one page after another from th
 read in their order, whatever the order of arrival. What is in flight at the end of a pass, or after the proof, is
 waited for, and what it brings is taken; it can still refute the proof, and then the reading goes on.
 
-**Refusals and caches.** A page that is refused is requested again, and seldom taken for an empty one: see `refusals`. A
-response that a cache gave is read like others, but is no witness for the proof.
+**Refusals and caches.** A refused page is requested again, and seldom taken for an empty one: see `refusals`. What a
+cache gave is read like others, but is no witness for the proof.
 
 **It always ends.** Let N be the number of distinct ids that the service shows. Of two pages in a row at least one
 brings a forward pass a new id, but for the last two, and when it ends at most `window` - 1 others are in flight: at
@@ -32,8 +32,8 @@ most 2 * (N + 1) + `window` responses, and with refusals three times as many. A 
 the pass before has read. So there are at most `max_passes` times as many responses, and never more than `max_answers`
 of them or `max_records` ids, for a service that invents ids for ever.
 
-**Memory.** All ids, in one set during the first pass, and from the second pass on also those of that pass and of the
-one before; at most `window` pages of records that are not yet yielded; with `verify`, what `proof` keeps.
+**Memory.** All ids, from the second pass on also those of that pass and the one before; at most `window` pages of
+records that are not yet yielded; with `verify`, what `proof` keeps.
 """
 
 from __future__ import annotations
@@ -65,18 +65,16 @@ class PagePlanner(Generic[R]):
             records before it have been yielded.
         verify: Whether to go on until the responses prove what the listing was.
         max_passes: Passes after which to give up.
-        require_count: Whether `verify` gives up at once if the first response has no count; else the reading then
-            goes on without `verify`.
+        require_count: Whether `verify` gives up at once if the first response has no count, or goes on without it.
         max_answers: Responses after which to give up.
         max_records: Distinct ids after which to give up.
-        listed_before: The ids of a listing that was proven before the first request, which is evidence for the proof.
+        listed_before: The ids of a listing proven before the first request, as evidence for the proof.
         is_old: Returns whether a record is known to be older than this reading; likewise.
 
     Attributes:
         count: The service's total as of the latest response that gave one; None before.
         answers: Responses received, refusals among them.
-        repeated: Why each pass was repeated, in their order: one `Repetition` for each but the pass under way. It is a
-            new tuple whenever a pass is begun again, and the same object until then.
+        repeated: Why each pass but the current one was repeated; a new tuple whenever a pass is begun again.
     """
 
     def __init__(
@@ -139,9 +137,13 @@ class PagePlanner(Generic[R]):
         return len(self._held) + len(self._new)
 
     @property
-    def blocked(self) -> int:
-        """Pages that have arrived and wait for one that comes first."""
-        return len(self._held)
+    def needed(self) -> RequestPage | None:
+        """The request for the page that those which have arrived wait for, or None if none waits."""
+        return RequestPage(self._pass.number, self._pass.at + self._pass.step) if self._held else None
+
+    def order_of(self, request: RequestPage) -> int:
+        """Return a number that is greater the later a page in flight is read."""
+        return request.page_number * self._pass.step
 
     def next_decision(self) -> Decision[R]:
         """Return what to do now. `Done` and `GiveUp` are returned for ever, once all records have been yielded."""
@@ -361,13 +363,11 @@ class PagePlanner(Generic[R]):
             return Done()
         # 2. The bound for a service that invents records; the pass may have been cut short.
         if self._is_bound_met:
-            return self._give_up(
-                f"there was no end after {self.answers} answers with {len(self._new.known)} ids"
-            )
+            known = len(self._new.known)
+            return self._give_up(f"there was no end after {self.answers} answers with {known} ids")
         # 3. The list moved, or the proof is not complete: read again, unless that is no use.
-        hopeless = why_hopeless(
-            this, self._before, self._proof, max_passes=self._max_passes, cached=self._cached
-        )
+        limits = {"max_passes": self._max_passes, "cached": self._cached}
+        hopeless = why_hopeless(this, self._before, self._proof, **limits)
         return None if hopeless is None else self._give_up(hopeless)
 
     @property

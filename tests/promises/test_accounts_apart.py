@@ -111,10 +111,12 @@ def listings(number: int, clusters: int, prefix: str = "a") -> dict[str, list[st
     return {name: [f"{name}-{n}" for n in range(clusters)] for name in names}
 
 
-def inventory_of(names: Iterable[str], url: str, **options: Any) -> Inventory:
+def inventory_of(
+    names: Iterable[str], url: str, *, keys: Callable[[str], Any] = str, **options: Any
+) -> Inventory:
     """Give an inventory of accounts whose keys are their names."""
     options = {"limiter": None, "retry": QUICK, **options}
-    return Inventory([Account(name, name, base_url=url) for name in names], **options)
+    return Inventory([Account(name, keys(name), base_url=url) for name in names], **options)
 
 
 @asynccontextmanager
@@ -254,6 +256,168 @@ async def bad_record(exchange: Exchange) -> None:
     else:
         clusters = [{"clusterId": "bad", "cuSize": "much"}]
         await exchange.send(response({"code": 0, "data": {"count": 3, "clusters": clusters}}))
+
+
+# what a consumer that stands still keeps waiting
+
+
+class Keys:
+    """Keys that are waited for, until they are there; each is its account's name."""
+
+    def __init__(self) -> None:
+        self.there = asyncio.Event()
+
+    def of(self, name: str) -> Callable[[], Awaitable[str]]:
+        async def key() -> str:
+            await self.there.wait()
+            return name
+
+        return key
+
+
+both_kinds_of_tasks = pytest.mark.parametrize(
+    "eager",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12"),
+        ),
+    ],
+)
+
+
+def use_eager_tasks() -> None:
+    factory = getattr(asyncio, "eager_task_factory")  # noqa: B009  # mypy knows the oldest Python only
+    asyncio.get_running_loop().set_task_factory(factory)
+
+
+@both_kinds_of_tasks
+@pytest.mark.parametrize("trouble", ["keys", "limiters", "first attempts"])
+async def test_a_consumer_that_stands_has_few_pages_waiting_whatever_their_requests_waited_for(
+    trouble: str, *, eager: bool
+) -> None:
+    world, keys, tried = Accounts(listings(300, 3)), Keys(), set[str]()
+
+    async def fail_once(exchange: Exchange) -> None:
+        key = exchange.request.get("authorization")[0].removeprefix("Bearer ")
+        if key in tried:
+            del world.instead[key]
+            await exchange.send(Listing(world.listings[key])(exchange.request.page, 2))
+        else:
+            tried.add(key)
+            await exchange.send(response(status=503))
+
+    class Shut:
+        async def __aenter__(self) -> None:
+            await keys.there.wait()
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    options: dict[str, Any] = {"concurrency": 4}
+    if trouble == "keys":
+        options["keys"] = keys.of
+    elif trouble == "limiters":
+        options["limiter"] = Shut
+    else:
+        world.instead = dict.fromkeys(world.listings, fail_once)
+    async with serving(world, **options) as (_, inventory):
+        if eager:
+            use_eager_tasks()
+        found: Read = []
+        pairs = inventory.iter_clusters(page_size=2)
+        reading = asyncio.create_task(anext(pairs))
+        await world.quiet()
+        keys.there.set()
+        for _ in range(10):
+            account, cluster = await reading
+            found.append((account.name, cluster.cluster_id))
+            await world.quiet()
+            handed_on = {(name, cluster_id.endswith("-2")) for name, cluster_id in found}
+            assert inventory.progress.requests - len(handed_on) <= 4
+            reading = asyncio.create_task(anext(pairs))
+        account, cluster = await reading
+        found.append((account.name, cluster.cluster_id))
+        assert await read(pairs, found) is None
+        assert sorted(found) == sorted(world.everything)
+        asyncio.get_running_loop().set_task_factory(None)
+    assert world.peak <= 4
+
+
+@pytest.mark.parametrize("whose", ["each account's", "all accounts'"])
+async def test_another_reading_goes_on_while_a_consumer_stands(whose: str) -> None:
+    keys = Keys()
+    shared = asyncio.Semaphore(1)
+    world = Accounts(listings(50, 5))
+
+    def limiter() -> asyncio.Semaphore:
+        return shared if whose == "all accounts'" else asyncio.Semaphore(1)
+
+    async with serving(world, concurrency=4, keys=keys.of, limiter=limiter) as (_, inventory):
+        pairs = inventory.iter_clusters(page_size=2)
+        reading = asyncio.create_task(anext(pairs))
+        await world.quiet()
+        keys.there.set()
+        account, cluster = await reading
+        await world.quiet()
+        report = await inventory.collect(page_size=2)
+        assert not report.failures
+        assert len(report.clusters) == 250
+        found = [(account.name, cluster.cluster_id)]
+        assert await read(pairs, found) is None
+        assert sorted(found) == sorted(world.everything)
+
+
+@both_kinds_of_tasks
+async def test_accounts_whose_keys_do_not_come_hold_nobody_back(*, eager: bool) -> None:
+    world, keys = Accounts(listings(60, 3)), Keys()
+
+    def key_of(name: str) -> Any:
+        return keys.of(name) if name < "a0030" else name
+
+    async with serving(world, concurrency=4, keys=key_of) as (_, inventory):
+        if eager:
+            use_eager_tasks()
+        found: Read = []
+        pairs = inventory.iter_clusters(page_size=2)
+        while len(found) < 30 * 3:  # `serving` ends it if this has to wait
+            account, cluster = await anext(pairs)
+            found.append((account.name, cluster.cluster_id))
+        assert min(found) >= ("a0030",)
+        keys.there.set()
+        assert await read(pairs, found) is None
+        assert sorted(found) == sorted(world.everything)
+        asyncio.get_running_loop().set_task_factory(None)
+
+
+@pytest.mark.parametrize("ending", ["aclose", "cancelled", "forgotten", "read to the end"])
+async def test_an_iteration_gives_all_slots_back(ending: str) -> None:
+    keys = Keys()
+    world = Accounts(listings(40, 9), instead={"a0001": refused, "a0002": unavailable})
+    async with serving(world, concurrency=4, keys=keys.of) as (_, inventory):
+        pairs = inventory.iter_clusters(page_size=2)
+        reading = asyncio.create_task(read(pairs, []))
+        await world.quiet()
+        keys.there.set()
+        if ending == "read to the end":
+            await reading
+        else:
+            world.held = True
+            await world.quiet()
+            reading.cancel()
+            await asyncio.wait([reading])
+            if ending == "aclose":
+                await pairs.aclose()
+            world.release_all()
+        del pairs, reading
+        gc.collect()
+        await world.quiet()
+        world.instead, world.held, world.peak = {}, True, 0
+        collecting = asyncio.create_task(inventory.collect(page_size=2))
+        await world.quiet()
+        assert world.in_flight == 4
+        world.release_all()
+        assert len((await collecting).snapshots) == 40
 
 
 def closed_port() -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from aiozilliz import ServerError
 from tests.support.listing_server import (
+    OUT_OF_RANGE,
     Listing,
     ListingServer,
     names,
@@ -181,3 +182,25 @@ async def test_a_page_that_fails_before_the_ones_ahead_of_it_have_come_waits_for
                 await anext(clusters)
             await server.idle()  # page 5 was ended, though nobody released it
         await nothing_left(server)
+
+
+async def test_a_page_that_is_refused_once_comes_although_one_behind_it_has_failed() -> None:
+    asked: list[int] = []
+
+    def pages(number: int, size: int) -> bytes:
+        asked.append(number)
+        if number == 2 and asked.count(2) == 1:
+            return OUT_OF_RANGE
+        return FAILED if number == 3 else page_of(names(size, (number - 1) * size), count=30)
+
+    async with ListingServer(pages, held=True) as server, server.client() as client:
+        server.release(1, 3, 4, 5)
+        clusters = client.iter_clusters(page_size=3, concurrency=4)
+        reading = asyncio.create_task(take(clusters, 6))
+        while server.pages.count(3) < 2:  # it was tried again, and failed for good
+            await server.received(len(server.requests) + 1)
+        await asyncio.sleep(0.01)
+        server.release(2)
+        assert await reading == names(6)
+        with pytest.raises(ServerError):
+            await anext(clusters)

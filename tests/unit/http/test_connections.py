@@ -295,7 +295,7 @@ async def test_a_query_that_is_ignored_on_every_connection_is_named(
         assert (error.expected, error.received, error.passes, error.echoed_page) == (4, 2, 1, 1)
         assert error.attempts == len(server.requests) == 6
         assert error.__cause__ is error.__context__ is None
-        assert "check base_url" in error.advice
+        assert "Check base_url" in error.advice
         assert server.pages == [1, 2, 2, 2, 2, 2]
         assert server.connections == 5  # page 2: once over the kept one, four times over new ones
 

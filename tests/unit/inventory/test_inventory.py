@@ -36,6 +36,7 @@ from tests.support.wire_server import listing, response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
 
     from aiozilliz import ClusterPage
 
@@ -211,24 +212,49 @@ class Slow:
         self.turn = DecodeTurn()
 
     async def send(self, base_url: str, url: str, secret: Secret, *, afresh: bool = False) -> Answer:
+        del base_url, url, secret, afresh
         self.sent += 1
         await asyncio.sleep(self.seconds)
         return Answer(200, {}, orjson.dumps(listing("in01-a")))
 
 
+class Room:
+    """Room for one page, which others take as often as there are `waits`, each for so many seconds."""
+
+    def __init__(self, *waits: float) -> None:
+        self.waits = list(waits)
+        self.has_it = True
+
+    def set_idle(self, idle: bool, /) -> None:
+        self.has_it = not idle
+
+    def is_free(self) -> bool:
+        return self.has_it or not self.waits
+
+    async def wait(self) -> None:
+        assert not self.has_it
+        await asyncio.sleep(self.waits.pop(0))
+        self.has_it = True
+
+
 def fetching(
-    transport: Any, slots: asyncio.Semaphore, scope: CancelScope | None = None
+    transport: Any,
+    slots: asyncio.Semaphore | None,
+    scope: CancelScope | None = None,
+    *,
+    limiter: AbstractAsyncContextManager[object] = NO_LIMIT,
+    room: Room | None = None,
 ) -> Coroutine[Any, Any, ClusterPage]:
     context = RequestContext(
         base_url="https://x",
         key=KeySource(Secret("k")),
         transport=transport,
-        limiter=NO_LIMIT,
+        limiter=limiter,
         policy=RetryPolicy(deadline=60.0),
         check_open=lambda: None,
         slots=slots,
     )
-    return context.fetch(ListQuery(10), 1, scope or CancelScope())
+    return context.fetch(ListQuery(10), 1, scope or CancelScope(), room)
 
 
 def test_waiting_for_a_place_takes_nothing_of_a_pages_deadline() -> None:
@@ -239,6 +265,44 @@ def test_waiting_for_a_place_takes_nothing_of_a_pages_deadline() -> None:
         pages = await asyncio.gather(*(fetching(transport, slots) for _ in range(5)))
         assert [len(page.clusters) for page in pages] == [1] * 5
         assert now() - began == pytest.approx(200.0)
+
+    run_in_fake_time(main())
+
+
+def test_waiting_for_room_takes_nothing_of_a_pages_deadline_and_holds_no_limiter() -> None:
+    async def main() -> None:
+        limiter, room = asyncio.Semaphore(1), Room(1000.0, 1000.0)
+        now = asyncio.get_running_loop().time
+        began = now()
+        page = asyncio.create_task(fetching(Slow(40.0), None, limiter=limiter, room=room))
+        for passed in (500.0, 1000.0):
+            await asyncio.sleep(passed)
+            assert not room.has_it
+            assert not limiter.locked()
+        await asyncio.sleep(510.0)
+        assert room.has_it
+        assert limiter.locked()
+        assert len((await page).clusters) == 1
+        assert now() - began == pytest.approx(2040.0)
+        assert room.has_it  # until the records are handed on
+        assert not limiter.locked()
+
+    run_in_fake_time(main())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_page_that_waits_for_room_can_be_ended(*, cancelled: bool) -> None:
+    async def main() -> None:
+        room, scope, transport = Room(1000.0), CancelScope(), Slow(40.0)
+        page = asyncio.create_task(fetching(transport, None, scope, limiter=asyncio.Semaphore(1), room=room))
+        await asyncio.sleep(500.0)
+        if cancelled:
+            page.cancel()
+        else:
+            scope.cancel("it is closed")
+        [result] = await asyncio.gather(page, return_exceptions=True)
+        assert type(result) is (asyncio.CancelledError if cancelled else RuntimeError)
+        assert transport.sent == 0
 
     run_in_fake_time(main())
 

@@ -7,154 +7,13 @@ import gc
 import math
 import random
 import weakref
-from collections import Counter
-from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from attrs import define, field
 from hypothesis import example, given, settings, strategies as st
 
-from aiozilliz import Account, Cluster, ClusterPage, InventoryError, InventoryIterator, TransportError
-from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
-from aiozilliz._inventory.results import Results
-from aiozilliz._iteration.runner import PlanRunner
-from aiozilliz._pagination.planner import PagePlanner
+from aiozilliz import InventoryError, TransportError
 from tests.support.fake_time import run_in_fake_time
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-SIZE = 2
-EVER = 10_000.0
-"""Seconds that no test waits for to the end."""
-
-Read = list[tuple[str, str]]
-OnIdle: TypeAlias = "Callable[[bool], None]"
-"""What a request calls when it begins or ceases only to wait."""
-Wait: TypeAlias = "Callable[[OnIdle], Awaitable[None]]"
-
-
-def lost() -> TransportError:
-    return TransportError("The connection was lost")
-
-
-async def instantly(_: OnIdle) -> None:
-    """Send at once."""
-
-
-async def nothing() -> None:
-    """Have nothing to release."""
-
-
-def running() -> int:
-    """Give how many requests are under way, if only those that still wait before they are sent."""
-    return sum(task.get_name().startswith("aiozilliz") for task in asyncio.all_tasks())
-
-
-@define
-class World:
-    """Accounts with so many pages each, read by one iterator.
-
-    Attributes:
-        pages: Account name to the number of its pages.
-        concurrency: The bound.
-        takes: Seconds that an answer takes.
-        before: What a request waits for before it is sent, by account and page.
-        fails: Whether a page can't be had.
-        opens: Called before an account is opened.
-    """
-
-    pages: dict[str, int]
-    concurrency: int
-    verify: bool = False
-    takes: Callable[[str, int], float] = lambda _name, _page: 1.0
-    before: Callable[[str, int], Wait] = lambda _name, _page: instantly
-    fails: Callable[[str, int], bool] = lambda _name, _page: False
-    opens: Callable[[str], None] = lambda _: None
-    check_open: Callable[[], None] = lambda: None
-    requests: list[tuple[str, int]] = field(factory=list[tuple[str, int]], init=False)
-    opened: list[str] = field(factory=list[str], init=False)
-    in_flight: Counter[str] = field(factory=Counter[str], init=False)
-    peak: int = field(default=0, init=False)
-    life: Lifetime = field(factory=lambda: Lifetime("inventory", "", lambda: True, nothing), init=False)
-
-    def ids(self, name: str) -> list[str]:
-        # The last page is not full: after a full first page that is all, another one is asked.
-        return [f"{name}-{n}" for n in range(self.pages[name] * SIZE - 1)]
-
-    @property
-    def everything(self) -> set[tuple[str, str]]:
-        return {(name, cluster_id) for name in self.pages for cluster_id in self.ids(name)}
-
-    async def get(self, name: str, page: int, on_idle: OnIdle) -> ClusterPage:
-        await self.before(name, page)(on_idle)
-        self.requests.append((name, page))
-        self.in_flight[name] += 1
-        self.peak = max(self.peak, self.in_flight.total())
-        try:
-            await asyncio.sleep(self.takes(name, page))
-        finally:
-            self.in_flight[name] -= 1
-        if self.fails(name, page):
-            raise lost()
-        ids = self.ids(name)
-        records = [Cluster(cluster_id) for cluster_id in ids[(page - 1) * SIZE : page * SIZE]]
-        return ClusterPage(records, len(ids), page, SIZE)
-
-    def start_reading(self, account: Account, on_done: Callable[[], None], on_idle: OnIdle) -> PlanRunner:
-        self.opens(account.name)
-        self.opened.append(account.name)
-        planner = PagePlanner[Cluster](
-            page_size=SIZE, key=attrgetter("cluster_id"), window=self.concurrency, verify=self.verify
-        )
-
-        async def fetch(page: int, _: CancelScope, on_idle: OnIdle | None = None) -> ClusterPage:
-            assert on_idle is not None
-            return await self.get(account.name, page, on_idle)
-
-        return PlanRunner(
-            fetch,
-            planner,
-            name=account.name,
-            url="https://x",
-            scope=self.life.scope,
-            life=self.life,
-            on_done=on_done,
-            on_idle=on_idle,
-        )
-
-    def iterate(self) -> InventoryIterator:
-        accounts = [Account(name, "k") for name in self.pages]
-        return InventoryIterator(
-            Results(accounts),
-            self.start_reading,
-            self.check_open,
-            CancelScope(self.life.scope),
-            concurrency=self.concurrency,
-        )
-
-    def read(self) -> tuple[Read, float, InventoryError | None]:
-        """Read all, and give what came, the seconds it took, and the error at the end."""
-        return run_in_fake_time(read(self.iterate()))
-
-
-async def read(
-    clusters: InventoryIterator, pairs: Read | None = None
-) -> tuple[Read, float, InventoryError | None]:
-    pairs = [] if pairs is None else pairs
-    now = asyncio.get_running_loop().time
-    began, end = now(), None
-    try:
-        async for account, cluster in clusters:
-            pairs.append((account.name, cluster.cluster_id))  # what came before an error counts
-    except InventoryError as error:
-        end = error
-    return pairs, now() - began, end
-
-
-def many(number: int, pages: int, prefix: str = "a") -> dict[str, int]:
-    return {f"{prefix}{n:03}": pages for n in range(number)}
+from tests.support.many_accounts import EVER, SIZE, Read, Wait, World, idling, instantly, many, read, running
 
 
 def last_of(pairs: Read, *names: str) -> int:
@@ -251,17 +110,6 @@ def test_every_record_comes_once_in_its_accounts_order_within_the_bound(
 
 
 # accounts in trouble
-
-
-def idling(seconds: float) -> Wait:
-    async def wait(on_idle: OnIdle) -> None:
-        on_idle(True)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            on_idle(False)
-
-    return wait
 
 
 @pytest.mark.parametrize("page", [1, 2])

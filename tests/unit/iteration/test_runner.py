@@ -15,7 +15,7 @@ from tests.support.fake_time import run_in_fake_time
 from tests.support.listing_server import read_into
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from aiozilliz._aio.limiter import PageRoom
 
 
 async def nothing() -> None:
@@ -32,9 +32,9 @@ class Service:
         query: ListQuery,
         page: int,
         scope: CancelScope,
-        on_idle: Callable[[bool], None] | None = None,
+        room: PageRoom | None = None,
     ) -> ClusterPage:
-        del scope, on_idle
+        del scope, room
         if page == 1:
             return ClusterPage([Cluster("a"), Cluster("b")], 20, page, query.page_size)
         if page == 2:

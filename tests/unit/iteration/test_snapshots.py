@@ -15,6 +15,8 @@ from aiozilliz._settings.checks import ListQuery
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiozilliz._aio.limiter import PageRoom
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -55,9 +57,9 @@ class Service:
         query: ListQuery,
         page: int,
         scope: CancelScope,
-        on_idle: Callable[[bool], None] | None = None,
+        room: PageRoom | None = None,
     ) -> ClusterPage:
-        del scope, on_idle
+        del scope, room
         page_size = query.page_size
         self.asked.append(page)
         if self._before is not None:
