@@ -248,15 +248,17 @@ class ZillizClient:
         Args:
             interval: Seconds from the start of one reading to the start of the next, give or take a twentieth.
             since: What is known already. None tells every cluster of the first reading as `added`.
-            confirmations: Consistent readings in a row that must miss a cluster before it is told as `removed`. An
-                empty answer can be an incident, or a key whose rights were cut for a minute.
+            confirmations: Consistent readings in a row that must miss a cluster before it is reported as `removed`:
+                an empty answer can be an incident, or a key whose rights were cut for a minute. Likewise readings in
+                a row in which the service must refuse the key before the watch ends.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-            AuthenticationError: While iterating: the key is refused. Other failures, also of a key
-                callable, are outlived and told to the log.
-            ConfigurationError: While iterating: the key callable gave something that is no key.
+            AuthenticationError: While iterating: the service has refused the key, which is fixed. Other failures, also
+                of a key callable and of the keys that it returns, are outages: they are logged, and the watch goes on.
+            IncompleteListingError: While iterating: the service gives no `count` at the first reading, so that
+                nothing can ever be proven.
             RuntimeError: While iterating: the client is not open, the watcher was closed, or a second task
                 is reading it.
         """

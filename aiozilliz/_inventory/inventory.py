@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from aiozilliz._iteration.poller import Poller
     from aiozilliz._iteration.runner import PlanRunner
-    from aiozilliz._iteration.watcher import ClusterWatcher
     from aiozilliz._records.snapshot import Snapshot
 
 _DEFAULT_RETRY: Final = RetryPolicy()
@@ -186,12 +186,13 @@ class Inventory:
         Args:
             interval: Seconds from the start of one reading of an account to the start of its next.
             since: What is known already; an account that is not in it tells its first reading as `added`.
-            confirmations: Consistent readings in a row that must miss a cluster before it is told as `removed`.
+            confirmations: Consistent readings in a row that must miss a cluster before it is reported as `removed`, and
+                readings in a row in which the service must refuse a key before that account's watch ends.
 
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-            InventoryError: While iterating: no account is left: each key was refused.
+            InventoryError: While iterating: no account is left: each key was refused, or the service gives no `count`.
             RuntimeError: While iterating: the inventory is not open, the watcher was closed, or a second
                 task is reading it.
         """
@@ -203,9 +204,10 @@ class Inventory:
         # A quarter of the slots at most, so that an account that stops answering leaves the others theirs.
         concurrency = max(1, min(WATCH_CONCURRENCY, self._concurrency // 4))
 
-        def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
-            return self._reader_of(account).watch(
+        def make_poller(account: Account, known: Snapshot | None, offset: float) -> Poller:
+            return self._reader_of(account).poller(
                 ListQuery(),
+                CancelScope(self._life.scope),
                 interval=interval,
                 since=known,
                 confirmations=confirmations,
@@ -213,7 +215,7 @@ class Inventory:
                 offset=offset,
             )
 
-        return InventoryWatcher(self._accounts, make_watcher, self._life, since)
+        return InventoryWatcher(self._accounts, make_poller, self._life, since)
 
     def _iterate(
         self, results: Results, query: ListQuery, max_passes: int, *, verify: bool, require_count: bool

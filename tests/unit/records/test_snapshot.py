@@ -170,6 +170,52 @@ def test_nothing_differs_from_itself_read_later_or_in_another_order(snapshot: Sn
     later = Snapshot(reversed(snapshot.clusters), NOON, 7, consistent=True)
     assert not later.diff(snapshot)
     assert later.diff(snapshot) == Changes()
+    assert later.diff(snapshot).consistent is snapshot.consistent
+
+
+@pytest.mark.parametrize("newer", [True, False])
+@pytest.mark.parametrize("older", [True, False])
+def test_changes_are_consistent_where_both_snapshots_are_and_say_where_not(
+    *, newer: bool, older: bool
+) -> None:
+    changes = Snapshot([Cluster("a")], NOON, consistent=newer).diff(Snapshot((), NOON, consistent=older))
+    assert changes.consistent is (newer and older)
+    assert ("not consistent" in repr(changes)) is not changes.consistent
+    assert changes == Changes(added=(Cluster("a"),))
+    assert pickle.loads(pickle.dumps(changes)).consistent is changes.consistent
+
+
+SAME: list[tuple[Any, Any]] = [
+    ({}, {"a": None}),
+    ({"a": {"b": 1}}, {"a": {"b": 1, "c": None}}),
+    ({"a": [{"b": None}, 2]}, {"a": [{}, 2.0]}),
+    ({"a": 1}, {"a": 1.0}),
+]
+OTHER: list[tuple[Any, Any]] = [
+    ({"a": 1}, {"a": True}),
+    ({"a": 0}, {"a": False}),
+    ({"a": False}, {}),
+    ({"a": ""}, {"a": None}),
+    ({"a": [1, {"b": 0}]}, {"a": [1, {"b": False}]}),
+    ({"a": [None]}, {"a": []}),
+    ({"a": {}}, {"a": None}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_null_and_absent_in_extra_are_no_difference(one: Any, other: Any) -> None:
+    first, second = Snapshot([Cluster("a", extra=one)], NOON), Snapshot([Cluster("a", extra=other)], NOON)
+    assert not first.diff(second)
+    assert not second.diff(first)
+    changed = Snapshot([Cluster("a", extra=other, cu_size=1)], NOON).diff(first)
+    assert [modification.changed for modification in changed.modified] == [("cu_size",)]
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER)
+def test_true_and_1_in_extra_are_a_difference(one: Any, other: Any) -> None:
+    first, second = Snapshot([Cluster("a", extra=one)], NOON), Snapshot([Cluster("a", extra=other)], NOON)
+    for changes in (first.diff(second), second.diff(first)):
+        assert [modification.changed for modification in changes.modified] == [("extra",)]
 
 
 def test_what_changed_is_named_by_attribute_in_the_order_of_the_record() -> None:
