@@ -258,8 +258,9 @@ class ZillizClient:
         Args:
             interval: Seconds from the start of one poll to the start of the next, plus or minus 5 %.
             since: The snapshot to start from. None reports every cluster of the first poll as `added`.
-            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`. An
-                empty response can be an incident, or a key that lost its permissions for a minute.
+            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`: an
+                empty response can be an incident, or a key that lost its permissions for a minute. Likewise polls in a
+                row in which the service must refuse the key before the watch ends.
 
         Returns:
             An async iterator of `ClusterEvent`. It sends nothing before it is read.
@@ -267,9 +268,11 @@ class ZillizClient:
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-            AuthenticationError: While iterating: the key is refused. Other failures, including those of a key
-                callable, are logged, and the watch continues.
-            ConfigurationError: While iterating: the key callable returned something that can't be used as a key.
+            AuthenticationError: While iterating: the service has refused the key, which is fixed. Other failures, those
+                of a key callable and of the keys that it returns among them, are outages: they are logged, and the
+                watch continues.
+            IncompleteListingError: While iterating: the service gives no `count` in the first poll, so that nothing can
+                ever be proven.
             RuntimeError: While iterating: the client is not open, the watcher was closed, or another task is reading
                 it.
         """

@@ -32,7 +32,7 @@ from aiozilliz._http.aiohttp_errors import (
     out_of_time,
 )
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
-from aiozilliz._http.wire import page_url, read_answer
+from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -86,6 +86,15 @@ class RequestContext:
     slots: asyncio.Semaphore | None = None
     gate: RetryAfterGate = field(factory=RetryAfterGate, init=False)
     pages: int = field(default=0, init=False)
+
+    @property
+    def fixed_key(self) -> bool:
+        """Whether the key never changes; else it comes from a callable."""
+        return self.key.fixed is not None
+
+    def is_refusal(self, error: ZillizError) -> bool:
+        """Return whether the service itself says, with a code that means it, that the key is refused."""
+        return is_refusal_by_service(error)
 
     def fetch(
         self, query: ListQuery, page: int, scope: CancelScope, room: PageRoom | None = None

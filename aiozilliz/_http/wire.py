@@ -25,6 +25,7 @@ from aiozilliz._errors import (
     RateLimitError,
     ResponseError,
     ServerError,
+    ZillizError,
     printable,
 )
 from aiozilliz._records.cluster import ClusterPage, structure_clusters
@@ -205,6 +206,14 @@ def read_answer(
             raise _refused(response, _REFUSALS.get(status, _OTHER))
         case _:
             raise _unusable(_WRONG_SHAPE, f"Unexpected HTTP status {status}")
+
+
+def is_refusal_by_service(error: ZillizError) -> bool:
+    """Return whether an error says that the key is refused, and the service said it: in JSON, with a code that means it.
+
+    An HTTP status alone, or a code that says something else, may be from whatever stands between.
+    """
+    return isinstance(error, AuthenticationError) and error.code in _REFUSALS
 
 
 def parse_retry_after(value: str | None, date: str | None, now: datetime) -> float | None:

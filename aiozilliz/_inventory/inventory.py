@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from aiozilliz._iteration.poller import Poller
     from aiozilliz._iteration.runner import PlanRunner
-    from aiozilliz._iteration.watcher import ClusterWatcher
     from aiozilliz._records.snapshot import Snapshot
 
 _DEFAULT_RETRY: Final = RetryPolicy()
@@ -193,7 +193,8 @@ class Inventory:
         Args:
             interval: Seconds from the start of one poll of an account to the start of its next, plus or minus 5 %.
             since: The report to start from. The clusters of an account that it lacks are reported as `added`.
-            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`.
+            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`, and
+                polls in a row in which the service must refuse a key before that account's watch ends.
 
         Returns:
             An async iterator of pairs of `Account` and `ClusterEvent`. It sends nothing before it is read.
@@ -201,7 +202,8 @@ class Inventory:
         Raises:
             TypeError: An argument is of the wrong type.
             ValueError: An argument is out of range.
-            InventoryError: While iterating: no account is left, because every key was refused.
+            InventoryError: While iterating: no account is left, because each key was refused or the service gives no
+                `count`.
             RuntimeError: While iterating: the inventory is not open, the watcher was closed, or another task is
                 reading it.
         """
@@ -213,9 +215,10 @@ class Inventory:
         # At most a quarter of the slots, so that an account that stops responding leaves some to the others.
         concurrency = max(1, min(WATCH_CONCURRENCY, self._concurrency // 4))
 
-        def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
-            return self._reader_of(account).watch(
+        def make_poller(account: Account, known: Snapshot | None, offset: float) -> Poller:
+            return self._reader_of(account).poller(
                 ListQuery(),
+                CancelScope(self._life.scope),
                 interval=interval,
                 since=known,
                 confirmations=confirmations,
@@ -223,7 +226,7 @@ class Inventory:
                 offset=offset,
             )
 
-        return InventoryWatcher(self._accounts, make_watcher, self._life, since)
+        return InventoryWatcher(self._accounts, make_poller, self._life, since)
 
     def _iterate(
         self, results: Results, query: ListQuery, max_passes: int, *, verify: bool, require_count: bool

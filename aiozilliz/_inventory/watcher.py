@@ -1,10 +1,12 @@
-"""`InventoryWatcher`: the watches of many accounts, merged into one iterator."""
+"""`InventoryWatcher`: the watches of many accounts as one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
+from datetime import UTC, datetime
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from aiozilliz._aio.cancel_scope import CancelScope
@@ -16,30 +18,29 @@ from aiozilliz._records.report import InventoryReport
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from aiozilliz._aio.cancel_scope import Lifetime
-    from aiozilliz._iteration.watcher import ClusterWatcher
+    from aiozilliz._iteration.poller import Poller
 
 logger = logging.getLogger("aiozilliz")
-
-_Batch = tuple[list[ClusterEvent], Snapshot | None]
 
 
 @public
 class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
-    """An async iterator of pairs of account and event, returned by `Inventory.watch_clusters`.
+    """An async iterator of pairs of account and event. `Inventory.watch_clusters` makes it.
 
-    Each account is watched as by a `ClusterWatcher`; an outage of one does not delay the others. A refused key ends the
-    watch of its account and is logged. When no account is left, `InventoryError` is raised with the error of each.
+    Each account is watched as by a `ClusterWatcher`: one account's outage holds nobody back. A refused key ends that
+    account's watch and is logged; when no account is left, an `InventoryError` names what ended each. `failures` and
+    `outages` say how the accounts are.
 
-    To continue later without a gap or a repeat, store `report` after an event and pass it as `since`.
+    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat.
     """
 
     def __init__(
         self,
         accounts: Sequence[Account],
-        make_watcher: Callable[[Account, Snapshot | None, float], ClusterWatcher],
+        make_poller: Callable[[Account, Snapshot | None, float], Poller],
         life: Lifetime,
         since: InventoryReport | None,
     ) -> None:
@@ -47,19 +48,19 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
         known: Mapping[str, Snapshot] = since.snapshots if since is not None else {}
         self._accounts = accounts
         self._life = life
-        self._watchers = {
-            account.name: make_watcher(account, known.get(account.name), position / len(accounts))
-            for position, account in enumerate(accounts)
+        self._pollers = {
+            account.name: make_poller(account, known.get(account.name), place / len(accounts))
+            for place, account in enumerate(accounts)
         }
         self._since = since
-        self._yielded = {account.name: known[account.name] for account in accounts if account.name in known}
-        self._tasks: dict[asyncio.Task[_Batch], Account] = {}
-        self._done: asyncio.Queue[asyncio.Task[_Batch]] = asyncio.Queue()
-        self._idle: deque[Account] = deque(accounts)  # accounts of which no task waits for the next events
+        self._tasks: dict[asyncio.Task[None], Account] = {}
+        self._done: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
+        self._idle: deque[Account] = deque(accounts)  # whose next events nobody waits for
         self._failures: dict[str, Exception] = {}
+        self._failed_at = datetime.min.replace(tzinfo=UTC)  # when the last of them ended
 
     def __repr__(self) -> str:
-        return f"<InventoryWatcher of {len(self._watchers)} accounts>"
+        return f"<InventoryWatcher of {len(self._pollers) - len(self._failures)} accounts>"
 
     def __del__(self) -> None:
         for task in getattr(self, "_tasks", ()):
@@ -67,24 +68,37 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
     @property
-    def report(self) -> InventoryReport | None:
-        """The latest snapshot of each account whose events have all been yielded; None if there is none yet.
+    def failures(self) -> dict[str, Exception]:
+        """Account name to the error of those whose watch has ended, in the order of the accounts."""
+        return {name: self._failures[name] for name in self._pollers if name in self._failures}
 
-        An account whose watch has ended keeps its last snapshot.
+    @property
+    def outages(self) -> dict[str, Exception]:
+        """Account name to the last error of those that fail now and are still watched, in the order of the accounts."""
+        return {
+            name: poller.last_error
+            for name, poller in self._pollers.items()
+            if poller.last_error is not None and name not in self._failures
+        }
+
+    @property
+    def report(self) -> InventoryReport | None:
+        """What has been reported so far of each account; `since` before the first event or reading.
+
+        It moves on with each event, and with each reading that brings none. An account whose watch has ended stays in
+        it with what was reported of it last; its error is in `failures`. Closing the watcher changes nothing.
         """
-        latest = dict(self._yielded)
-        for task, account in self._tasks.items():
-            # A watcher that waits has yielded all events, so its snapshot counts, even after polls without changes.
-            snapshot = self._watchers[account.name].snapshot
-            if not task.done() and snapshot is not None:
-                latest[account.name] = snapshot
-        if not latest:
+        snapshots = {
+            name: snapshot
+            for name, poller in self._pollers.items()
+            if (snapshot := poller.events.snapshot) is not None
+        }
+        if not snapshots and not self._failures:
             return self._since
-        return InventoryReport(
-            {account.name: latest[account.name] for account in self._accounts if account.name in latest},
-            {},
-            max(snapshot.taken_at for snapshot in latest.values()),
-        )
+        moments = [snapshot.taken_at for snapshot in snapshots.values()] or [self._failed_at]
+        if self._since is not None:
+            moments.append(self._since.taken_at)
+        return InventoryReport(snapshots, self.failures, max(moments))
 
     async def _advance(self) -> tuple[Account, ClusterEvent]:
         while True:
@@ -101,40 +115,26 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
                 self._idle.append(account)
-                self._ready = self._hand_out(account, *task.result())
+                self._ready = zip(repeat(account), self._pollers[account.name].events, strict=False)
                 return next(self._ready)
             self._ended(account, error)
 
     def _start(self, account: Account) -> None:
-        task = self._life.start(
-            _next_events(self._watchers[account.name]), name=f"aiozilliz watch of {account.name}"
-        )
+        task = self._life.start(self._pollers[account.name].wait(), name=f"aiozilliz watch of {account.name}")
         self._tasks[task] = account
         task.add_done_callback(self._done.put_nowait)
 
     def _ended(self, account: Account, error: BaseException) -> None:
-        snapshot = self._watchers.pop(account.name).snapshot
-        if snapshot is not None:
-            self._yielded[account.name] = snapshot
         if not isinstance(error, Exception):
-            error = RuntimeError(f"ended by {type(error).__name__}")
+            error = RuntimeError(f"it was ended by {type(error).__name__}")
         self._failures[account.name] = error
+        self._failed_at = datetime.now(UTC)
         logger.error("the watch of account %r has ended: %s", account.name, error)
 
     def _nobody_left(self) -> Exception:
         if not self._accounts:
             return StopAsyncIteration()
-        names = (account.name for account in self._accounts)
-        return InventoryError("No account is left to watch", {name: self._failures[name] for name in names})
-
-    def _hand_out(
-        self, account: Account, events: list[ClusterEvent], snapshot: Snapshot | None
-    ) -> Iterator[tuple[Account, ClusterEvent]]:
-        for event in events[:-1]:
-            yield account, event
-        if snapshot is not None:
-            self._yielded[account.name] = snapshot
-        yield account, events[-1]
+        return InventoryError("No account is left to watch", self.failures)
 
     async def _stop(self) -> None:
         tasks = list(self._tasks)
@@ -142,10 +142,3 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-
-
-async def _next_events(watcher: ClusterWatcher) -> _Batch:
-    """Wait for the next poll with events; return all of them, and the snapshot after them."""
-    events = [await anext(watcher)]
-    events += watcher._take_ready()  # noqa: SLF001  # not public, as `snapshot` gets ahead of what was yielded
-    return events, watcher.snapshot

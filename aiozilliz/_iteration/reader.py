@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from aiozilliz._aio.cancel_scope import CancelScope, sleep
 from aiozilliz._errors import IncompleteListingError
 from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
+from aiozilliz._iteration.poller import Poller
 from aiozilliz._iteration.runner import PlanRunner
 from aiozilliz._iteration.watcher import ClusterWatcher
 from aiozilliz._pagination.planner import PagePlanner
@@ -18,10 +18,11 @@ from aiozilliz._records.cluster import Cluster
 from aiozilliz._records.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Collection, Coroutine
 
     from aiozilliz._aio.cancel_scope import Lifetime
     from aiozilliz._aio.limiter import PageRoom
+    from aiozilliz._errors import ZillizError
     from aiozilliz._iteration.runner import Listener
     from aiozilliz._pagination.decisions import RequestPage
     from aiozilliz._records.cluster import ClusterPage
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
 WATCH_CONCURRENCY: Final = 4
 """Maximum number of requests in flight for a poll of a watch, as for a snapshot."""
 
-OLD: Final = 300.0
-"""Seconds; a cluster that was created so long before a reading is known to be older: the service's clock may differ."""
-
 _ID_OF: Final = attrgetter("cluster_id")
+
+_OLD: Final = timedelta(minutes=5)
+"""How long before a reading a cluster must have been created to be known as older: clocks differ."""
+
+_UNPROVEN: Final = "A reading of a watch counts only if its responses prove what the whole listing was."
+_NO_COUNT: Final = "A watch needs the count in the service's responses, as it reports only what they prove; list the clusters instead."
 
 
 class SnapshotListener:
@@ -45,6 +49,11 @@ class SnapshotListener:
     def __init__(self) -> None:
         self._sent_at: dict[RequestPage, datetime] = {}
         self._seen: dict[str, tuple[int, int, Cluster]] = {}
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The ids in any response, whatever moment it shows."""
+        return self._seen.keys()
 
     def on_sent(self, request: RequestPage) -> None:
         """Record when the request is sent."""
@@ -85,6 +94,15 @@ class PageSource(Protocol):
     """
 
     pages: int
+
+    @property
+    def fixed_key(self) -> bool:
+        """Whether the key never changes; else it comes from a callable."""
+        ...
+
+    def is_refusal(self, error: ZillizError) -> bool:
+        """Return whether the service itself says, with a code that means it, that the key is refused."""
+        ...
 
     def fetch(
         self,
@@ -143,11 +161,11 @@ class AccountReader:
         verify: bool,
         max_passes: int,
         require_count: bool = True,
+        listed_before: Collection[str] = (),
         listener: Listener | None = None,
         on_done: Callable[[], None] | None = None,
     ) -> PlanRunner:
         """Return the runner of one reading. For the arguments see `PlanRunner` and `PagePlanner`."""
-        old = time.time() - OLD
         planner = PagePlanner[Cluster](
             page_size=query.page_size,
             key=_ID_OF,
@@ -155,7 +173,8 @@ class AccountReader:
             verify=verify,
             max_passes=max_passes,
             require_count=require_count,
-            is_old=lambda cluster: cluster.create_time is not None and cluster.create_time.timestamp() <= old,
+            listed_before=listed_before,
+            is_old=_older_than(datetime.now(UTC) - _OLD) if verify else _never,
         )
         return PlanRunner(
             partial(self._source.fetch, query),
@@ -169,14 +188,7 @@ class AccountReader:
             on_done=on_done,
         )
 
-    async def snapshot(
-        self,
-        query: ListQuery,
-        *,
-        concurrency: int,
-        max_passes: int = 5,
-        scope: CancelScope | None = None,
-    ) -> Snapshot:
+    async def snapshot(self, query: ListQuery, *, concurrency: int, max_passes: int = 5) -> Snapshot:
         """Read the whole listing.
 
         Returns:
@@ -184,55 +196,114 @@ class AccountReader:
 
         Raises:
             ZillizError: A page could not be fetched.
-            RuntimeError: The client or the scope was closed.
+            RuntimeError: The client was closed.
         """
         listener = SnapshotListener()
-        own = CancelScope(scope or self._life.scope)
+        scope = self._new_scope()
         run = self.run(
             query,
-            own,
+            scope,
             concurrency=concurrency,
             verify=True,
             max_passes=max_passes,
             require_count=False,
             listener=listener,
         )
-        async with ClusterIterator(run, own, concurrency=concurrency) as clusters:
-            try:
-                async for _ in clusters:
-                    pass
-            except IncompleteListingError as error:
-                if error.echoed_page is not None:  # a page that could not be fetched
-                    raise
-                # There is no proof, so the snapshot's `consistent` is False.
+        try:
+            await _read_to_end(run, scope, concurrency)
+        except IncompleteListingError as error:
+            if error.echoed_page is not None:  # a page that could not be fetched
+                raise
+            # There is no proof, so the snapshot's `consistent` is False.
         return listener.snapshot(run.planner)
 
     def watch(
+        self, query: ListQuery, *, interval: float, since: Snapshot | None, confirmations: int
+    ) -> ClusterWatcher:
+        """Return a watcher."""
+        scope = self._new_scope()
+        poller = self.poller(
+            query,
+            scope,
+            interval=interval,
+            since=since,
+            confirmations=confirmations,
+            concurrency=WATCH_CONCURRENCY,
+        )
+        return ClusterWatcher(poller, scope)
+
+    def poller(
         self,
         query: ListQuery,
+        scope: CancelScope,
         *,
         interval: float,
         since: Snapshot | None,
         confirmations: int,
-        concurrency: int = WATCH_CONCURRENCY,
+        concurrency: int,
         offset: float = 0.0,
-    ) -> ClusterWatcher:
-        """Return a watcher. For `offset` see `ClusterWatcher`."""
-
-        def take_snapshot(scope: CancelScope) -> Coroutine[Any, Any, Snapshot]:
-            return self.snapshot(query, concurrency=concurrency, scope=scope)
-
-        return ClusterWatcher(
-            take_snapshot,
+    ) -> Poller:
+        """Return what a watch is made of. For the arguments see `Poller`."""
+        return Poller(
+            partial(self._take_reading, query, concurrency),
             sleep,
-            self._new_scope(),
+            scope,
             name=self._name,
             interval=interval,
             since=since,
             confirmations=confirmations,
+            is_refusal=self._source.is_refusal,
+            fixed_key=self._source.fixed_key,
             check_open=self._life.check_open,
             offset=offset,
         )
 
+    async def _take_reading(
+        self,
+        query: ListQuery,
+        concurrency: int,
+        scope: CancelScope,
+        listed_before: Collection[str],
+        seen: set[str],
+    ) -> Snapshot:
+        """Read the whole listing for a watch. See `TakeReading`."""
+        listener = SnapshotListener()
+        own = CancelScope(scope)
+        run = self.run(
+            query,
+            own,
+            concurrency=concurrency,
+            verify=True,
+            max_passes=5,
+            listed_before=listed_before,
+            listener=listener,
+        )
+        try:
+            await _read_to_end(run, own, concurrency)
+        except IncompleteListingError as error:
+            error.advice = _NO_COUNT if error.expected is None else _UNPROVEN
+            raise
+        finally:
+            seen.update(listener.ids)
+        return listener.snapshot(run.planner)
+
     def _new_scope(self) -> CancelScope:
         return CancelScope(self._life.scope)
+
+
+async def _read_to_end(run: PlanRunner, scope: CancelScope, concurrency: int) -> None:
+    async with ClusterIterator(run, scope, concurrency=concurrency) as clusters:
+        async for _ in clusters:
+            pass
+
+
+def _older_than(moment: datetime) -> Callable[[Cluster], bool]:
+    def is_old(cluster: Cluster) -> bool:
+        created = cluster.create_time
+        return created is not None and created <= moment
+
+    return is_old
+
+
+def _never(_: Cluster) -> bool:
+    return False

@@ -22,7 +22,7 @@ from aiozilliz._records.frozen import (
     wire,
     wire_fields,
 )
-from aiozilliz._records.json import WrongValue, dump, format_time, parse, parse_time
+from aiozilliz._records.json import WrongValue, dump, format_time, parse, time
 
 
 @public
@@ -144,14 +144,15 @@ class Cluster:
         status: A `ClusterStatus`, or plain text if it is not known.
         connect_address: The public endpoint. A cluster that is being created has none yet.
         private_link_address: The private endpoint, empty if there is none.
-        create_time: When it was created, aware and in UTC, or None if the service does not say.
+        create_time: When it was created, aware and in UTC, or None if the service does not say. An integer on the wire
+            is milliseconds since the epoch.
         project_id: The project it belongs to.
         extra: Fields that this version does not know, by wire name. A mapping that can't be changed, with tuples for
-            lists. A `createTime` that is no date is kept here too.
+            lists. A `createTime` that is no date, or has digits beyond microseconds, is kept here too.
 
     Raises:
         ValueError: `cluster_id` is empty, `create_time` has no time zone, or `extra` holds a field that has an
-            attribute of its own.
+            attribute of its own, which can hold it.
         TypeError: `extra` holds something that JSON has no type for, or `create_time` is no `datetime`.
     """
 
@@ -186,10 +187,11 @@ class Cluster:
             if name not in _TIMES:
                 raise ValueError(f"extra must not hold {name}, which has an attribute of its own")
             attribute, value = _TIMES[name], self.extra[name]
-            no_time = isinstance(value, str) and value != "" and parse_time(value) is None
-            if getattr(self, attribute) is not None or not no_time:
+            moment, left = time(value, name)
+            if left is None or moment != getattr(self, attribute):
                 raise ValueError(
-                    f"extra may hold {name} only if {attribute} is None, and text that is no date"
+                    f"extra may hold {name} only if {attribute} can't: text that is no date or has digits beyond "
+                    f"microseconds, an integer that is no date; and {attribute} must be what can be read of it"
                 )
 
     def __repr__(self) -> str:

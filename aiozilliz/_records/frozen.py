@@ -1,7 +1,7 @@
 """What JSON becomes once frozen: a read-only mapping, and records that are decoded right into frozen classes."""
 
 import linecache
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from operator import itemgetter
@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from attrs import Attribute, fields, frozen
 
 from aiozilliz._public import public
-from aiozilliz._records.json import format_time, integer, mismatch, parse_time, text
+from aiozilliz._records.json import FINER_TIME, format_time, integer, mismatch, text, time
 
 MAX_DEPTH: Final = 100
 """Lists and objects inside each other, at most. It keeps pickling, comparing and printing far from any stack limit."""
@@ -152,6 +152,18 @@ def thaw(value: Any) -> Any:
     return value
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two frozen JSON values say the same: null is nothing, and true is not 1."""
+    if one is other:
+        return True
+    if isinstance(one, FrozenDict) and isinstance(other, FrozenDict):
+        return all(is_same(one.get(name), other.get(name)) for name in {**one, **other})
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        ones, others = cast("Sequence[Any]", one), cast("Sequence[Any]", other)
+        return len(ones) == len(others) and all(map(is_same, ones, others))
+    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
+
+
 def _freeze_items(items: Mapping[str, Any], depth: int) -> dict[str, Any]:
     frozen_items: dict[str, Any] = {}
     for key, value in items.items():
@@ -242,19 +254,21 @@ _KINDS: Final = {
 """
     ),
     "time": _Kind(
-        # Most times end in Z, and are read by one call. `parse_time` takes the others, and what is no date.
+        # Most times end in Z, and are read by one call. `time` takes the others, what is more than a `datetime` can
+        # hold, and what is no date.
         check="""\
         try:
             {name}_utc = read_time({name})
+            {name}_left = None if {name}_utc.tzinfo is UTC and len({name}) < {finer} else {name}
         except (TypeError, ValueError):
-            {name}_utc = None
-        if {name}_utc is None or {name}_utc.tzinfo is not UTC:
-            {name}_utc = parse_time(text({name}, "{wire}"))
+            {name}_utc, {name}_left = None, {name}
+        if {name}_left is not None:
+            {name}_utc, {name}_left = time({name}, "{wire}")
 """,
         value="{name}_utc",
         leftover="""\
-        if {name}_utc is None and {name}:
-            extra = seal({{**extra, "{wire}": text({name})}})
+        if {name}_left is not None:
+            extra = seal({{**extra, "{wire}": {name}_left}})
 """,
         written="made.{name} and format_time(made.{name})",
     ),
@@ -284,7 +298,7 @@ def make_decoder(
         count=len(columns),
     )
     scope = {
-        **{used.__name__: used for used in (integer, mismatch, parse_time, seal, text)},
+        **{used.__name__: used for used in (integer, mismatch, seal, text, time)},
         "ABSENT": absent,
         "EMPTY": EMPTY,
         "UTC": UTC,
@@ -315,7 +329,9 @@ def wire_fields(made: type) -> "tuple[Attribute[Any], ...]":
 def _code(columns: "Iterable[Attribute[Any]]", part: Callable[[_Kind], str]) -> str:
     """Return a part of the code of each field's kind, with the names of the field."""
     return "".join(
-        part(_KINDS[one.metadata["kind"]]).format(name=one.name, wire=one.metadata["wire_name"])
+        part(_KINDS[one.metadata["kind"]]).format(
+            name=one.name, wire=one.metadata["wire_name"], finer=FINER_TIME
+        )
         for one in columns
     )
 

@@ -7,7 +7,8 @@ emoji that was cut, and one of these should stop no inventory.
 import codecs
 import json
 import re
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from math import isinf
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -19,9 +20,14 @@ from aiozilliz._errors import printable
 Json: TypeAlias = dict[str, Any] | list[Any] | str | float | None
 """What a JSON text becomes."""
 
+FINER_TIME: Final = len("20240630T164950.1234567Z")
+"""A time in UTC that is as long as this may have digits beyond microseconds."""
+
 _OPTIONS: Final = orjson.OPT_INDENT_2
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SHOWN: Final = 40
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FINER_DIGITS: Final = re.compile("[.,][0-9]{6}[0-9]*[1-9]")
 _NAMES: Final[dict[type, str]] = {dict: "an object", list: "a list", type(None): "null"}
 
 
@@ -195,6 +201,30 @@ def parse_time(value: str) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):  # OverflowError: an offset that leaves the years 1 to 9999
         return None
+
+
+def time(value: Any, field: str | None = None) -> tuple[datetime | None, str | int | None]:
+    """Read a time: an ISO 8601 text, or milliseconds since the epoch, as the service's on-demand list has it.
+
+    Returns:
+        An aware `datetime` in UTC, or None if there is none, and the value if the `datetime` is not all of it: if it is
+        no date, or has digits beyond microseconds; else None.
+
+    Raises:
+        WrongValue: It is something else.
+    """
+    moment: datetime | None = None
+    if type(value) is int:
+        with suppress(OverflowError):  # beyond the years 1 to 9999
+            moment = _EPOCH + timedelta(milliseconds=value)
+        return moment, value if moment is None else None
+    if value is not None and not isinstance(value, str):
+        raise mismatch("a text or an integer", value, field)
+    written = text(value)
+    moment = parse_time(written)
+    if moment is None:
+        return None, written or None
+    return moment, written if _FINER_DIGITS.search(written) else None
 
 
 def format_time(moment: datetime) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from aiozilliz._errors import ZillizError
 from aiozilliz._public import record
@@ -28,7 +28,7 @@ class InventoryChanges(Mapping[str, Changes]):
     """What differs between two reports: account name to its `Changes`, for the accounts that both have.
 
     An account that failed has no listing, so its clusters are never called removed: it is named in `only_in_older` or
-    `only_in_newer` instead. Falsy if no account has changes.
+    `only_in_newer` instead. Falsy if no account has changes, and both reports have the same accounts.
 
     Attributes:
         only_in_older: Names of accounts that only the older report has a snapshot of.
@@ -49,7 +49,7 @@ class InventoryChanges(Mapping[str, Changes]):
         return len(self._changes)
 
     def __bool__(self) -> bool:
-        return any(self._changes.values())
+        return bool(any(self._changes.values()) or self.only_in_older or self.only_in_newer)
 
     def __repr__(self) -> str:
         changed = sum(map(bool, self._changes.values()))
@@ -102,6 +102,7 @@ class InventoryReport:
             f"{sum(map(len, self.snapshots.values()))} clusters",
             f"{len(self.snapshots)} accounts",
             f"{len(self.failures)} failed",
+            f"{len(self.unproven)} unproven",
         )
 
     @property
@@ -109,14 +110,38 @@ class InventoryReport:
         """All clusters, each with the name of its account."""
         return tuple((name, cluster) for name, snapshot in self.snapshots.items() for cluster in snapshot)
 
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """The names of the accounts whose snapshot is not consistent."""
+        return tuple(name for name, snapshot in self.snapshots.items() if not snapshot.consistent)
+
+    def carried_over(self, older: "InventoryReport") -> Self:
+        """Return the report to store: with the older snapshots of the accounts that failed this time.
+
+        So what changed meanwhile comes out once they can be read again. An account that is not in this report at all is
+        not carried over. Snapshots that are carried over come last; the failures stay.
+
+        Args:
+            older: The report that was stored before.
+
+        Raises:
+            TypeError: `older` is no report.
+        """
+        _check_report(older)
+        kept = {
+            name: older.snapshots[name]
+            for name in self.failures
+            if name in older.snapshots and name not in self.snapshots
+        }
+        return evolve(self, snapshots={**self.snapshots, **kept}) if kept else self
+
     def diff(self, older: "InventoryReport") -> InventoryChanges:
         """Return what has changed since an older report, account by account.
 
         Raises:
             TypeError: `older` is no report.
         """
-        if not isinstance(older, InventoryReport):
-            raise TypeError(f"older must be an InventoryReport, not {type(older).__name__}")
+        _check_report(older)
         return InventoryChanges(
             {
                 name: snapshot.diff(older.snapshots[name])
@@ -151,3 +176,8 @@ class InventoryReport:
 
         where = "the inventory report"
         return read(load(text, where), cls, where)
+
+
+def _check_report(older: object) -> None:
+    if not isinstance(older, InventoryReport):
+        raise TypeError(f"older must be an InventoryReport, not {type(older).__name__}")

@@ -11,7 +11,8 @@ from typing import Any, Self
 from attrs import field, frozen
 
 from aiozilliz._public import public, record
-from aiozilliz._records.cluster import ATTRIBUTES, Cluster, repr_line, to_tuple, to_utc
+from aiozilliz._records.cluster import WIRE_NAMES, Cluster, repr_line, to_tuple, to_utc
+from aiozilliz._records.frozen import is_same
 from aiozilliz._records.json import dump, load
 
 
@@ -46,17 +47,21 @@ class Changes:
         added: Clusters that only the newer has, in its order.
         removed: Clusters that only the older has, in its order: their last known records.
         modified: Clusters that both have, with differences, in the newer's order.
+        consistent: Whether both listings are consistent. Only then is a cluster in `removed` known to be gone, and one
+            in `added` known to be new. It does not count in `==`, which compares what has changed.
     """
 
     added: tuple[Cluster, ...] = ()
     removed: tuple[Cluster, ...] = ()
     modified: tuple[Modification, ...] = ()
+    consistent: bool = field(default=True, eq=False)
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.modified)
 
     def __repr__(self) -> str:
-        return f"Changes({len(self.added)} added, {len(self.removed)} removed, {len(self.modified)} modified)"
+        doubt = "" if self.consistent else ", not consistent"
+        return f"Changes({len(self.added)} added, {len(self.removed)} removed, {len(self.modified)} modified{doubt})"
 
 
 @public
@@ -109,7 +114,8 @@ class Snapshot:
         taken_at: When it was taken, aware and in UTC: the request at whose moment the listing was proven to be this.
         requests: Pages that it took.
         consistent: Whether the responses prove that the listing was exactly this at `taken_at`. Without it the
-            snapshot holds all that was seen in the last pass.
+            snapshot holds all that was seen in the last pass. It speaks of which clusters there are; each one's fields
+            are those of the last response that brought it.
 
     Raises:
         ValueError: `taken_at` has no time zone, or a `cluster_id` comes twice.
@@ -160,6 +166,8 @@ class Snapshot:
     def diff(self, older: "Snapshot") -> Changes:
         """Return what has changed since an older snapshot, in time proportional to the sizes of both.
 
+        In `extra` a null is no different from nothing, as services write both for the same; true and 1 are.
+
         Raises:
             TypeError: `older` is no snapshot.
         """
@@ -169,10 +177,12 @@ class Snapshot:
             added=tuple(cluster for cluster in self.clusters if cluster.cluster_id not in older),
             removed=tuple(cluster for cluster in older.clusters if cluster.cluster_id not in self),
             modified=tuple(
-                Modification(cluster, previous, _differences(cluster, previous))
+                Modification(cluster, previous, changed)
                 for cluster in self.clusters
-                if (previous := older.get(cluster.cluster_id)) is not None and previous != cluster
+                if (previous := older.get(cluster.cluster_id)) is not None
+                and (changed := _differences(cluster, previous))
             ),
+            consistent=self.consistent and older.consistent,
         )
 
     def to_json(self) -> str:
@@ -222,4 +232,9 @@ class Snapshot:
 
 
 def _differences(cluster: Cluster, previous: Cluster) -> tuple[str, ...]:
-    return tuple(name for name in ATTRIBUTES if getattr(cluster, name) != getattr(previous, name))
+    # `==` is not enough for `extra`: it takes true for 1, and null for something.
+    same_extra = is_same(cluster.extra, previous.extra)
+    if same_extra and cluster == previous:
+        return ()
+    changed = tuple(name for name in WIRE_NAMES if getattr(cluster, name) != getattr(previous, name))
+    return changed if same_extra else (*changed, "extra")

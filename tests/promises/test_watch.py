@@ -16,6 +16,7 @@ from aiozilliz import (
     Cluster,
     ClusterEvent,
     ClusterWatcher,
+    IncompleteListingError,
     RetryPolicy,
     Snapshot,
     TransportError,
@@ -23,7 +24,16 @@ from aiozilliz import (
 )
 from aiozilliz.testing import FakeZillizCloud
 from tests.support.failures import FAILURES, MAX_BYTES, RECORDS, TRANSPORT, Failure
-from tests.support.listing_server import PATIENCE, QUICK, quick_client
+from tests.support.listing_server import (
+    PATIENCE,
+    QUICK,
+    Count,
+    Listing,
+    ListingServer,
+    names,
+    page_of,
+    quick_client,
+)
 from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
@@ -182,17 +192,164 @@ async def test_an_outage_in_the_middle_tells_nothing_that_did_not_happen(
     assert "\n" not in "".join(messages)
 
 
-@pytest.mark.parametrize("failure", [f for f in FAILURES if f.error is AuthenticationError], ids=str)
-async def test_a_refused_key_ends_it(failure: Failure) -> None:
+def is_of_the_service(failure: Failure) -> bool:
+    """Tell whether it is JSON of the service's, with a code that says what the status says."""
+    return failure.values.get("code") not in {None, 0}
+
+
+AUTH = [failure for failure in FAILURES if failure.error is AuthenticationError]
+
+
+@pytest.mark.parametrize("confirmations", [1, 2, 3])
+@pytest.mark.parametrize("failure", [one for one in AUTH if is_of_the_service(one)], ids=str)
+async def test_a_refused_key_ends_it(failure: Failure, confirmations: int) -> None:
     world = World({"a": 1})
     async with asyncio.timeout(PATIENCE), WireServer(world) as server, quick_client(server.url) as client:
-        watcher = client.watch_clusters(interval=SOON)
+        watcher = client.watch_clusters(interval=SOON, confirmations=confirmations)
         assert told(await anext(watcher)) == ("added", "a", 1)
         world.failing = [failure] * 9
         for _ in range(3):
             with pytest.raises(AuthenticationError):
                 await anext(watcher)
-        assert len(world.failing) == 8
+        assert len(world.failing) == 9 - confirmations
+        assert watcher.last_read_at == watcher.failing_since is not None
+        assert isinstance(watcher.last_error, AuthenticationError)
+
+
+@pytest.mark.parametrize("failure", [one for one in AUTH if not is_of_the_service(one)], ids=str)
+async def test_what_the_service_did_not_say_itself_is_an_outage(failure: Failure) -> None:
+    world = World({"a": 1})
+    async with WireServer(world) as server, quick_client(server.url) as client, Watching(client) as watching:
+        await watching.told(1)
+        world.failing = [failure] * 9
+        await until(lambda: not world.failing)
+        world.clusters["a"] = 2
+        assert (await watching.told(2))[1:] == [("modified", "a", 2)]
+
+
+@pytest.mark.parametrize("failure", [AUTH[-1]], ids=str)
+async def test_a_key_of_a_callable_is_an_outage_however_often_it_is_refused(failure: Failure) -> None:
+    world = World({"a": 1})
+    async with (
+        WireServer(world) as server,
+        quick_client(server.url, lambda: "some-key") as client,
+        Watching(client) as watching,
+    ):
+        await watching.told(1)
+        world.failing = [failure] * 9
+        await until(lambda: not world.failing)
+        world.clusters["a"] = 2
+        assert (await watching.told(2))[1:] == [("modified", "a", 2)]
+
+
+@pytest.mark.parametrize("count", ["absent", "null"])
+async def test_a_service_without_a_count_ends_it_at_once_and_says_why(count: Count) -> None:
+    listing = Listing(names(7), count=count)
+    async with ListingServer(listing) as server, server.client() as client:
+        watcher = client.watch_clusters(interval=SOON)
+        for _ in range(2):
+            with pytest.raises(IncompleteListingError, match=r"without a count.*A watch needs the count"):
+                await anext(watcher)
+        assert server.pages == [1]
+        assert watcher.snapshot is None
+
+
+async def test_a_count_that_vanishes_later_is_an_outage() -> None:
+    listing = Listing(names(2))
+    async with ListingServer(listing) as server, server.client() as client, Watching(client) as watching:
+        await watching.told(2)
+        listing.count = "absent"
+        await until(lambda: isinstance(watching.watcher.last_error, IncompleteListingError))
+        listing.ids.append("new")
+        listing.count = "total"
+        assert (await watching.told(3))[2:] == [("added", "new", 0)]
+        assert watching.watcher.last_error is None
+
+
+@pytest.mark.parametrize("pages", range(1, 6))
+async def test_a_quiet_reading_of_k_pages_costs_k_requests(pages: int) -> None:
+    listing = Listing(names(4 * pages - 1), cap=4)
+    async with ListingServer(listing) as server, server.client() as client, Watching(client) as watching:
+        await watching.told(len(listing.ids))
+        first = 2 * pages - 1
+        await until(lambda: len(server.requests) >= first + 5 * pages)
+        after = server.pages[first : first + 5 * pages]
+        assert after == [*range(1, pages + 1)] * 5
+        assert watching.watcher.last_error is None
+        assert len(watching.events) == len(listing.ids)
+
+
+MOVES: dict[str, Callable[[list[str]], None]] = {
+    "the first goes": lambda ids: ids.__delitem__(0),
+    "one of the middle goes": lambda ids: ids.__delitem__(5),
+    "the last goes": lambda ids: ids.__delitem__(-1),
+    "one comes first": lambda ids: ids.insert(0, "new"),
+    "one comes last": lambda ids: ids.append("new"),
+    "the first goes and one comes": lambda ids: ids.append(f"after {ids.pop(0)}"),
+    "the last goes and one comes first": lambda ids: ids.insert(0, f"after {ids.pop()}"),
+    "all go": lambda ids: ids.clear(),
+}
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+@pytest.mark.parametrize("move", MOVES)
+async def test_what_moves_between_two_requests_of_a_reading_is_told_and_nothing_else(
+    move: str, at: int
+) -> None:
+    listing = Listing(names(11), cap=4)
+    before, listed_in = list(listing.ids), [set(listing.ids)]
+
+    def change(read: int) -> None:
+        if read == 5 + at:  # the first reading takes five
+            MOVES[move](listing.ids)
+            listed_in.append(set(listing.ids))
+
+    listing.before = change
+    async with ListingServer(listing) as server, server.client() as client:
+        watcher = client.watch_clusters(interval=SOON)
+        async with asyncio.timeout(PATIENCE), watcher:
+            for _ in before:
+                await anext(watcher)
+            events: list[tuple[str, str]] = []
+            expected: set[tuple[str, str]] = set()
+            while not expected or len(events) < len(expected):
+                event = await anext(watcher)
+                events.append((str(event.kind), event.cluster.cluster_id))
+                expected = {("added", i) for i in listed_in[-1] - listed_in[0]}
+                expected |= {("removed", i) for i in listed_in[0] - listed_in[-1]}
+            assert set(events) == expected
+            assert len(events) == len(expected)
+            assert watcher.snapshot is not None
+            assert {cluster.cluster_id for cluster in watcher.snapshot} == listed_in[-1]
+
+
+async def test_what_a_replica_lacks_is_not_removed_while_another_answer_of_the_reading_shows_it() -> None:
+    ids = names(7)
+    replicas, asked = 0, [0, 0]
+
+    def pages(page: int, size: int) -> bytes:
+        # Two replicas, of which every second request for page 1 reaches the one that knows the last cluster. The other
+        # one proves a listing without it.
+        asked[0] += 1
+        asked[1] += page == 1
+        if replicas == 0:
+            return page_of(ids[(page - 1) * 4 : page * 4], count=7, currentPage=page, pageSize=4)
+        if page == 1 and replicas == 2 and asked[1] % 2:
+            return page_of([*ids[:3], ids[6]], count=8, currentPage=1, pageSize=4)
+        return page_of([[], ids[:3], ids[3:6]][page % 3], count=6, currentPage=page, pageSize=4)
+
+    async with ListingServer(pages) as server, server.client() as client, Watching(client) as watching:
+        await watching.told(7)
+        begun = watching.watcher.last_read_at
+        asked[1], replicas = 0, 2
+        await until(lambda: asked[0] > 60)
+        assert watching.watcher.last_read_at is not None
+        assert begun is not None
+        assert watching.watcher.last_read_at > begun  # it is proven again and again
+        assert watching.watcher.last_error is None
+        assert watching.events == [("added", i, 0) for i in ids]
+        replicas = 1
+        assert (await watching.told(8))[7:] == [("removed", ids[6], 0)]
 
 
 def rights_cut(world: World) -> None:
@@ -302,10 +459,11 @@ async def test_a_killed_service_goes_on_from_what_it_stored(kill_at: int) -> Non
                         break
                     done.append(told(event))
                     found = watcher.snapshot
-                    if found is not None and (event.cluster in found) == (event.kind != "removed"):
-                        stored, log = found.to_json(), list(done)
-                        if steps:
-                            steps.pop(0)()
+                    assert found is not None
+                    assert (event.cluster in found) == (event.kind != "removed")
+                    stored, log = found.to_json(), list(done)
+                    if found.consistent and steps:
+                        steps.pop(0)()
     assert log == [
         ("added", "a", 1),
         ("added", "b", 1),

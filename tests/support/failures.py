@@ -194,10 +194,10 @@ _WRONG: dict[str, list[Any]] = {
             "status",
             "connectAddress",
             "privateLinkAddress",
-            "createTime",
             "projectId",
         )
     },
+    "createTime": [1.5, True, [], {}],
     "cuSize": ["1", 1.5, True, [], {}],
 }
 

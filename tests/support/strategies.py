@@ -22,9 +22,13 @@ times = (
     | st.sampled_from(
         ["", "2024-06-30", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "yesterday"]
     )
+    | st.datetimes().map(lambda moment: moment.isoformat(timespec="microseconds") + "789Z")
     | texts
 )
-"""Texts of `createTime`: dates, dates that leave the years 1 to 9999 in UTC, and what is no date."""
+"""Texts of `createTime`: dates, what a `datetime` can't hold, and what is no date."""
+
+numeric_times = st.integers(0, 4 * 10**12) | st.integers(-_MAX_INT, _MAX_INT)
+"""Milliseconds since the epoch, and numbers that are no date."""
 
 scalars = (
     st.none()
@@ -59,7 +63,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "status": st.sampled_from([*map(str, ClusterStatus), "running"]) | texts,
     "connectAddress": texts,
     "privateLinkAddress": texts,
-    "createTime": times,
+    "createTime": times | numeric_times,
     "projectId": texts,
 }
 

@@ -49,6 +49,13 @@ CONVERSATIONS = [
         "an unproven reading that shows the missing one",
         until(page("ab", 2), page("a", 1), page("ab", None), page("", None), page("a", 1)),
     ),
+    watch("no count at the first reading", until(page("ab", None))),
+    watch("a count that vanishes", until(page("ab", 2), page("ab", None), page("abc", 3))),
+    watch(
+        "403 and 401 that the service did not write", until(page("a", 1), html(403), html(401), page("ab", 2))
+    ),
+    watch("refused once", until(page("a", 1), REFUSED, page("ab", 2))),
+    watch("refused, an outage, refused", Script((page("a", 1), REFUSED, html(403), REFUSED))),
     watch("since: nothing new", until(page("ab", 2), page("ab", 2)), since=True),
     watch("since: changed", Listing("a b c", {2: "-a; ~b; +x"}, {4: REFUSED, 5: REFUSED}), since=True),
     watch("since: removed at once", until(page("ab", 2), page("b", 1)), since=True, confirmations=1),
@@ -56,7 +63,14 @@ CONVERSATIONS = [
         "watch: pages that the service cuts",
         Listing("a b c d e", {6: "+x"}, {14: REFUSED, 15: REFUSED}, cap=2),
         Watch(),
-        waves=(1, 1, 1, 2) * 3,
+        waves=(1, 1, 1, 2) * 2,  # the third reading is quiet: one request a page
+        attempts=1,
+    ),
+    Conversation(
+        "watch: a callable's key is refused",
+        Script((page("a", 1), REFUSED, REFUSED, REFUSED, page("ab", 2))),
+        Watch(events=2),
+        keys=("key-1", "key-2"),
         attempts=1,
     ),
     Conversation(

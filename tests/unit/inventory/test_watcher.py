@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,7 +19,6 @@ from aiozilliz import (
     Account,
     AuthenticationError,
     Cluster,
-    ClusterWatcher,
     ConfigurationError,
     InventoryError,
     InventoryReport,
@@ -28,6 +27,8 @@ from aiozilliz import (
     Snapshot,
 )
 from aiozilliz._aio.cancel_scope import CancelScope, Lifetime, sleep
+from aiozilliz._http.wire import is_refusal_by_service
+from aiozilliz._iteration.poller import Poller
 from tests.support.fake_time import run_in_fake_time
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -78,17 +79,19 @@ class World:
     life: Lifetime = field(factory=lambda: Lifetime("inventory", "", lambda: True, nothing), init=False)
 
     def watch(self, since: InventoryReport | None = None, confirmations: int = 2) -> InventoryWatcher:
-        def make_watcher(account: Account, known: Snapshot | None, offset: float) -> ClusterWatcher:
-            async def take(scope: CancelScope) -> Snapshot:
+        def make_poller(account: Account, known: Snapshot | None, offset: float) -> Poller:
+            async def take(scope: CancelScope, listed_before: Collection[str], seen: set[str]) -> Snapshot:
+                del listed_before
                 starts = self.starts.setdefault(account.name, [])
                 starts.append(asyncio.get_running_loop().time())
                 await sleep(self.takes(account.name), scope)
                 found = self.reading(account.name, len(starts) - 1)
                 if isinstance(found, Exception):
                     raise found
+                seen.update(found)
                 return snapshot(found, len(starts))
 
-            return ClusterWatcher(
+            return Poller(
                 take,
                 sleep,
                 CancelScope(self.life.scope),
@@ -96,12 +99,14 @@ class World:
                 interval=INTERVAL,
                 since=known,
                 confirmations=confirmations,
+                is_refusal=is_refusal_by_service,
+                fixed_key=True,
                 check_open=self.life.check_open,
                 offset=offset,
             )
 
         accounts = [Account(name, "k") for name in self.names]
-        return InventoryWatcher(accounts, make_watcher, self.life, since)
+        return InventoryWatcher(accounts, make_poller, self.life, since)
 
 
 async def take(watcher: InventoryWatcher, number: int) -> list[Told]:
@@ -171,21 +176,21 @@ def test_a_refused_key_ends_that_accounts_watch_and_is_told_to_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def reading(name: str, number: int) -> list[str] | Exception:
-        return refused() if name == "b" and number == 2 else growing(name, number)
+        return refused() if name == "b" and number >= 2 else growing(name, number)
 
     async def main() -> None:
         world = World(["a", "b"], reading)
         async with world.watch() as watcher:
             told = await take(watcher, 9)
             assert [name for name, _, _ in told].count("b") == 2
-            assert len(world.starts["b"]) == 3
+            assert len(world.starts["b"]) == 4
             known = listed(watcher.report)
             assert known is not None
             assert known["b"] == ["b-0", "b-1"]  # what was known last
 
     run_in_fake_time(main())
-    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert record.levelno == logging.ERROR
+    outage, record = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (outage.levelno, record.levelno) == (logging.WARNING, logging.ERROR)
     assert "'b'" in record.getMessage()
     assert "refused" in record.getMessage()
 
@@ -222,23 +227,143 @@ def test_of_no_accounts_there_is_nothing_to_tell() -> None:
 # the report
 
 
-def test_the_report_holds_an_account_once_the_last_event_of_a_reading_was_taken() -> None:
+def test_the_report_moves_on_with_each_event_and_stays_when_it_is_closed() -> None:
     def reading(name: str, number: int) -> list[str]:
-        return [f"{name}-{n}" for n in range(3)]
+        return [f"{name}-{n}" for n in range(3 + number)]
 
     async def main() -> None:
-        async with World(
-            ["a", "b"], reading, takes=lambda name: 1.0 if name == "a" else 9.0
-        ).watch() as watcher:
+        told: dict[str, list[str]] = {}
+        world = World(["a", "b"], reading, takes=lambda name: 1.0 if name == "a" else 9.0)
+        async with world.watch() as watcher:
             assert watcher.report is None
-            await take(watcher, 2)
-            assert watcher.report is None
-            await take(watcher, 1)
-            assert listed(watcher.report) == {"a": ["a-0", "a-1", "a-2"]}
-            await take(watcher, 2)
-            assert listed(watcher.report) == {"a": ["a-0", "a-1", "a-2"]}
-            await take(watcher, 1)
-            assert listed(watcher.report) == {name: [f"{name}-{n}" for n in range(3)] for name in "ab"}
+            for _ in range(9):
+                ((name, _, cluster_id),) = await take(watcher, 1)
+                told.setdefault(name, []).append(cluster_id)
+                assert listed(watcher.report) == told
+                await asyncio.sleep(0)
+                assert listed(watcher.report) == told
+            report = watcher.report
+            assert report is not None
+            await asyncio.sleep(20 * INTERVAL)
+            assert watcher.report == report
+        assert watcher.report == report
+        await world.life.close()
+        assert watcher.report == report
+
+    run_in_fake_time(main())
+
+
+def test_the_report_is_only_consistent_where_nothing_of_a_reading_is_left() -> None:
+    def reading(name: str, number: int) -> list[str]:
+        return [f"{name}-{n}" for n in range(2)]
+
+    async def main() -> None:
+        async with World(["a", "b"], reading).watch() as watcher:
+            for unproven in (["a"], [], ["b"], []):
+                await take(watcher, 1)
+                assert watcher.report is not None
+                assert list(watcher.report.unproven) == unproven
+
+    run_in_fake_time(main())
+
+
+def test_a_quiet_reading_moves_the_report_and_closing_does_not_turn_it_back() -> None:
+    async def main() -> None:
+        world = World(["a"], lambda *_: ["a-0"])
+        watcher = world.watch()
+        await take(watcher, 1)
+        waiting = asyncio.create_task(take(watcher, 1))
+        await asyncio.sleep(10 * INTERVAL)
+        report = watcher.report
+        assert report is not None
+        assert report.taken_at >= NOON + timedelta(minutes=9)
+        await watcher.aclose()
+        await asyncio.wait([waiting])
+        assert isinstance(waiting.exception(), RuntimeError)
+        assert watcher.report == report
+
+    run_in_fake_time(main())
+
+
+@pytest.mark.parametrize("kill_at", range(1, 11))
+def test_stopped_after_any_event_it_goes_on_without_a_gap_or_a_repeat(kill_at: int) -> None:
+    stories = {
+        "a": [["x", "y"], ["y", "z"], ["y", "z"], ["z"]],
+        "b": [["x"], [], [], ["x", "y", "z"]],
+    }
+
+    async def run(told: list[Told], stored: str | None, left: int) -> tuple[str | None, dict[str, int]]:
+        since = None if stored is None else InventoryReport.from_json(stored)
+        world = World(["a", "b"], lambda name, n: stories[name][min(n, len(stories[name]) - 1)])
+        async with world.watch(since) as watcher, asyncio.timeout(30 * INTERVAL):
+            while left:
+                told += await take(watcher, 1)
+                assert watcher.report is not None
+                stored, left = watcher.report.to_json(), left - 1
+        return stored, {name: len(starts) for name, starts in world.starts.items()}
+
+    async def main() -> list[Told]:
+        told: list[Told] = []
+        stored, read = await run(told, None, kill_at)
+        for name in stories:
+            stories[name] = stories[name][max(0, read[name] - 1) :]
+        with suppress(TimeoutError):
+            await run(told, stored, 99)
+        return told
+
+    assert sorted(run_in_fake_time(main())) == sorted(
+        [
+            *[("a", "added", "x"), ("a", "added", "y"), ("a", "added", "z")],
+            *[("a", "removed", "x"), ("a", "removed", "y")],
+            *[("b", "added", "x"), ("b", "removed", "x")],
+            *[("b", "added", "x"), ("b", "added", "y"), ("b", "added", "z")],
+        ]
+    )
+
+
+def test_it_says_whose_watch_has_ended_and_who_fails_now() -> None:
+    def reading(name: str, number: int) -> list[str] | Exception:
+        if name == "gone" and number >= 1:
+            return refused()
+        if name == "ill" and 1 <= number < 4:
+            return ServerError("out of order", status=500)
+        return growing(name, number)
+
+    async def main() -> None:
+        since = InventoryReport({"gone": snapshot([])}, {"ill": refused()}, NOON)
+        async with World(["ill", "gone", "well"], reading).watch(since) as watcher:
+            assert (watcher.failures, watcher.outages) == ({}, {})
+            states: list[tuple[list[str], list[str]]] = []
+            while (await take(watcher, 1))[0][2] != "ill-4":
+                state = list(watcher.failures), list(watcher.outages)
+                if state not in states:
+                    states.append(state)
+                assert watcher.report is not None
+                assert watcher.report.failures == watcher.failures
+            assert states[0] == ([], [])
+            assert (["gone"], ["ill"]) in states
+            assert all("well" not in failures + outages for failures, outages in states)
+            assert type(watcher.failures["gone"]) is AuthenticationError
+            assert watcher.outages == {}
+            known = listed(watcher.report)
+            assert known is not None
+            assert known["gone"] == ["gone-0"]
+            assert list(known) == ["ill", "gone", "well"]
+
+    run_in_fake_time(main())
+
+
+def test_an_account_that_can_not_be_read_stays_in_the_report_as_it_was() -> None:
+    def reading(name: str, number: int) -> list[str] | Exception:
+        return ConfigurationError("no key") if name == "b" else growing(name, number)
+
+    async def main() -> None:
+        since = InventoryReport({"b": snapshot(["b-7"])}, {}, NOON)
+        async with World(["a", "b"], reading).watch(since) as watcher:
+            assert listed(watcher.report) == {"b": ["b-7"]}
+            await take(watcher, 3)
+            assert listed(watcher.report) == {"a": growing("a", 2), "b": ["b-7"]}
+            assert list(watcher.failures) == ["b"]
 
     run_in_fake_time(main())
 

@@ -26,6 +26,10 @@ class Service:
     """Its second page can't be had; the others after it take their time, also to end."""
 
     pages = 0
+    fixed_key = True
+
+    def is_refusal(self, error: Exception) -> bool:
+        return False
 
     async def fetch(
         self,

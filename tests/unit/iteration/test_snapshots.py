@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aiozilliz import Cluster, ClusterPage, ServerError, Snapshot
+from aiozilliz import Cluster, ClusterPage, ServerError, Snapshot, ZillizError
 from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
 from aiozilliz._iteration.reader import AccountReader
 from aiozilliz._settings.checks import ListQuery
@@ -34,7 +34,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    Clock.looks = 0
+    Clock.looks = -1  # the first look is at when the reading begins
     monkeypatch.setattr("aiozilliz._iteration.reader.datetime", Clock)
 
 
@@ -51,6 +51,11 @@ class Service:
         self.pages = 0
         self.counted = True
         self._before = before
+
+    fixed_key = True
+
+    def is_refusal(self, error: ZillizError) -> bool:
+        raise NotImplementedError(error)
 
     async def fetch(
         self,

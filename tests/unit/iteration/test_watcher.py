@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import weakref
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from aiozilliz import (
     ClusterWatcher,
     ConfigurationError,
     DecodeError,
+    IncompleteListingError,
     RateLimitError,
     ResponseError,
     ServerError,
@@ -30,10 +32,14 @@ from aiozilliz import (
     ZillizError,
 )
 from aiozilliz._aio.cancel_scope import CancelScope, sleep
+from aiozilliz._http.wire import is_refusal_by_service
+from aiozilliz._iteration.poller import Poller
 from tests.support.fake_time import run_in_fake_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Collection, Coroutine, Iterator
+
+    from aiozilliz._iteration.poller import TakeReading
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = 3600.0
@@ -57,6 +63,12 @@ def told(event: ClusterEvent) -> Told:
     return str(event.kind), event.cluster.cluster_id, event.cluster.cu_size
 
 
+def watcher_of(take: TakeReading, sleep: Any, scope: CancelScope, **options: Any) -> ClusterWatcher:
+    options = {"interval": 60.0, "since": None, "confirmations": 2, "check_open": lambda: None, **options}
+    options = {"name": "the service", "fixed_key": True, "is_refusal": is_refusal_by_service, **options}
+    return ClusterWatcher(Poller(take, sleep, scope, **options), scope)
+
+
 def inconsistent(listed: Listed) -> Snapshot:
     return snapshot(listed, consistent=False)
 
@@ -68,6 +80,8 @@ class Service:
     Attributes:
         reading: Gives the listing, a snapshot, or the error of the reading with this number, from 0.
         takes: Seconds that a reading takes.
+        shown: Ids that an answer of each reading shows, of another moment than that of the reading.
+        fixed_key: Whether the key comes from no callable.
     """
 
     reading: Callable[[int], Listed | Snapshot | Exception]
@@ -79,8 +93,12 @@ class Service:
     asleep: asyncio.Event = field(factory=asyncio.Event, init=False)
     closed: CancelScope | None = field(default=None, init=False)
     at: Callable[[str], None] = field(default=lambda _: None, init=False)
+    listed_before: list[set[str]] = field(factory=list[set[str]], init=False)
+    shown: set[str] = field(factory=set[str], init=False)
+    fixed_key: bool = True
 
-    async def take(self, scope: CancelScope) -> Snapshot:
+    async def take(self, scope: CancelScope, listed_before: Collection[str], seen: set[str]) -> Snapshot:
+        self.listed_before.append(set(listed_before))
         loop = asyncio.get_running_loop()
         self.at("reading")
         assert len(self.starts) == len(self.ends), "two readings at once"
@@ -94,7 +112,14 @@ class Service:
         result = self.reading(number)
         if isinstance(result, Exception):
             raise result
-        return result if isinstance(result, Snapshot) else snapshot(result, number)
+        reading = result if isinstance(result, Snapshot) else snapshot(result, number)
+        seen.update(cluster.cluster_id for cluster in reading)
+        seen.update(self.shown)
+        if not reading.consistent:
+            error = IncompleteListingError("The answers do not show the whole listing", expected=9)
+            error.attempts = 1
+            raise error
+        return reading
 
     async def sleep(self, seconds: float, scope: CancelScope) -> None:
         assert seconds > 0
@@ -105,15 +130,15 @@ class Service:
     def watch(
         self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
     ) -> ClusterWatcher:
-        return ClusterWatcher(
+        return watcher_of(
             self.take,
             self.sleep,
             CancelScope(self.closed),
-            name="the service",
             interval=interval,
             since=since,
             confirmations=confirmations,
             check_open=self.check_open,
+            fixed_key=self.fixed_key,
         )
 
     def check_open(self) -> None:
@@ -266,7 +291,6 @@ def test_waits_grow_up_to_five_intervals_or_five_minutes(interval: float, waits:
 
     async def main() -> None:
         service = Service(script(ServerError("out of order", status=503)))
-        watcher = service.watch(interval=interval)
 
         async def doze(seconds: float, _: CancelScope) -> None:
             slept.append(seconds)
@@ -274,7 +298,7 @@ def test_waits_grow_up_to_five_intervals_or_five_minutes(interval: float, waits:
                 raise RuntimeError("enough")
             await asyncio.sleep(0)
 
-        watcher._sleep = doze
+        watcher = watcher_of(service.take, doze, CancelScope(), interval=interval)
         with pytest.raises(RuntimeError, match="enough"):
             await anext(watcher)
 
@@ -312,7 +336,7 @@ def test_the_log_gets_one_line_when_an_outage_begins_and_one_when_it_ends(
     async def main() -> float:
         service = Service(script({"a": 1}, *failures, {"a": 1}, {"a": 1}))
         await events_until(service.watch(), service, len(failures) + 3)
-        began.append(service.ends[1])
+        began.append(service.ends[0])  # the last good reading, not the first bad one
         return service.ends[len(failures) + 1]
 
     ended = run_in_fake_time(main())
@@ -320,6 +344,7 @@ def test_the_log_gets_one_line_when_an_outage_begins_and_one_when_it_ends(
     assert (first.name, first.levelname, last.levelname) == ("aiozilliz", "WARNING", "WARNING")
     assert "watch of the service" in first.getMessage()
     assert "HTTP 503" in first.getMessage()
+    assert re.search(r"growing waits, \d+\.\d s after the last one: ", first.getMessage())
     assert "\n" not in first.getMessage()
     assert f"after {ended - began[0]:.1f} s and 21 failed polls" in last.getMessage()
 
@@ -346,36 +371,144 @@ def test_a_runtime_error_ends_it_where_nothing_can_be_asked_any_more_and_is_outl
         run_in_fake_time(main(close=True))
 
 
+REFUSED = AuthenticationError("refused", status=401, code=21119)
+HTML_403 = AuthenticationError("No message, but an HTML page", status=403)
+EMPTY_401 = AuthenticationError("", status=401)
+NO_COUNT = IncompleteListingError("without a count nothing can be proven")
+NO_COUNT.attempts = 1
+BROKEN = ServerError("out of order", status=500)
+ONE: Listed = {"a": 1}
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("readings", "error"),
     [
-        AuthenticationError("refused", status=401, code=21119),
-        ConfigurationError("The api_key callable gave None"),
+        ([ConfigurationError("The key can't be used")], ConfigurationError),
+        ([REFUSED, REFUSED], AuthenticationError),
+        ([REFUSED, BROKEN, HTML_403, inconsistent({}), REFUSED], AuthenticationError),
+        ([NO_COUNT], IncompleteListingError),
+        ([BROKEN, NO_COUNT], IncompleteListingError),
+        ([ONE, ConfigurationError("The key can't be used")], ConfigurationError),
+        ([ONE, REFUSED, REFUSED], AuthenticationError),
+        ([ONE, BROKEN, REFUSED, EMPTY_401, BROKEN, REFUSED], AuthenticationError),
+        ([ONE, REFUSED, ONE, REFUSED, REFUSED], AuthenticationError),
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("before", [(), ({"a": 1},), ({"a": 1}, ServerError("out of order", status=500))])
-def test_a_refused_key_ends_it_and_the_error_comes_again_and_again(
-    error: Exception, before: tuple[Any, ...]
+def test_what_no_later_reading_can_mend_ends_it_and_the_error_comes_again_and_again(
+    readings: list[Any], error: type[Exception]
 ) -> None:
     async def main() -> None:
-        service = Service(script(*before, error, {}))
+        service = Service(script(*readings, {}))
         watcher = service.watch()
-        with pytest.raises(type(error)) as raised:
+        with pytest.raises(error) as raised:
             await asyncio.wait_for(collect(watcher, []), 24 * HOUR)
-        assert raised.value is error
-        readings = len(service.starts)
+        assert raised.value is readings[-1]
+        assert watcher.last_error is readings[-1]
         for _ in range(3):
-            with pytest.raises(type(error)) as again:
+            with pytest.raises(error) as again:
                 await anext(watcher)
-            assert again.value is error
+            assert again.value is raised.value
         await watcher.aclose()
-        with pytest.raises(type(error)):
+        with pytest.raises(error):
             await anext(watcher)
-        assert len(service.starts) == readings == len(before) + 1
-        assert listed(watcher.snapshot) == ({"a": 1} if before else None)
+        assert len(service.starts) == len(readings)
+        assert listed(watcher.snapshot) == (ONE if readings[0] is ONE else None)
 
     run_in_fake_time(main())
+
+
+@pytest.mark.parametrize("confirmations", [1, 2, 3, 5])
+def test_a_key_has_to_be_refused_in_as_many_readings_as_confirm_a_removal(confirmations: int) -> None:
+    refusals = [REFUSED] * (confirmations - 1)
+    events: list[Told] = []
+
+    async def main() -> int:
+        service = Service(script(*refusals, ONE, *refusals, {"a": 2}, *refusals, REFUSED, {"a": 3}))
+        with pytest.raises(AuthenticationError):
+            await collect(service.watch(confirmations=confirmations), events)
+        return len(service.starts)
+
+    assert run_in_fake_time(main()) == 3 * confirmations
+    assert events == [("added", "a", 1), ("modified", "a", 2)]
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [HTML_403, EMPTY_401, AuthenticationError("odd", status=401, code=12345), BROKEN],
+    ids=repr,
+)
+def test_what_the_service_did_not_say_itself_is_an_outage(outage: Exception) -> None:
+    assert tell(ONE, *[outage] * 9, {"a": 2}) == [("added", "a", 1), ("modified", "a", 2)]
+
+
+@pytest.mark.parametrize("failure", [REFUSED, ConfigurationError("The api_key callable gave None")], ids=repr)
+def test_a_key_of_a_callable_may_be_another_one_the_next_time(failure: Exception) -> None:
+    async def main() -> list[Told]:
+        service = Service(script(*[failure] * 9, ONE), fixed_key=False)
+        return await events_until(service.watch(), service, 10)
+
+    assert run_in_fake_time(main()) == [("added", "a", 1)]
+
+
+@pytest.mark.parametrize("before", [[ONE], [inconsistent({})]])
+def test_a_count_that_vanishes_later_is_an_outage(before: list[Any]) -> None:
+    assert tell(*before, *[NO_COUNT] * 9, {"a": 1, "b": 1})[-1] == ("added", "b", 1)
+
+
+def test_where_there_was_no_answer_nothing_is_known_of_the_count() -> None:
+    silence = IncompleteListingError("something in between ignores the query")
+    assert tell(silence, silence, ONE) == [("added", "a", 1)]
+
+
+# Its health
+
+
+@in_fake_time
+async def test_it_says_how_it_is() -> None:
+    service = Service(script(BROKEN, REFUSED, ONE, {"a": 1}, inconsistent({}), OSError("a vault"), {"a": 2}))
+    watcher = service.watch()
+    before = datetime.now(UTC)
+    facts: list[tuple[datetime | None, Exception | None, datetime | None]] = []
+    service.at = lambda where: (
+        facts.append((watcher.last_read_at, watcher.last_error, watcher.failing_since))
+        if where == "sleeping"
+        else None
+    )
+    assert (watcher.last_read_at, watcher.last_error, watcher.failing_since) == (None, None, None)
+    while told(await anext(watcher)) != ("modified", "a", 2):
+        pass
+    began = facts[0][2]
+    assert began is not None
+    assert before <= began <= datetime.now(UTC)
+    first, quiet = NOON + timedelta(minutes=2), NOON + timedelta(minutes=3)
+    assert facts[:4] == [
+        (None, BROKEN, began),
+        (None, REFUSED, began),
+        (first, None, None),
+        (quiet, None, None),
+    ]
+    assert [(read, type(error), since) for read, error, since in facts[4:]] == [
+        (quiet, IncompleteListingError, quiet),
+        (quiet, OSError, quiet),
+    ]
+    last = (watcher.last_read_at, watcher.last_error, watcher.failing_since)
+    assert last == (NOON + timedelta(minutes=6), None, None)
+
+
+# The evidence of the reading before
+
+
+def test_a_reading_gets_the_ids_of_the_one_just_before_if_that_was_consistent() -> None:
+    async def main() -> list[set[str]]:
+        service = Service(
+            script(ONE, {"b": 1}, {"b": 1, "c": 1}, BROKEN, {"b": 1}, inconsistent({"b": 1}), ONE)
+        )
+        await events_until(service.watch(since=snapshot({"x": 1})), service, 7)
+        return service.listed_before
+
+    # What awaits its confirmation was not listed, so it is no evidence.
+    assert run_in_fake_time(main()) == [set(), {"a"}, {"b"}, {"b", "c"}, set(), {"b"}, set(), {"a"}]
 
 
 # Deletions that never happened
@@ -407,6 +540,19 @@ def test_a_removal_is_told_when_so_many_readings_agree(confirmations: int) -> No
     assert tell(*readings[1:], {"a": 1, "b": 1}, since=since, confirmations=confirmations) == []
 
 
+@pytest.mark.parametrize("confirmations", [1, 2])
+def test_a_cluster_that_any_answer_of_a_confirming_reading_shows_is_not_removed(confirmations: int) -> None:
+    async def main() -> tuple[list[Told], list[Told]]:
+        service = Service(script({"a": 1}))
+        service.shown = {"b"}
+        watcher = service.watch(since=snapshot({"a": 1, "b": 1}), confirmations=confirmations)
+        first = await events_until(watcher, service, 5)
+        service.shown = set()
+        return first, await events_until(watcher, service, 6 + confirmations)
+
+    assert run_in_fake_time(main()) == ([], [("removed", "b", 1)])
+
+
 @in_fake_time
 async def test_readings_that_confirm_a_removal_are_an_interval_apart() -> None:
     service = Service(script({"a": 1}, {}))
@@ -422,13 +568,24 @@ async def test_readings_that_confirm_a_removal_are_an_interval_apart() -> None:
 
 
 @in_fake_time
-async def test_without_since_there_is_no_snapshot_before_the_last_of_the_first_events() -> None:
-    service = Service(script({"a": 1, "b": 1, "c": 1}))
-    watcher = service.watch()
+async def test_the_snapshot_is_what_has_been_told_so_far() -> None:
+    service = Service(script({"a": 1, "b": 1, "c": 1}, {"d": 1, "b": 2, "c": 2}))
+    watcher = service.watch(confirmations=1)
     assert watcher.snapshot is None
-    for expected in (None, None, {"a": 1, "b": 1, "c": 1}):
-        assert (await anext(watcher)).kind == "added"
+    for event, expected, consistent in [
+        (("added", "a", 1), {"a": 1}, False),
+        (("added", "b", 1), {"a": 1, "b": 1}, False),
+        (("added", "c", 1), {"a": 1, "b": 1, "c": 1}, True),
+        (("removed", "a", 1), {"b": 1, "c": 1}, False),
+        (("modified", "b", 2), {"b": 2, "c": 1}, False),
+        (("modified", "c", 2), {"b": 2, "c": 2}, False),
+        (("added", "d", 1), {"d": 1, "b": 2, "c": 2}, True),
+    ]:
+        assert told(await anext(watcher)) == event
         assert listed(watcher.snapshot) == expected
+        assert watcher.snapshot is watcher.snapshot  # it is made once
+        assert watcher.snapshot is not None
+        assert watcher.snapshot.consistent is consistent
 
 
 @in_fake_time
@@ -531,9 +688,9 @@ class Consumer:
                 raise KilledError
             apply(event, state)
             log.append(told(event))
-            if watcher.snapshot and (event.cluster in watcher.snapshot) == (event.kind != "removed"):
-                assert listed(watcher.snapshot) == state
-                self.stored, self.log = watcher.snapshot.to_json(), list(log)
+            assert watcher.snapshot is not None
+            assert listed(watcher.snapshot) == state
+            self.stored, self.log = watcher.snapshot.to_json(), list(log)
             if not self.before and self.handed == self.kill_at:
                 raise KilledError
 
@@ -641,7 +798,7 @@ async def test_closed_between_two_events_it_hands_out_no_more_and_keeps_its_snap
         assert told(await anext(watcher)) == ("added", "a", 1)
     with pytest.raises(RuntimeError, match="closed"):
         await anext(watcher)
-    assert listed(watcher.snapshot) == {}
+    assert listed(watcher.snapshot) == {"a": 1}
 
 
 @in_fake_time
@@ -649,7 +806,7 @@ async def test_closed_in_the_turn_in_which_the_reading_came_it_tells_nothing_of_
     answered = asyncio.Event()
     closings: list[asyncio.Task[None]] = []
 
-    async def take(_: CancelScope) -> Snapshot:
+    async def take(*_: object) -> Snapshot:
         await answered.wait()
         return snapshot({"a": 1, "b": 1})
 
@@ -657,16 +814,7 @@ async def test_closed_in_the_turn_in_which_the_reading_came_it_tells_nothing_of_
         answered.set()
         await watcher.aclose()
 
-    watcher = ClusterWatcher(
-        take,
-        sleep,
-        CancelScope(),
-        name="s",
-        interval=60.0,
-        since=None,
-        confirmations=2,
-        check_open=lambda: None,
-    )
+    watcher = watcher_of(take, sleep, CancelScope())
     reader = asyncio.ensure_future(anext(watcher))
     await asyncio.sleep(0)
     closings.append(asyncio.create_task(close()))
@@ -712,21 +860,12 @@ async def test_cancelled_in_the_turn_in_which_the_reading_came_it_reads_again() 
     answered = asyncio.Event()
     readings: list[int] = []
 
-    async def take(_: CancelScope) -> Snapshot:
+    async def take(*_: object) -> Snapshot:
         readings.append(1)
         await answered.wait()
         return snapshot({"a": 1})
 
-    watcher = ClusterWatcher(
-        take,
-        sleep,
-        CancelScope(),
-        name="s",
-        interval=60.0,
-        since=None,
-        confirmations=2,
-        check_open=lambda: None,
-    )
+    watcher = watcher_of(take, sleep, CancelScope())
     reader = asyncio.ensure_future(anext(watcher))
     await asyncio.sleep(0)
     answered.set()
@@ -773,6 +912,7 @@ def test_ten_thousand_readings_leave_no_trace() -> None:
             await anext(watcher)
             service.starts.clear()
             service.ends.clear()
+            service.listed_before.clear()
             if service.done // 1000 > len(sizes):
                 assert asyncio.all_tasks() == {asyncio.current_task()}
                 gc.collect()

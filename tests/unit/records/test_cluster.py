@@ -153,7 +153,9 @@ def test_an_unknown_field_is_kept_also_where_a_known_one_is_absent() -> None:
         ("status", 0),
         ("connectAddress", False),
         ("privateLinkAddress", []),
-        ("createTime", 1719766190),
+        ("createTime", 1719766190.0),
+        ("createTime", True),
+        ("createTime", {"at": 1719766190000}),
         ("projectId", {}),
     ],
 )
@@ -244,6 +246,66 @@ def test_text_that_is_no_date_stays_in_extra(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1719766190000, "2024-06-30T16:49:50Z"),
+        (1719766190250, "2024-06-30T16:49:50.250000Z"),
+        (0, "1970-01-01T00:00:00Z"),
+        (-1, "1969-12-31T23:59:59.999000Z"),
+        (-62135596800000, "0001-01-01T00:00:00Z"),
+        (253402300799999, "9999-12-31T23:59:59.999000Z"),
+    ],
+)
+def test_an_integer_create_time_is_milliseconds_since_the_epoch(number: int, text: str) -> None:
+    cluster = Cluster.from_dict({**EXAMPLE, "createTime": number})
+    assert cluster.create_time == datetime.fromisoformat(text)
+    assert cluster.create_time is not None
+    assert cluster.create_time.tzinfo is UTC
+    assert cluster.extra is EMPTY
+    assert cluster.to_dict() == {**EXAMPLE, "createTime": text}
+    assert Cluster.from_dict(cluster.to_dict()) == cluster
+
+
+@pytest.mark.parametrize("number", [-62135596800001, 253402300800000, 2**63, -(10**30), 10**400])
+def test_an_integer_that_is_no_date_stays_in_extra(number: int) -> None:
+    cluster = Cluster.from_dict({**EXAMPLE, "createTime": number})
+    assert cluster.create_time is None
+    assert cluster.extra == {"createTime": number}
+    assert cluster.to_dict() == {**EXAMPLE, "createTime": number}
+    assert Cluster.from_dict(cluster.to_dict()) == cluster
+    assert attrs.evolve(cluster, status="STOPPED").extra == cluster.extra
+
+
+@pytest.mark.parametrize(
+    ("text", "microsecond"),
+    [
+        ("2024-06-30T16:49:50.1234567Z", 123456),
+        ("2024-06-30T16:49:50.000000001Z", 0),
+        ("2024-06-30T16:49:50.123456789+00:00", 123456),
+        ("2024-06-30T18:49:50.123456789+02:00", 123456),
+        ("20240630T164950,1234567Z", 123456),
+    ],
+)
+def test_digits_beyond_microseconds_stay_in_extra(text: str, microsecond: int) -> None:
+    cluster = Cluster.from_dict({**EXAMPLE, "createTime": text})
+    assert cluster.create_time == CREATED.replace(microsecond=microsecond)
+    assert cluster.create_time.tzinfo is UTC
+    assert cluster.extra == {"createTime": text}
+    assert cluster.to_dict() == {**EXAMPLE, "createTime": text}
+    assert Cluster.from_dict(cluster.to_dict()) == cluster
+    assert attrs.evolve(cluster, status="STOPPED").extra == cluster.extra
+    with pytest.raises(ValueError, match="createTime"):
+        attrs.evolve(cluster, create_time=CREATED.replace(year=2025))
+
+
+@pytest.mark.parametrize("text", ["2024-06-30T16:49:50.000000000Z", "2024-06-30T16:49:50.00000000+00:00"])
+def test_zeros_beyond_microseconds_say_nothing(text: str) -> None:
+    cluster = Cluster.from_dict({**EXAMPLE, "createTime": text})
+    assert cluster.create_time == CREATED
+    assert cluster.extra is EMPTY
+
+
+@pytest.mark.parametrize(
     ("moment", "text"),
     [
         (CREATED, "2024-06-30T16:49:50Z"),
@@ -284,6 +346,10 @@ def test_the_constructor_knows_the_enums_and_freezes_extra() -> None:
         ({"extra": {"createTime": ""}}, "createTime"),
         ({"extra": {"createTime": None}}, "createTime"),
         ({"extra": {"createTime": "yesterday"}, "create_time": CREATED}, "createTime"),
+        ({"extra": {"createTime": "2024-06-30T16:49:50.1234567Z"}}, "createTime"),
+        ({"extra": {"createTime": 1719766190000}}, "createTime"),
+        ({"extra": {"createTime": 1719766190000}, "create_time": CREATED}, "createTime"),
+        ({"extra": {"createTime": True}}, "createTime"),
         ({"extra": {"a": nested(MAX_DEPTH)}}, "deep"),
         ({"extra": {"a": float("nan")}}, "no JSON number"),
     ],

@@ -67,8 +67,45 @@ def test_accounts_are_compared_one_by_one() -> None:
 def test_a_failed_account_has_lost_nothing() -> None:
     older, newer = report(a=snapshot("x")), report({"a": REFUSED})
     changes = newer.diff(older)
-    assert not changes
     assert (dict(changes), changes.only_in_older) == ({}, ("a",))
+    assert changes  # what it has lost is not known, and it is not compared
+    assert older.diff(newer)
+    assert not older.diff(older)
+
+
+def test_it_names_the_accounts_whose_snapshot_proves_nothing() -> None:
+    unproven = Snapshot([Cluster("x")], NOON)
+    found = report({"c": REFUSED}, a=unproven, b=snapshot("x"), d=unproven)
+    assert found.unproven == ("a", "d")
+    assert "1 failed, 2 unproven" in repr(found)
+    assert report(b=snapshot("x")).unproven == ()
+    assert "0 unproven" in repr(report())
+
+
+def test_where_an_account_failed_and_only_there_its_last_snapshot_is_carried_over() -> None:
+    first = report(a=snapshot("x"), b=snapshot("x"), gone=snapshot("x"))
+    night = report({"b": REFUSED, "new": REFUSED}, a=snapshot("y"))
+    stored = night.carried_over(first)
+    assert dict(stored.snapshots) == {"a": snapshot("y"), "b": snapshot("x")}
+    assert (stored.failures, stored.taken_at) == (night.failures, night.taken_at)
+    again = report({"b": REFUSED}, a=snapshot("y")).carried_over(InventoryReport.from_json(stored.to_json()))
+    back = report(a=snapshot("y"), b=snapshot("z")).carried_over(again)
+    changes = back.diff(again)
+    assert changes["b"] == Changes(added=(Cluster("z"),), removed=(Cluster("x"),))
+    assert not changes["a"]
+    assert (changes.only_in_older, changes.only_in_newer) == ((), ())
+    assert back.snapshots == {"a": snapshot("y"), "b": snapshot("z")}
+
+
+def test_a_snapshot_of_this_time_is_not_replaced_by_an_older_one() -> None:
+    ended = report({"a": REFUSED}, a=snapshot("y"))
+    assert ended.carried_over(report(a=snapshot("x"))) == ended
+
+
+def test_only_a_report_can_be_carried_over() -> None:
+    other: Any = snapshot("a")
+    with pytest.raises(TypeError, match="must be an InventoryReport"):
+        report().carried_over(other)
 
 
 def test_it_compares_with_reports_only() -> None:

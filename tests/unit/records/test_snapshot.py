@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,7 +27,7 @@ from aiozilliz._records.cluster import ATTRIBUTES
 from tests.support import strategies as own
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -130,6 +131,21 @@ def test_looking_up_changes_neither_equality_nor_hash_nor_pickle() -> None:
 # Comparing
 
 
+def said(value: Any) -> Any:
+    """Give what a value says: null is nothing, and true is not 1."""
+    if isinstance(value, Cluster):
+        return {name: said(getattr(value, name)) for name in ATTRIBUTES}
+    if isinstance(value, Mapping):
+        return {name: said(item) for name, item in value.items() if item is not None}
+    if isinstance(value, tuple):
+        return [said(item) for item in value]
+    return f"the truth value {value}" if isinstance(value, bool) else value
+
+
+def all_said(clusters: Iterable[Cluster]) -> dict[str, Any]:
+    return {cluster.cluster_id: said(cluster) for cluster in clusters}
+
+
 @fewer
 @given(pairs())
 def test_the_difference_applied_to_the_older_gives_the_newer(pair: tuple[Snapshot, Snapshot]) -> None:
@@ -141,16 +157,16 @@ def test_the_difference_applied_to_the_older_gives_the_newer(pair: tuple[Snapsho
     for modification in changes.modified:
         cluster, previous = modification.cluster, modification.previous
         assert applied[cluster.cluster_id] == previous
-        assert previous != cluster
+        assert said(previous) != said(cluster)
         assert modification.changed == tuple(
-            name for name in ATTRIBUTES if getattr(previous, name) != getattr(cluster, name)
+            name for name in ATTRIBUTES if said(getattr(previous, name)) != said(getattr(cluster, name))
         )
         assert modification.changed
         applied[cluster.cluster_id] = cluster
     for cluster in changes.added:
         assert applied.setdefault(cluster.cluster_id, cluster) is cluster
-    assert applied == {cluster.cluster_id: cluster for cluster in newer}
-    assert bool(changes) == (applied != {cluster.cluster_id: cluster for cluster in older})
+    assert all_said(applied.values()) == all_said(newer)
+    assert bool(changes) == (all_said(newer) != all_said(older))
 
 
 @fewer
@@ -161,7 +177,7 @@ def test_differences_come_in_the_order_of_their_listing(pair: tuple[Snapshot, Sn
     assert ids(changes.added) == [i for i in ids(newer) if i not in ids(older)]
     assert ids(changes.removed) == [i for i in ids(older) if i not in ids(newer)]
     modified = [modification.cluster.cluster_id for modification in changes.modified]
-    assert modified == [i for i in ids(newer) if i in ids(older) and older[i] != newer[i]]
+    assert modified == [i for i in ids(newer) if i in ids(older) and said(older[i]) != said(newer[i])]
 
 
 @fewer
@@ -170,6 +186,52 @@ def test_nothing_differs_from_itself_read_later_or_in_another_order(snapshot: Sn
     later = Snapshot(reversed(snapshot.clusters), NOON, 7, consistent=True)
     assert not later.diff(snapshot)
     assert later.diff(snapshot) == Changes()
+    assert later.diff(snapshot).consistent is snapshot.consistent
+
+
+@pytest.mark.parametrize("newer", [True, False])
+@pytest.mark.parametrize("older", [True, False])
+def test_changes_are_consistent_where_both_snapshots_are_and_say_where_not(
+    *, newer: bool, older: bool
+) -> None:
+    changes = Snapshot([Cluster("a")], NOON, consistent=newer).diff(Snapshot((), NOON, consistent=older))
+    assert changes.consistent is (newer and older)
+    assert ("not consistent" in repr(changes)) is not changes.consistent
+    assert changes == Changes(added=(Cluster("a"),))
+    assert pickle.loads(pickle.dumps(changes)).consistent is changes.consistent
+
+
+SAME: list[tuple[Any, Any]] = [
+    ({}, {"a": None}),
+    ({"a": {"b": 1}}, {"a": {"b": 1, "c": None}}),
+    ({"a": [{"b": None}, 2]}, {"a": [{}, 2.0]}),
+    ({"a": 1}, {"a": 1.0}),
+]
+OTHER: list[tuple[Any, Any]] = [
+    ({"a": 1}, {"a": True}),
+    ({"a": 0}, {"a": False}),
+    ({"a": False}, {}),
+    ({"a": ""}, {"a": None}),
+    ({"a": [1, {"b": 0}]}, {"a": [1, {"b": False}]}),
+    ({"a": [None]}, {"a": []}),
+    ({"a": {}}, {"a": None}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_null_and_absent_in_extra_are_no_difference(one: Any, other: Any) -> None:
+    first, second = Snapshot([Cluster("a", extra=one)], NOON), Snapshot([Cluster("a", extra=other)], NOON)
+    assert not first.diff(second)
+    assert not second.diff(first)
+    changed = Snapshot([Cluster("a", extra=other, cu_size=1)], NOON).diff(first)
+    assert [modification.changed for modification in changed.modified] == [("cu_size",)]
+
+
+@pytest.mark.parametrize(("one", "other"), OTHER)
+def test_true_and_1_in_extra_are_a_difference(one: Any, other: Any) -> None:
+    first, second = Snapshot([Cluster("a", extra=one)], NOON), Snapshot([Cluster("a", extra=other)], NOON)
+    for changes in (first.diff(second), second.diff(first)):
+        assert [modification.changed for modification in changes.modified] == [("extra",)]
 
 
 def test_what_changed_is_named_by_attribute_in_the_order_of_the_record() -> None:
