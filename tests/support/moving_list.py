@@ -44,7 +44,7 @@ class Habit:
     echoes: bool = True  # says the size that it cuts to; else repeats the one asked for
     ignores_page: bool = False
     refuses: bool = False  # past the end, instead of an empty page
-    hiccups: Literal["", "signed", "unsigned"] = ""  # every third read of a later page is refused, by whom
+    hiccups: Literal["", "signed", "unsigned"] = ""  # each other read of a later page is refused, by whom
     stale: Literal["", "said", "silent"] = ""  # every third read shows the list as it was a change ago
     repeats: bool = False  # page 2 is page 1 again whenever it is read for the first time
     doubles: bool = False  # lists the first record of each page twice
@@ -90,11 +90,11 @@ HABITS = [
     Habit("count on page 1 only, refuses", count="first page", refuses=True),
     Habit("count on page 1 only, caps at 2 in silence", count="first page", cap=2, echoes=False),
     Habit("count on the first read of a page only", count="first reads"),
-    Habit("refuses every third time", hiccups="signed"),
-    Habit("refuses every third time, and past the end", hiccups="signed", refuses=True),
-    Habit("something refuses every third time", hiccups="unsigned"),
-    Habit("bare array, something refuses every third time", count="absent", hiccups="unsigned"),
-    Habit("count of the page alone, something refuses every third time", count="own", hiccups="unsigned"),
+    Habit("refuses every other time", hiccups="signed"),
+    Habit("refuses every other time, and past the end", hiccups="signed", refuses=True),
+    Habit("something refuses every other time", hiccups="unsigned"),
+    Habit("bare array, something refuses every other time", count="absent", hiccups="unsigned"),
+    Habit("count of the page alone, something refuses every other time", count="own", hiccups="unsigned"),
     Habit("repeats page 1 as page 2 once", repeats=True),
     Habit("cached every third time", stale="said"),
     Habit("cached every third time, refuses", stale="said", refuses=True),
@@ -141,6 +141,7 @@ class Service:
     listings: list[tuple[str, ...]] = field(
         factory=list[tuple[str, ...]], init=False
     )  # the state at each read
+    shown: list[int] = field(factory=list[int], init=False)  # the version that each read shows
     created: int = field(default=0, init=False)
     incidents: Mapping[int, Incident] = field(factory=dict[int, "Incident"], kw_only=True)
     read_of_page: Counter[int] = field(factory=Counter[int], init=False)  # how often each was read
@@ -166,12 +167,14 @@ class Service:
         self.read_of_page[page] += 1
         habit, incident = self.habit, self.incidents.get(number, "")
         third = number % 3 == 2
-        if page > 1 and (incident.startswith("refused") or (habit.hiccups and third)):
+        self.shown.append(len(self.versions) - 1)
+        if page > 1 and (incident.startswith("refused") or (habit.hiccups and self.read_of_page[page] % 2)):
             by_service = incident == "refused" or habit.hiccups == "signed"
             return Answer(None, None, asked, by_service=by_service)
         listing, fresh = self.clusters, True
         if incident.startswith("cached") or (habit.stale and third):
-            listing = self.versions[-min(len(self.versions), 2)]
+            self.shown[-1] = max(0, self.shown[-1] - 1)
+            listing = self.versions[self.shown[-1]]
             fresh = incident == "cached in silence" or habit.stale == "silent"
         again = habit.repeats and page == 2 and self.read_of_page[page] == 1
         size = asked if habit.cap is None else min(asked, habit.cap)

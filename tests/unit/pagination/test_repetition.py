@@ -16,7 +16,7 @@ from tests.support.moving_list import HABITS, Change, Habit, Service, changes, d
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Answer: TypeAlias = "tuple[str, int | None] | None"  # ids and count; None is a refusal
+Answer: TypeAlias = "tuple[str, int | None] | None"  # ids and count; None is a refusal by the service
 
 
 def planned(*, verify: bool = False, max_passes: int = 5, max_answers: int = 1_000) -> PagePlanner[str]:
@@ -32,7 +32,7 @@ def play(planner: PagePlanner[str], *answers: Answer) -> None:
             planner.on_sent(decision)
             answer = left.pop(0)
             if answer is None:
-                assert planner.on_refused(decision)
+                assert planner.on_refused(decision, by_service=True)
             else:
                 planner.on_page(decision, answer[0], count=answer[1], page_size=2)
         else:
@@ -75,7 +75,8 @@ def test_a_count_that_changed() -> None:
 
 @pytest.mark.parametrize(("second", "repeated"), [("bc", 1), ("cc", 1), ("ab", 2)])
 def test_a_record_that_came_twice(second: str, repeated: int) -> None:
-    rest: Sequence[Answer] = () if second == "ab" else [("d", 4)]
+    # A page of known ids is no end while more must follow, unless another one comes after it.
+    rest: Sequence[Answer] = [("ab", 4)] if second == "ab" else [("d", 4)]
     repetition = reason(("ab", 4), (second, 4), *rest)
     assert (repetition.cause, repetition.page_number) == (Cause.CAME_TWICE, 2)
     assert (repetition.records, repetition.repeated, repetition.count_before) == (2, repeated, None)
@@ -100,7 +101,7 @@ def test_fewer_records_than_count() -> None:
 
 
 def test_a_page_that_was_refused_before_all_had_come() -> None:
-    repetition = reason(("ab", 4), ("c", 4), None)
+    repetition = reason(("ab", 4), ("c", 4), None, None)
     assert (repetition.cause, repetition.page_number) == (Cause.REFUSED, 3)
     assert str(repetition) == "page 3 was refused after 3 of 4 records"
 
@@ -171,12 +172,12 @@ def test_the_first_sign_is_kept() -> None:
 
 
 def test_on_one_page_the_sign_is_kept_that_stands_first_in_cause() -> None:
-    assert reason(("ab", 4), ("ab", 5)).cause is Cause.COUNT_CHANGED
+    assert reason(("ab", 4), ("ab", 5), ("", 5)).cause is Cause.COUNT_CHANGED
     assert reason(("ab", 2), ("bc", 2), ("", 2)).cause is Cause.COUNT_OF_PAGE
     assert reason(("aabc", 2), ("", 2)).cause is Cause.CAME_TWICE
     assert list(Cause) == [
         Cause.COUNT_OF_PAGE, Cause.COUNT_CHANGED, Cause.CAME_TWICE, Cause.TOO_MANY, Cause.REFUSED, Cause.TOO_FEW,
-        Cause.CONTRADICTED, Cause.UNPROVEN,
+        Cause.COUNT_MISSING, Cause.CONTRADICTED, Cause.UNPROVEN,
     ]  # fmt: skip
 
 
