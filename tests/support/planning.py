@@ -103,7 +103,7 @@ def check(
 
     if run.raised:
         assert habit.refuses
-        assert not habit.counts_truly, "a refusal is raised only where the count was a lie"
+        assert not habit.counts_truly or habit.stale, "a refusal is raised only where the count was a lie"
         return
     assert planner.answers == len(run.arrived)
     if isinstance(run.end, GiveUp):
@@ -120,8 +120,8 @@ def check(
         return
     if not verify:
         assert planner.proven is None
-        if habit.is_honest and not service.incidents and not service.survivors <= set(run.yielded):
-            assert deletion_hidden_by_creation(service, run, page_size, window), service
+        if habit.is_honest and not habit.hiccups and not service.survivors <= set(run.yielded):
+            assert service.incidents or deletion_hidden_by_creation(service, run, page_size, window), service
         assert_lost_only_in_the_blind_spot(service, run)
     elif habit.counts_truly:
         if habit.is_of_now:
@@ -183,9 +183,7 @@ def assert_lost_only_in_the_blind_spot(service: Service, run: Run) -> None:
     lies = not habit.counts_truly or habit.ignores_page or habit.doubles
     if lies or habit.count == "absent" or service.survivors <= set(run.yielded):
         return
-    reads = sorted(
-        (f for f in run.arrived if f.answer and f.answer.records is not None), key=lambda f: f.read or 0
-    )
+    reads = sorted(run.arrived, key=lambda flight: flight.read or 0)
     number = run.arrived[-1].request.pass_number
     # Responses without a count belong to the interval between those with one that stand around them.
     interval: list[int] = []
