@@ -22,7 +22,7 @@ class Cause(StrEnum):
     TOO_MANY = "more records than count"
     REFUSED = "a page was refused"
     TOO_FEW = "fewer records than count"
-    COUNT_MISSING = "a page requested together with others has no count"
+    COUNT_MISSING = "pages without a count"
     CONTRADICTED = "the proof met a contradiction"
     UNPROVEN = "not proven yet"
 
@@ -71,7 +71,7 @@ class Repetition:
             case Cause.TOO_FEW:
                 return f"the pass ended at {page} with {self.received} of {count} records"
             case Cause.COUNT_MISSING:
-                return f"{page} has no count, and was requested together with others"
+                return f"not every page up to {page} has a count, so a change may have gone unseen"
             case Cause.CONTRADICTED:
                 return "counts and pages contradict each other, so nothing can be proven"
             case Cause.UNPROVEN:

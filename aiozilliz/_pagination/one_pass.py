@@ -20,9 +20,11 @@ The pass is **clean** unless one of these shows that the list moved, or that the
   one that is all, or the last one if the service gives no count;
 - n exceeds c; reading goes on, so that a count that is too low loses nothing;
 - the pass ends though n < c;
-- a page without a count was requested together with others although other pages have one. If pages are read one after
-  another, each change that no count shows moves an id to a page still to come, or one too few or too many comes. Of
-  pages read together the later one may be of the older list, and nothing but its count shows it.
+- a page without a count was requested together with others or came from a cache, although other pages have a count. If
+  pages are read one after another, each change that no count shows lets an id come twice, or too few or too many. But
+  such a page may be of an older list than one before it, and nothing but its count shows it;
+- the first pages have no count, and a later one has: a cluster deleted in between takes one along unseen. If an earlier
+  pass brought a count, that one is held against it.
 """
 
 from __future__ import annotations
@@ -163,6 +165,13 @@ class Pass:
             self.ended = True
             return new
 
+        # Without a count that it can be held against, nothing shows what happened between this page and others.
+        unknown = announced is None and not page.refused and (page.together or not page.fresh)
+        unknown = unknown and self.count is not None
+        if announced is not None and not self.counts and before:
+            # The first count of the pass comes late: what an earlier pass announced is held against it, if anything.
+            unknown = self.count is None
+            self.counts += [] if self.count is None else [self.count]
         if announced is not None:
             if not self.counts or announced != self.counts[-1]:
                 self.counts.append(announced)
@@ -173,7 +182,7 @@ class Pass:
         idle = not fresh and (not size or not more or self._known_page)
         self._known_page = size > 0 and not fresh
         if self.repetition is None:
-            self._look_for_signs(page, fresh, ends=idle if self.step > 0 else number == 1)
+            self._look_for_signs(page, fresh, unknown=unknown, ends=idle if self.step > 0 else number == 1)
 
         # A full first page that is all can't be told from a count of the page alone: the next page decides (end 1).
         self.confirming = number == 1 and full and size == received == count
@@ -189,12 +198,13 @@ class Pass:
             self.ended = True
         return new
 
-    def _look_for_signs(self, page: Page, fresh: int, *, ends: bool) -> None:
+    def _look_for_signs(self, page: Page, fresh: int, *, unknown: bool, ends: bool) -> None:
         """Set `repetition` if the page just read shows that the list moved, or that the service contradicts itself.
 
         Args:
             page: The page.
             fresh: How many of its ids are new to the pass.
+            unknown: Whether a change between this page and others would not show, for want of a count.
             ends: Whether the page ends the pass even if not as many ids have come as announced.
         """
         count, received, size = self.count, len(self.seen), len(page.ids)
@@ -212,8 +222,8 @@ class Pass:
         elif count is not None and received < count and ends:
             # 4. The end although more should have come: clusters moved to pages read before, or the count is wrong.
             cause = Cause.REFUSED if page.refused else Cause.TOO_FEW
-        elif page.together and page.announced is None and not page.refused and count is not None:
-            # 5. It may be of an older list than the pages before it, or they than it.
+        elif unknown:
+            # 5. The list may have moved unseen.
             cause = Cause.COUNT_MISSING
         if cause is None:
             return

@@ -136,6 +136,11 @@ class Proof(Generic[Q]):
         self._sightings: dict[str, _Sighting] = dict.fromkeys(listed_before, (0, 0))
         self._moments: list[_Moment[Q]] = []
 
+    @property
+    def moments(self) -> int:
+        """Moments that are kept: each of them costs something at every response."""
+        return len(self._moments)
+
     def on_sent(self, request: Q) -> None:
         """Take note that the request goes out now.
 

@@ -120,7 +120,12 @@ def check(
         return
     if not verify:
         assert planner.proven is None
-        if habit.is_honest and not habit.hiccups and not service.survivors <= set(run.yielded):
+        if (
+            habit.is_honest
+            and not habit.hiccups
+            and not habit.refuses
+            and not service.survivors <= set(run.yielded)
+        ):
             assert service.incidents or deletion_hidden_by_creation(service, run, page_size, window), service
         assert_lost_only_in_the_blind_spot(service, run)
     elif habit.counts_truly:

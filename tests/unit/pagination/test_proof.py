@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from aiozilliz._pagination.decisions import RequestPage
-from aiozilliz._pagination.proof import Proof
+from aiozilliz._pagination.proof import MAX_MOMENTS, Proof
 from tests.support.moving_list import Answer, Flight
 from tests.support.proof_definition import proof_by_definition
 
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Set as AbstractSet
 
 
-def told(*answers: tuple[int, str, int | None], full: int = 2) -> Proof[int]:
+def told(
+    *answers: tuple[int, str, int | None], full: int = 2, listed_before: str = "", old: str = ""
+) -> Proof[int]:
     """Tell a proof of answers (page, ids, count), each sent after the one before had arrived."""
-    proof: Proof[int] = Proof()
+    proof: Proof[int] = Proof(listed_before)
     for number, (page, ids, count) in enumerate(answers):
         proof.on_sent(number)
-        proof.on_page(number, ids, page_number=page, count=count, full=len(ids) >= full)
+        proof.on_page(
+            number,
+            ids,
+            page_number=page,
+            count=count,
+            full=len(ids) >= full,
+            old=lambda ids=ids: set(ids) & set(old),
+        )
     return proof
 
 
@@ -133,7 +142,113 @@ def test_a_quiet_list_keeps_one_moment_only() -> None:
     pages = [(number + 1, "abcdefghij"[number * 2 : number * 2 + 2], 10) for number in range(5)]
     proof = told(*pages, *pages[-2:0:-1])
     assert proof.proven is None
-    assert len(proof._moments) == 1
+    assert proof.moments == 1
+
+
+# Evidence from before
+
+
+def test_ids_of_a_listing_before_make_page_1_the_moment() -> None:
+    pages = (1, "ab", 5), (2, "cd", 5), (3, "e", 5)
+    assert told(*pages[:2], listed_before="abcde").proven is None
+    proof = told(*pages, listed_before="abcde")
+    assert proven_listing(proof) == "abcde"
+    assert proof.proven is not None
+    assert proof.proven.request == 0
+
+
+def test_what_left_since_the_listing_before_is_not_held() -> None:
+    assert proven_listing(told((1, "ab", 3), (2, "d", 3), listed_before="abcd")) == "abd"
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_what_came_behind_page_1_since_the_listing_before_is_not_taken_for_listed_then(count: int) -> None:
+    assert told((1, "ab", count), (2, "dx", 4), listed_before="abcd").proven is None or count == 3
+
+
+def test_evidence_from_before_does_not_make_a_full_page_1_the_whole_list() -> None:
+    assert told((1, "ab", 2), listed_before="ab").proven is None
+    assert proven_listing(told((1, "ab", 2), (2, "", 2), listed_before="ab")) == "ab"
+
+
+def test_an_id_that_came_back_since_the_listing_before_is_seen_as_a_contradiction() -> None:
+    assert told((1, "ab", 3), (2, "cd", 4), listed_before="abcd").contradicted
+
+
+# What speaks against a moment
+
+
+def test_an_old_id_in_a_later_response_that_the_moment_does_not_know_refutes_it() -> None:
+    # The replica that answers page 2 lags behind: it knows neither c nor that there are three.
+    answers = (1, "ab", 3), (2, "", 2), (1, "ab", 3)
+    assert proven_listing(told(*answers)) == "ab"
+    late = (1, "ab", 3), (2, "", 2), (1, "bc", 3), (1, "ab", 3)
+    assert proven_listing(told(*late)) == "ab", "a cluster may have been created meanwhile"
+    assert proven_listing(told(*late, old="abc")) == "abc", "but not one that was there before"
+
+
+def test_a_proven_moment_is_refuted_by_what_was_in_flight() -> None:
+    proof: Proof[int] = Proof()
+    for number, (page, ids, count) in enumerate([(1, "ab", 3), (2, "", 2)]):
+        proof.on_sent(number)
+        proof.on_page(number, ids, page_number=page, count=count, full=len(ids) == 2)
+    proof.on_sent(2)
+    proof.on_sent(3)
+    proof.on_page(2, "ab", page_number=1, count=3, full=True)
+    assert proof.proven is not None
+    proof.on_page(3, "c", page_number=2, count=3, full=False, old=lambda: {"c"})
+    assert proof.proven is None
+    assert not proof.contradicted
+
+
+def test_an_old_id_that_was_in_flight_together_with_a_moment_does_not_refute_what_knows_it() -> None:
+    pages = (1, "ab", 3), (2, "c", 3), (1, "ab", 3)
+    assert proven_listing(told(*pages, old="abc")) == "abc"
+
+
+def test_what_is_no_witness_brackets_nothing() -> None:
+    proof = told((1, "ab", 3), (2, "c", 3))
+    proof.on_sent(9)
+    proof.on_lost(9)
+    assert proof.proven is None
+
+
+# Its cost
+
+
+@pytest.mark.parametrize("changes", ["deletions", "creations", "both"])
+def test_a_list_that_changes_all_the_time_keeps_few_moments(changes: str) -> None:
+    """10,000 responses, with a change before each of them: there and back again over some 80 pages."""
+    listing = [f"c{i}" for i in range(160 if changes != "deletions" else 12_000)]
+    proof: Proof[int] = Proof()
+    page, step, pass_number = 0, 1, 1
+    most = 0
+    for number in range(10_000):
+        if changes != "deletions":
+            listing.insert(number % (len(listing) + 1), f"new {number}")
+        if changes != "creations":
+            del listing[number * 7 % len(listing)]
+        last = -(-len(listing) // (2 if changes != "creations" else 100))
+        if page + step < 1 or (page + step > last and step > 0):
+            step, pass_number = -step, pass_number + 1
+        page = max(1, page + step)
+        size = 2 if changes != "creations" else 100
+        ids = listing[(page - 1) * size : page * size]
+        proof.on_sent(number)
+        proof.on_page(
+            number,
+            ids,
+            page_number=page,
+            count=len(listing),
+            full=len(ids) == size,
+            pass_number=pass_number,
+            old=lambda ids=ids: set(ids),
+        )
+        most = max(most, proof.moments)
+        if proof.proven is not None:
+            break
+    assert most <= MAX_MOMENTS
+    assert not proof.contradicted
 
 
 @st.composite

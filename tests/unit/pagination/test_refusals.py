@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage, Wait, YieldRecords
-from aiozilliz._pagination.planner import PagePlanner
 from tests.support.moving_list import Habit, Service, drive
 from tests.support.planning import letters, talk
+
+if TYPE_CHECKING:
+    from aiozilliz._pagination.planner import PagePlanner
 
 SERVICE, OTHER = True, False
 
