@@ -254,12 +254,10 @@ class PagePlanner(Generic[R]):
     def next_request(self) -> RequestPage | None:
         """Return the request that may go out now, or None. `next_decision` returns it before all else."""
         in_flight = len(self._in_flight)
-        if in_flight + self.waiting >= self._window:
+        if in_flight + self.waiting >= self._window or in_flight + self.answers >= self._max_answers:
             return None
         this = self._pass
         if self._end is not None or this.ended or self._is_proven or self._is_bound_met:
-            return None
-        if self.answers + in_flight >= self._max_answers:
             return None
         if self._offer is None:
             self._offer = self._next_of(this)

@@ -189,6 +189,8 @@ def assert_lost_only_in_the_blind_spot(service: Service, run: Run) -> None:
     if lies or habit.count == "absent" or service.survivors <= set(run.yielded):
         return
     reads = sorted(run.arrived, key=lambda flight: flight.read or 0)
+    if all(flight.answer is None or flight.answer.count is None for flight in reads):
+        return
     number = run.arrived[-1].request.pass_number
     # Responses without a count belong to the interval between those with one that stand around them.
     interval: list[int] = []

@@ -76,7 +76,7 @@ def place(run: Callable[[dict[int, list[Change]]], int], pair: tuple[Change, Cha
 def test_every_pair_of_changes_at_every_point_between_requests(
     habit: Habit, verify: bool, again: bool
 ) -> None:
-    for clusters, page_size, pair in pairs(share=17):
+    for clusters, page_size, pair in pairs(share=41):
 
         def run(script: dict[int, list[Change]], clusters: int = clusters, page_size: int = page_size) -> int:
             service = Service(tuple("abcd"[:clusters]), habit, script)
@@ -98,10 +98,10 @@ def test_every_change_under_every_order_of_two_answers_in_flight(
         for page_size in (1, 2)
         for change in changes(clusters)
     ]
-    for clusters, page_size, change in cases[:: 1 if EXHAUSTIVE else 5]:
+    for clusters, page_size, change in cases[:: 1 if EXHAUSTIVE else 7]:
         for at in range(8):
             reached = False
-            for choose in itertools.islice(every_choice(), 2_000 if EXHAUSTIVE else 25):
+            for choose in itertools.islice(every_choice(), 2_000 if EXHAUSTIVE else 20):
                 service = Service(tuple("abcd"[:clusters]), habit, {at: [change]})
                 before = service.clusters if again else ()
                 planner = letters(page_size, verify=verify, window=2, listed_before=before)
@@ -116,7 +116,7 @@ def test_every_change_under_every_order_of_two_answers_in_flight(
 @BY_HABIT
 def test_pairs_of_changes_under_two_answers_in_flight(habit: Habit, verify: bool, again: bool) -> None:
     chance = random.Random(f"{habit} {verify} {again}")
-    for clusters, page_size, pair in pairs(share=3):
+    for clusters, page_size, pair in pairs(share=7):
         for _ in range(20 if EXHAUSTIVE else 1):
             script: dict[int, list[Change]] = {}
             for change in pair:

@@ -80,10 +80,6 @@ def test_a_first_page_is_full_by_what_is_asked_or_by_what_is_echoed(echo: int, a
     )
 
 
-def test_a_count_missing_on_a_later_page_is_unknown_and_not_a_change() -> None:
-    assert talk(letters(), ("ab", 5), ("cd", None), ("e", 5))[-1] == "done"
-
-
 def test_a_count_that_changes_makes_a_second_pass() -> None:
     assert talk(letters(), ("ab", 3), ("cd", 4), ("ab", 4), ("cd", 4)) == [
         "1:1", "ab", "1:2", "cd", "2:1", "2:2", "done",

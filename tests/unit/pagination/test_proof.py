@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def told(
             page_number=page,
             count=count,
             full=len(ids) >= full,
-            old=lambda ids=ids: set(ids) & set(old),
+            old=partial(frozenset(old).intersection, ids),
         )
     return proof
 
@@ -242,7 +243,7 @@ def test_a_list_that_changes_all_the_time_keeps_few_moments(changes: str) -> Non
             count=len(listing),
             full=len(ids) == size,
             pass_number=pass_number,
-            old=lambda ids=ids: set(ids),
+            old=partial(set[str], ids),
         )
         most = max(most, proof.moments)
         if proof.proven is not None:
@@ -341,7 +342,7 @@ def assert_as_by_definition(
                 page_number=flight.request.page_number,
                 count=flight.answer.count,
                 full=len(flight.ids) >= min(asked, flight.answer.page_size),
-                old=lambda ids=flight.ids: old & set(ids),
+                old=partial(frozenset(old).intersection, flight.ids),
             )
         request = proof.proven.request if proof.proven is not None else None
         if not old:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -178,7 +178,9 @@ def test_a_refusal_never_confirms_a_full_page_1_whose_count_is_its_own_length() 
 
 @pytest.mark.parametrize("window", [1, 3])
 @pytest.mark.parametrize("hiccups", ["signed", "unsigned"])
-def test_a_count_of_the_page_alone_and_refusals_are_never_proven(hiccups: str, window: int) -> None:
+def test_a_count_of_the_page_alone_and_refusals_are_never_proven(
+    hiccups: Literal["signed", "unsigned"], window: int
+) -> None:
     for clusters in range(3, 12):
         names = tuple("abcdefghijkl"[:clusters])
         for refuses in (False, True):

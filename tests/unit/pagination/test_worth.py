@@ -49,6 +49,10 @@ def names(number: int) -> tuple[str, ...]:
 # A missing count is unknown
 
 
+def test_a_count_missing_on_a_later_page_is_unknown_and_not_a_change() -> None:
+    assert talk(letters(), ("ab", 5), ("cd", None), ("e", 5))[-1] == "done"
+
+
 def test_a_cluster_created_behind_the_cursor_loses_none_if_only_page_1_has_a_count() -> None:
     assert talk(letters(), ("ab", 4), ("cx", None), ("d", None))[:6] == ["1:1", "ab", "1:2", "cx", "1:3", "d"]
 
