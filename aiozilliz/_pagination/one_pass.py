@@ -121,12 +121,15 @@ class Pass:
     def is_refused_like(self, before: Pass | None, page_number: int) -> bool:
         """Return whether the pass before ended at a refusal of this page, with the ids and the count that this one has.
 
+        The count must be of this pass: an old one is no contradiction.
+
         Args:
             before: The pass before, if there was one.
             page_number: The page that is refused.
         """
         return (
             before is not None
+            and bool(self.counts)
             and before.repetition is not None
             and before.repetition.cause is Cause.REFUSED
             and before.repetition.page_number == page_number

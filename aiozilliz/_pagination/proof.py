@@ -186,7 +186,7 @@ class Proof(Generic[Q]):
         groups = Counter(before)
 
         # 0. An old id that an earlier moment does not know speaks against that moment, even against the proven one.
-        self._refute(page, before, sent, old)
+        self._refute(page, before, groups, sent, old)
         # 1. The page closes brackets of moments that had arrived before it was asked for. One that was in flight
         #    together with it gets nothing: which of the two the service read first is unknown.
         for moment in self._moments:
@@ -264,6 +264,7 @@ class Proof(Generic[Q]):
         self,
         page: frozenset[str],
         before: Sequence[_Sighting | None],
+        groups: Collection[_Sighting | None],
         sent: int,
         old: Callable[[], AbstractSet[str]],
     ) -> None:
@@ -275,7 +276,7 @@ class Proof(Generic[Q]):
         """
         # 1. What had first arrived before a moment's page was sent is bound to it by this very page. On a quiet list
         #    that is all, so it is not even asked which ids are old.
-        latest = max((self._now if then is None else then[0] for then in before), default=0)
+        latest = max((self._now if then is None else then[0] for then in groups), default=0)
         if not any(moment.sent < latest and moment.arrived < sent for moment in self._moments):
             return
         # 2. Else the old ones among the others decide, each by its first arrival.

@@ -53,9 +53,9 @@ def walk(seed: int, mode: str) -> str:
     script: dict[int, list[Change]] = {}
     for _ in range(chance.choice([0, 1, 1, 2, 2, 3, 5, 8])):
         script.setdefault(chance.randrange(25), []).append(chance.choice(changes(15)))
-    incidents = {
-        chance.randrange(30): chance.choice(INCIDENTS) for _ in range(chance.choice([0, 0, 1, 2, 5]))
-    }
+    incidents: dict[int, Incident] = {}
+    for _ in range(chance.choice([0, 0, 1, 2, 5])):
+        incidents[chance.randrange(30)] = chance.choice(INCIDENTS)
     service = Service(tuple("abcdefghijklmn"[:clusters]), habit, script, incidents=incidents)
     planner = letters(
         page_size,

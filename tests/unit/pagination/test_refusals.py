@@ -75,6 +75,12 @@ def test_a_refusal_against_count_is_doubted_once_and_then_raised() -> None:
     assert did == ["1:1", "ab", "1:2", "1:2", "2:1", "2:2", "2:2", "raised"]
 
 
+def test_a_refusal_against_an_old_count_is_no_contradiction() -> None:
+    end = talk(letters(), ("ab", 3), *[SERVICE] * 2, *[("ab", None), SERVICE, SERVICE] * 2)[-1]
+    assert isinstance(end, GiveUp)
+    assert "agree" in end.reason
+
+
 def test_a_refusal_because_the_list_became_shorter_only_makes_another_pass() -> None:
     assert talk(letters(), ("ab", 3), SERVICE, SERVICE, ("a", 1)) == [
         "1:1",
