@@ -76,7 +76,9 @@ def test_a_refusal_against_count_is_doubted_once_and_then_raised() -> None:
 
 
 def test_a_refusal_against_an_old_count_is_no_contradiction() -> None:
-    end = talk(letters(), ("ab", 3), *[SERVICE] * 2, *[("ab", None), SERVICE, SERVICE] * 2)[-1]
+    end = talk(
+        letters(), ("ab", 3), SERVICE, SERVICE, ("ab", None), SERVICE, SERVICE, ("ab", None), SERVICE, SERVICE
+    )[-1]
     assert isinstance(end, GiveUp)
     assert "agree" in end.reason
 
