@@ -52,7 +52,7 @@ def test_what_came_before_a_failure_stands(
     run: Run,
 ) -> None:
     cloud = make_fake_zilliz_cloud(clusters=20)
-    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96009, "no\nsuch page")))
+    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96008, "no\nsuch page")))
 
     status, out, err = run("list", "-o", form, "--page-size", "10", "--base-url", cloud.url)
 
@@ -66,7 +66,7 @@ def test_the_array_of_a_failed_listing_stays_open(
     key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
 ) -> None:
     cloud = make_fake_zilliz_cloud(clusters=20)
-    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96009, "no")))
+    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96008, "no")))
 
     status, out, _ = run("list", "-o", "json", "--page-size", "10", "--base-url", cloud.url)
 

@@ -331,7 +331,7 @@ def test_a_query_of_a_failed_listing_gives_nothing(
     key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
 ) -> None:
     cloud = make_fake_zilliz_cloud(clusters=20)
-    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96009, "no")))
+    cloud.between_pages(lambda: cloud.fail_next(Fault.code(96008, "no")))
 
     status, out, _ = run("list", "--page-size", "10", "--query", "length(@)", "--base-url", cloud.url)
 
