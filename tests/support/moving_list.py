@@ -300,7 +300,9 @@ def proof_by_definition(
     Gives the index of the arrival that completes the first proof and the answer whose moment is proven, or None.
     """
     for number in range(1, len(arrived) + 1):
-        log = [f for f in arrived[:number] if f.answer and f.answer.records is not None and f.answer.fresh]
+        log = [
+            f for f in arrived[:number] if f.answer and f.answer.records is not None and f.answer.fresh
+        ]
         if not log or log[-1] is not arrived[number - 1]:
             continue
         first_arrival: dict[str, int] = dict.fromkeys(listed_before, 0)
