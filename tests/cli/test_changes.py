@@ -9,6 +9,7 @@ from hypothesis import given
 
 from aiozilliz import Cluster, EventKind, Snapshot
 from aiozilliz.cli.output.changes import ABSENT, Change, wire_name
+from aiozilliz.cli.output.text import json_text
 from tests.support import strategies
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -93,7 +94,11 @@ def test_exactly_the_fields_that_differ_are_named(old: Cluster, new: Cluster) ->
 
     before, after = old.to_dict(), new.to_dict()
     everything = {name: (before.get(name, ABSENT), after.get(name, ABSENT)) for name in {**before, **after}}
-    assert fields == {name: values for name, values in everything.items() if values[0] != values[1]}
+    known = {wire_name(attribute) for attribute in changed if attribute != "extra"}
+    extra = {**old.extra, **new.extra} if "extra" in changed else {}
+    other = {name for name in extra if json_text(before.get(name)) != json_text(after.get(name))}
+    assert fields == {name: values for name, values in everything.items() if name in known | other}
+    assert bool(fields) is bool(changes)
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,18 @@ REFUSED = Fault.code(21119, "refused", status=401)
 NO_PERMISSION = Fault.code(96012, "no permission")
 
 
-def play(cloud: FakeZillizCloud, *steps: Step, end: Fault = REFUSED) -> None:
-    """Take a step after each reading of a list of one page, and after the last end the watch."""
+def play(cloud: FakeZillizCloud, *steps: Step, end: Fault = REFUSED, times: int = 1) -> None:
+    """Take a step after each reading of a list of one page, and after the last end the watch.
+
+    It takes as many refusals in a row as there are confirmations.
+    """
     left = iter(steps)
 
     @cloud.between_pages
     def next_step() -> None:
         step = next(left, None)
         if step is None:
-            cloud.fail_next(end)
+            cloud.fail_next(end, times)
         else:
             step()
 
@@ -192,7 +195,7 @@ def test_an_outage_is_reported_in_the_words_of_the_command_line_and_outlived(
 
 def test_an_empty_answer_is_no_removal_before_it_is_confirmed(cloud: FakeZillizCloud, watch: Run) -> None:
     empty = Fault.status(200, body='{"code": 0, "data": {"count": 0, "clusters": []}}')
-    play(cloud, lambda: cloud.fail_next(empty), lambda: cloud.remove("in01-b"), lambda: None)
+    play(cloud, lambda: cloud.fail_next(empty), lambda: cloud.remove("in01-b"), lambda: None, times=2)
 
     _, out, _ = watch("-o", "jsonl", "--confirmations", "2")
 

@@ -78,14 +78,14 @@ class Change:
         if self.previous is None:
             return
         names = [wire_name(attribute) for attribute in self.changed if attribute != "extra"]
+        before, after = self.previous.to_dict(), self.cluster.to_dict()
         if "extra" in self.changed:
-            old, new = self.previous.extra, self.cluster.extra
+            # As JSON, true is not 1; and null is nothing, as for the difference itself.
             names += sorted(
                 name
-                for name in {**old, **new}
-                if name not in names and old.get(name, ABSENT) != new.get(name, ABSENT)
+                for name in {**self.previous.extra, **self.cluster.extra}
+                if name not in names and json_text(before.get(name)) != json_text(after.get(name))
             )
-        before, after = self.previous.to_dict(), self.cluster.to_dict()
         for name in names:
             yield name, before.get(name, ABSENT), after.get(name, ABSENT)
 
