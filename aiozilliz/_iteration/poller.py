@@ -165,7 +165,7 @@ class Poller:
         if not self._failures:
             # The error itself, so that a handler can word it.
             logger.warning(
-                "watch of %s: no reading, going on with growing waits%s: %s", self._name, self._age(), reason
+                "watch of %s: poll failed, retrying with growing waits%s: %s", self._name, self._age(), reason
             )
         self._note_failure(failure.with_traceback(None))  # that would refer to this frame
         return None
@@ -188,7 +188,7 @@ class Poller:
     def _note_success(self, reading: Snapshot) -> None:
         if self._failures:
             logger.warning(
-                "watch of %s: readings are back after %.1f s and %d failures",
+                "watch of %s: recovered after %.1f s and %d failed polls",
                 self._name,
                 self._since_good(),
                 self._failures,

@@ -47,7 +47,7 @@ async def test_a_busy_list_says_why_each_pass_was_repeated_and_that_verify_helps
         assert re.search(
             rf"pass {number}: (count changed from \d+ to \d+ on|\d+ of \d+ records on) page \d", text
         )
-    assert "read with verify" in end.advice
+    assert "Read with verify" in end.advice
     assert "max_passes" not in end.advice
 
 
@@ -102,4 +102,4 @@ async def test_an_inventory_says_it_of_an_account() -> None:
     end = raised.value.failures["a"]
     assert isinstance(end, IncompleteListingError)
     assert "pass 1: count changed" in str(end)
-    assert "read with verify" in end.advice
+    assert "Read with verify" in end.advice

@@ -681,4 +681,4 @@ def test_an_answer_is_decoded_once_and_by_the_fast_reader(monkeypatch: pytest.Mo
     finally:
         sys.setprofile(previous)
     assert len(page.clusters) == 3
-    assert calls.count("parse_time") == 3
+    assert calls.count("integer") == 3

@@ -367,10 +367,17 @@ async def test_a_watch_tells_what_changes_and_goes_on_from_a_report() -> None:
 async def test_a_watch_over_refused_keys_ends(caplog: pytest.LogCaptureFixture) -> None:
     refusal = response({"code": 1800, "message": "not authenticated"})
     async with ListingServer(lambda _page, _size: refusal) as server, inventory_of(server.url) as inventory:
+        watcher = inventory.watch_clusters(interval=SOON)
         with pytest.raises(InventoryError) as caught:
-            await anext(inventory.watch_clusters(interval=SOON))
+            await anext(watcher)
         assert {type(error) for error in caught.value.failures.values()} == {AuthenticationError}
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
+        assert watcher.failures == caught.value.failures
+        assert watcher.outages == {}
+        assert watcher.report is not None
+        assert watcher.report.failures == watcher.failures
+    levels = [record.levelno for record in caplog.records]
+    assert sorted(levels) == [logging.WARNING] * 3 + [logging.ERROR] * 3  # each is believed the second time
+    assert len(server.pages) == 6
 
 
 async def test_a_watch_keeps_the_bound() -> None:

@@ -269,7 +269,7 @@ def test_the_report_is_only_consistent_where_nothing_of_a_reading_is_left() -> N
 
 def test_a_quiet_reading_moves_the_report_and_closing_does_not_turn_it_back() -> None:
     async def main() -> None:
-        world = World(["a"], lambda *_: ["a-0"])
+        world = World(["a"], lambda name, number: ["a-0"])
         watcher = world.watch()
         await take(watcher, 1)
         waiting = asyncio.create_task(take(watcher, 1))

@@ -352,7 +352,7 @@ def test_the_log_gets_one_line_when_an_outage_begins_and_one_when_it_ends(
 def test_a_listing_that_can_not_be_proven_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert tell(inconsistent({"a": 1}), inconsistent({"a": 1})) == []
     (record,) = caplog.records
-    assert "do not prove a consistent listing" in record.getMessage()
+    assert "The answers do not show the whole listing" in record.getMessage()
 
 
 def test_a_runtime_error_ends_it_where_nothing_can_be_asked_any_more_and_is_outlived_elsewhere() -> None:

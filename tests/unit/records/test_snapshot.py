@@ -136,9 +136,10 @@ def said(value: Any) -> Any:
     if isinstance(value, Cluster):
         return {name: said(getattr(value, name)) for name in ATTRIBUTES}
     if isinstance(value, Mapping):
-        return {name: said(item) for name, item in value.items() if item is not None}
+        items = cast("Mapping[str, Any]", value)
+        return {name: said(item) for name, item in items.items() if item is not None}
     if isinstance(value, tuple):
-        return [said(item) for item in value]
+        return [said(item) for item in cast("Iterable[Any]", value)]
     return f"the truth value {value}" if isinstance(value, bool) else value
 
 
