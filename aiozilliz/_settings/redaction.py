@@ -5,7 +5,7 @@ A service, a proxy or a cache may echo the key of a request, or of another one, 
 - as it is, and any 8 or more of its characters in a row, in upper or lower case;
 - so too in what percent-encoding, backslash escapes (JSON, Python), character references (HTML), base64 or hexadecimal
   digits stand for, also if they are nested;
-- in pieces of any length, with nothing but blanks and punctuation between them, if they are 12 characters together;
+- in pieces of any length with nothing but blanks and punctuation between them, if they have 12 characters together;
 - as a whole word only, if it has fewer than 8 characters, as in tests: its letters occur everywhere.
 
 A text is searched by its own windows of 8 characters, each looked up in one table, so its cost does not depend on how
@@ -149,15 +149,18 @@ class KnownKeys:
     def _spans(self, text: str, *, words: bool, depth: int = _NESTED) -> Iterator[Span]:
         """Yield where keys are, in no order; spans may overlap."""
         low = text.lower() if text.isascii() else text.translate(_LOWER)  # of the same length
-        yield from self._runs(low, _WINDOW)
-        yield from self._heads(low)
+        found = [*self._runs(low, _WINDOW), *self._heads(low)]
         if words and self._words:
-            yield from self._whole_words(low)
-        # In pieces: what is neither letter nor digit does not count.
+            found += self._whole_words(low)
+        yield from found
+        # In pieces: what is neither letter nor digit does not count. The end of a word next to a key may happen to
+        # continue it, so it takes as many characters that are not found yet as may not be shown.
         kept = [at for piece in _ALPHANUMERIC.finditer(low) for at in range(*piece.span())]
         if _IN_PIECES <= len(kept) < len(low):
+            hidden = {at for span in found for at in range(*span)}
             for start, end in self._runs("".join([low[at] for at in kept]), _IN_PIECES):
-                yield kept[start], kept[end - 1] + 1
+                if sum(at not in hidden for at in kept[start:end]) >= _WINDOW:
+                    yield kept[start], kept[end - 1] + 1
         if depth:
             for decoded, starts, ends, words_too in _decoded(text):
                 for start, end in self._spans(decoded, words=words and words_too, depth=depth - 1):

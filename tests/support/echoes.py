@@ -86,7 +86,9 @@ ECHOES: dict[str, Callable[[str], str]] = {
     "a list of pieces": lambda key: str([key[:6], key[6:12], key[12:]]),
     "percent-encoded": lambda key: each(key, "%{:02x}"),
     "percent-encoded in capitals": lambda key: each(key, "%{:02X}"),
-    "percent-encoded in part": lambda key: "".join(c if n % 3 else f"%{ord(c):02X}" for n, c in enumerate(key)),
+    "percent-encoded in part": lambda key: "".join(
+        c if n % 3 else f"%{ord(c):02X}" for n, c in enumerate(key)
+    ),
     "percent-encoded with Bearer": lambda key: quote(f"Bearer {key}"),
     "percent-encoded twice": lambda key: quote(each(key, "%{:02x}")),
     "percent-encoded thrice": lambda key: quote(quote(each(key, "%{:02x}"))),
@@ -154,7 +156,7 @@ def _read(text: str, depth: int = 3) -> Iterator[str]:
     yield text
     if not depth:
         return
-    readings: set[str] = set()
+    readings = {re.sub(r"[^0-9a-zA-Z]", "", text), re.sub(r"[^0-9a-zA-Z]|\\[nrt]", "", text)}
     readings.add(re.sub(r"[%=]([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text))
     readings.add(re.sub(r"%u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text))
     readings.add(html.unescape(text))

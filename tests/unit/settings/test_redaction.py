@@ -77,7 +77,7 @@ def test_words_can_be_left_out() -> None:
     assert knowing("key", KEY).redact(f"the key {KEY}", words=False) == "the key <key>"
 
 
-@pytest.mark.parametrize("key", ["a.b+c/d=e~f-g_h!", 'q"u\'o`t\\e&<key>(x)', "-" * 20, "%41%42%43%44"])
+@pytest.mark.parametrize("key", ["a.b+c/d=e~f-g_h!", "q\"u'o`t\\e&<key>(x)", "-" * 20, "%41%42%43%44"])
 def test_any_character_may_be_in_a_key(key: str) -> None:
     assert knowing(key).redact(f"you sent {key}, {key.upper()}") == "you sent <key>, <key>"
     assert knowing(key).redact(f"you sent {''.join(f'%{ord(c):02X}' for c in key)}") == "you sent <key>"
@@ -114,15 +114,13 @@ def test_no_eight_characters_of_any_key_remain(keys: list[str], others: list[str
     assert not known & windows(redacted.lower())
 
 
-@given(KEYS, st.text("ghi 0123-.:/%_\n\\\"u46&#;x") | st.text())
+@given(
+    st.lists(st.text("abcdef0123456789", min_size=20, max_size=80), min_size=1, max_size=5),
+    st.text('ghi jkl .:/_\n\\"u&#;x') | st.text(st.characters(exclude_characters=string.hexdigits)),
+)
 def test_a_text_without_keys_stays_as_it_is(keys: list[str], text: str) -> None:
-    known = knowing(*(key.translate(dict.fromkeys(map(ord, ALPHANUMERIC[6:]), "z")) for key in keys))
-    alone = knowing("z" * 20)
-
-    if "zzzz" not in text.lower():
-        assert alone.redact(text) == text
-        assert KnownKeys().redact(text) == text
-    assert known.redact("") == ""
+    assert knowing(*keys).redact(text) == text
+    assert KnownKeys().redact(text) == text
 
 
 @given(st.text(), st.text(), st.text("0123456789abcdef", min_size=8), st.integers(1, 60))
@@ -167,12 +165,14 @@ def test_a_key_that_is_given_again_is_the_latest() -> None:
 
 def test_what_two_keys_share_stays_known_with_one_of_them() -> None:
     head = new_key()
-    known = knowing(f"{head}-first", f"{head}-second", "short", "word", limit=3)
+    known = knowing(f"{head}-first", f"{head}-second", "short", "word", limit=4)
     assert known.redact(f"{head} short word") == "<key> <key> <key>"
     known.add("a")
-    assert known.redact(f"{head} short word a") == f"{head} <key> <key> <key>"
+    assert known.redact(f"{head} short word a") == "<key> <key> <key> <key>"
     known.add("b")
-    assert known.redact("short word a b") == "short <key> <key> <key>"
+    assert known.redact(f"{head} short word a b") == f"{head} <key> <key> <key> <key>"
+    known.add("c")
+    assert known.redact("short word a b c") == "short <key> <key> <key> <key>"
 
 
 def test_forgotten_keys_leave_nothing_behind() -> None:
@@ -203,7 +203,7 @@ def test_keys_of_any_length_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPat
     for key in keys:
         known.add(key)
     assert held(known) < 1500
-    assert known.redact(keys[-1]) == "<key>" * 1
+    assert known.redact(keys[-1]) == "<key>"
     known.add("".join(new_key() for _ in range(100)))  # one alone is known, however long
     assert held(known) > 3000
 
