@@ -146,7 +146,9 @@ class KnownKeys:
             shown = max(shown, end)
         return "".join((*parts, text[shown:]))
 
-    def _spans(self, text: str, *, words: bool, depth: int = _NESTED) -> Iterator[Span]:
+    def _spans(
+        self, text: str, *, words: bool, in_pieces: int = _IN_PIECES, depth: int = _NESTED
+    ) -> Iterator[Span]:
         """Yield where keys are, in no order; spans may overlap."""
         low = text.lower() if text.isascii() else text.translate(_LOWER)  # of the same length
         found = [*self._runs(low, _WINDOW), *self._heads(low)]
@@ -156,15 +158,23 @@ class KnownKeys:
         # In pieces: what is neither letter nor digit does not count. The end of a word next to a key may happen to
         # continue it, so it takes as many characters that are not found yet as may not be shown.
         kept = [at for piece in _ALPHANUMERIC.finditer(low) for at in range(*piece.span())]
-        if _IN_PIECES <= len(kept) < len(low):
+        if in_pieces <= len(kept) < len(low):
             hidden = {at for span in found for at in range(*span)}
-            for start, end in self._runs("".join([low[at] for at in kept]), _IN_PIECES):
+            for start, end in self._runs("".join([low[at] for at in kept]), in_pieces):
                 if sum(at not in hidden for at in kept[start:end]) >= _WINDOW:
                     yield kept[start], kept[end - 1] + 1
         if depth:
-            for decoded, starts, ends, words_too in _decoded(text):
-                for start, end in self._spans(decoded, words=words and words_too, depth=depth - 1):
-                    yield starts[start], ends[end - 1]
+            unescaped = _unescaped(text)
+            if unescaped is not None:
+                yield from self._mapped(unescaped, words=words, in_pieces=in_pieces, depth=depth - 1)
+            for decoded in _decoded(text):
+                # Most of these are no words of anybody's, but noise.
+                yield from self._mapped(decoded, words=False, in_pieces=_WINDOW, depth=depth - 1)
+
+    def _mapped(self, decoded: _Decoded, *, words: bool, in_pieces: int, depth: int) -> Iterator[Span]:
+        text, starts, ends = decoded
+        for start, end in self._spans(text, words=words, in_pieces=in_pieces, depth=depth):
+            yield starts[start], ends[end - 1]
 
     def _runs(self, low: str, shortest: int) -> Iterator[Span]:
         """Yield the longest parts that consist of windows of keys."""
@@ -208,15 +218,12 @@ def _parts(key: str) -> Iterator[str]:
         yield key[:length] + _CUT
 
 
-_Decoded: TypeAlias = tuple[str, list[int], list[int], bool]
-"""A text, where in the original each of its characters starts and ends, and whether it consists of words."""
+_Decoded: TypeAlias = tuple[str, list[int], list[int]]
+"""A text, and where in the original each of its characters starts and ends."""
 
 
 def _decoded(text: str) -> Iterator[_Decoded]:
-    """Yield what parts of a text stand for."""
-    unescaped = _unescaped(text)
-    if unescaped is not None:
-        yield unescaped
+    """Yield what parts of a text may stand for: digits of base64, hexadecimal ones, and lists of bytes."""
     for run in _BASE64.finditer(text):
         yield from _from_base64(run[0].translate(_STANDARD), run.start())
     for run in _HEX.finditer(text):
@@ -225,15 +232,16 @@ def _decoded(text: str) -> Iterator[_Decoded]:
             size = len(digits) // 2
             starts = list(range(run.start() + first, run.start() + first + 2 * size, 2))
             decoded = bytes.fromhex(digits[: 2 * size]).decode("latin-1")
-            yield decoded, starts, [start + 2 for start in starts], False
+            yield decoded, starts, [start + 2 for start in starts]
     for pattern, item, base in _LISTS:
         for run in pattern.finditer(text):
             numbers = list(re.compile(item).finditer(text, *run.span()))
             decoded = "".join(_character(int(number[1], base)) for number in numbers)
-            yield decoded, [one.start() for one in numbers], [one.end() for one in numbers], False
+            yield decoded, [one.start() for one in numbers], [one.end() for one in numbers]
 
 
 def _unescaped(text: str) -> _Decoded | None:
+    """Return a text with its escapes resolved, or None if it has none."""
     parts: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -249,7 +257,7 @@ def _unescaped(text: str) -> _Decoded | None:
     parts.append(text[shown:])
     starts += range(shown, len(text))
     ends += range(shown + 1, len(text) + 1)
-    return "".join(parts), starts, ends, True
+    return "".join(parts), starts, ends
 
 
 def _meaning(escape: re.Match[str]) -> str:
@@ -274,7 +282,7 @@ def _from_base64(digits: str, offset: int) -> Iterator[_Decoded]:
         # A byte is 8 bits of some 6 of which each digit holds.
         starts = [offset + first + 8 * at // 6 for at in range(len(decoded))]
         ends = [offset + first + (8 * at + 7) // 6 + 1 for at in range(len(decoded))]
-        yield decoded, starts, ends, False
+        yield decoded, starts, ends
 
 
 KNOWN_KEYS: Final = KnownKeys()

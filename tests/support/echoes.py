@@ -9,6 +9,7 @@ import base64
 import hashlib
 import html
 import re
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 LONGEST = 7
 """Characters of a key in a row that may be shown."""
+
+IN_PIECES = 12
+"""Characters of a key, with others between them, that may not."""
 
 _numbers = count()
 
@@ -137,43 +141,58 @@ ECHOES: dict[str, Callable[[str], str]] = {
 
 
 def remains(text: str, key: str) -> str:
-    """Give the longest run of characters of a key, in either case, that a reader gets out of a text."""
-    longest = ""
-    for shown in _read(text):
-        longest = max(longest, _common(shown.lower(), key.lower()), key=len)
-    return longest
+    """Give the longest run of characters of a key, in either case, that a reader gets out of a text.
+
+    One that stands in pieces has to be longer: a few letters follow each other by chance.
+    """
+    key = key.lower()
+    whole = max((_common(shown, key) for shown in readings(text)), key=len)
+    pieces = max((_common(shown, key) for shown in joined(text)), key=len)
+    return max(whole, pieces if len(pieces) >= IN_PIECES else "", key=len)
 
 
 def _common(text: str, key: str) -> str:
     best = ""
     for start in range(len(key)):
-        while key[start : start + len(best) + 1] in text and start + len(best) < len(key):
+        while start + len(best) < len(key) and key[start : start + len(best) + 1] in text:
             best = key[start : start + len(best) + 1]
     return best
+
+
+@lru_cache(5000)
+def readings(text: str) -> frozenset[str]:
+    """Give what a text says, in lower case, to somebody who tries each encoding."""
+    return frozenset(shown.lower() for shown in _read(text))
+
+
+@lru_cache(5000)
+def joined(text: str) -> frozenset[str]:
+    """Give the same without what is neither letter nor digit."""
+    forms = ("[^0-9a-z]", r"\\[nrt]|[^0-9a-z]")
+    return frozenset(re.sub(form, "", shown) for form in forms for shown in readings(text))
 
 
 def _read(text: str, depth: int = 3) -> Iterator[str]:
     yield text
     if not depth:
         return
-    readings = {re.sub(r"[^0-9a-zA-Z]", "", text), re.sub(r"[^0-9a-zA-Z]|\\[nrt]", "", text)}
-    readings.add(re.sub(r"[%=]([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text))
-    readings.add(re.sub(r"%u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text))
-    readings.add(html.unescape(text))
-    readings.add(re.sub(r"\\+u\{?([0-9a-fA-F]{2,4})\}?", lambda found: chr(int(found[1], 16)), text))
-    readings.add(re.sub(r"\\+(?:x|U000000)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text))
-    readings.add(re.sub(r"\\+([0-7]{3})", lambda found: chr(int(found[1], 8) % 256), text))
-    readings.add(text.replace("\\/", "/"))
-    readings.add(re.sub(r"\b\d{2,3}\b", lambda found: chr(int(found[0])), text).replace(", ", ""))
+    variants = {re.sub(r"[%=]([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)}
+    variants.add(re.sub(r"%u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text))
+    variants.add(html.unescape(text))
+    variants.add(re.sub(r"\\+u\{?([0-9a-fA-F]{2,4})\}?", lambda found: chr(int(found[1], 16)), text))
+    variants.add(re.sub(r"\\+(?:x|U000000)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text))
+    variants.add(re.sub(r"\\+([0-7]{3})", lambda found: chr(int(found[1], 8) % 256), text))
+    variants.add(text.replace("\\/", "/"))
+    variants.add(re.sub(r"\b\d{2,3}\b", lambda found: chr(int(found[0])), text).replace(", ", ""))
     for found in re.findall(r"[0-9a-fA-F]{16,}", re.sub(r"[ :,]|0x", "", text)):
         for first in (0, 1):
             digits = found[first:]
-            readings.add(bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("latin-1"))
+            variants.add(bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("latin-1"))
     for found in re.findall(r"[0-9a-zA-Z+/_-]{11,}", text):
         for first in range(4):
             part = found[first:].replace("-", "+").replace("_", "/")
             part = part[: len(part) - (len(part) % 4 == 1)]
             decoded = base64.b64decode(part + "=" * (-len(part) % 4))
-            readings |= {decoded.decode("latin-1"), decoded.replace(b"\0", b"").decode("latin-1")}
-    for reading in readings - {text}:
-        yield from _read(reading, depth - 1)
+            variants |= {decoded.decode("latin-1"), decoded.replace(b"\0", b"").decode("latin-1")}
+    for variant in variants - {text}:
+        yield from _read(variant, depth - 1)

@@ -235,7 +235,12 @@ def test_more_keys_make_no_more_work(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keys_may_be_added_in_several_threads() -> None:
     keys = [[f"{n}-{new_key()}" for _ in range(200)] for n in range(4)]
     known = KnownKeys(100)
-    threads = [Thread(target=lambda own=own: [known.add(key) for key in own]) for own in keys]
+
+    def add(own: list[str]) -> None:
+        for key in own:
+            known.add(key)
+
+    threads = [Thread(target=add, args=(own,)) for own in keys]
     for thread in threads:
         thread.start()
     for thread in threads:
