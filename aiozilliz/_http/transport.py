@@ -22,8 +22,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from aiozilliz import __version__
+from aiozilliz._aio.cancel_scope import SharedTimer
 from aiozilliz._aio.limiter import DecodeTurn
-from aiozilliz._aio.timer import SharedTimer
 from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
     ClearTextProxyError,

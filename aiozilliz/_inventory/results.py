@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiozilliz._inventory.accounts import Account
-    from aiozilliz._inventory.scheduler import InventoryIterator
+    from aiozilliz._iteration.iterators import Pager
     from aiozilliz._iteration.runner import Listener, PlanRunner
+    from aiozilliz._records.cluster import Cluster
     from aiozilliz._records.snapshot import Snapshot
 
 
@@ -85,7 +86,7 @@ class SnapshotResults(Results):
         else:
             self.failed(account, end)
 
-    async def collect(self, clusters: InventoryIterator) -> InventoryReport:
+    async def collect(self, clusters: Pager[tuple[Account, Cluster]]) -> InventoryReport:
         """Read all accounts to the end, and return the report."""
         taken_at = datetime.now(UTC)
         async with clusters:

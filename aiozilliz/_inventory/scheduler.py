@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 from aiozilliz._inventory.accounts import Account
-from aiozilliz._iteration.base import Pager
+from aiozilliz._iteration.iterators import Pager
 from aiozilliz._public import public, record
 from aiozilliz._records.cluster import Cluster
 

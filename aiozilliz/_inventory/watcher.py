@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._errors import InventoryError
 from aiozilliz._inventory.accounts import Account
-from aiozilliz._iteration.base import Pager
+from aiozilliz._iteration.iterators import Pager
 from aiozilliz._public import public
 from aiozilliz._records.report import InventoryReport
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot

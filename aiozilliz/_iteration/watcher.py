@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._errors import AuthenticationError, ConfigurationError, ZillizError
-from aiozilliz._iteration.base import Pager
 from aiozilliz._iteration.changes import ChangeTracker
+from aiozilliz._iteration.iterators import Pager
 from aiozilliz._public import public
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 

@@ -24,9 +24,8 @@ from aiozilliz import (
     Snapshot,
     TransportError,
 )
-from aiozilliz._aio.cancel_scope import CancelScope
+from aiozilliz._aio.cancel_scope import CancelScope, SharedTimer
 from aiozilliz._aio.limiter import DecodeTurn, RateLimiter
-from aiozilliz._aio.timer import SharedTimer
 from aiozilliz._http.request import NO_LIMIT, RequestContext
 from aiozilliz._http.transport import Answer
 from aiozilliz._settings.checks import ListQuery

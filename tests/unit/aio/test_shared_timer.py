@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from hypothesis import given, strategies as st
 
-from aiozilliz._aio.timer import SharedTimer
+from aiozilliz._aio.cancel_scope import SharedTimer
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 
