@@ -6,7 +6,8 @@ A service, a proxy or a cache may echo the key of a request, or of another one, 
 - so too in what percent-encoding, backslash escapes (JSON, Python), character references (HTML), base64 or hexadecimal
   digits stand for, also if they are nested;
 - in pieces of any length with nothing but blanks and punctuation between them, if they have 12 characters together;
-- as a whole word only, if it has fewer than 8 characters, as in tests: its letters occur everywhere.
+- as a whole word only, if it has fewer than 8 characters, as in tests: its letters occur everywhere. In sentences of
+  ours, which quote a few words at most, one that stands like a word of the sentence is none.
 
 A text is searched by its own windows of 8 characters, each looked up in one table, so its cost does not depend on how
 many keys are known. The table holds hashes, which are salted for each process, and no key in clear.
@@ -20,6 +21,8 @@ from collections import OrderedDict
 from string import ascii_lowercase, ascii_uppercase
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from aiozilliz._errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +51,8 @@ _CUT: Final = "…"
 
 _ALPHANUMERIC: Final = re.compile("[0-9a-z]+")
 _BEFORE_WORD: Final = re.compile(r"(?<![0-9a-z])(?=\S)")
+_IN_SENTENCE_BEFORE: Final = re.compile(r"[\s{]|\Z")  # a brace stands before the name of a setting
+_IN_SENTENCE_AFTER: Final = re.compile(r"[\s.,:;!?}]|'[0-9a-z]|\Z")
 _ESCAPE: Final = re.compile(
     r"""
       (?: [%=] | \\+x ) ([0-9A-Fa-f]{2})        # percent-encoding, quoted-printable, a byte
@@ -122,7 +127,7 @@ class KnownKeys:
             else:
                 table[part] -= 1
 
-    def redact(self, text: str, *, words: bool = True) -> str:
+    def redact(self, text: str, *, ours: bool = False) -> str:
         """Replace all known keys in a text.
 
         A text that was cut, and so has an ellipsis, may be cut within a key; from 6 characters on, that part is
@@ -130,12 +135,12 @@ class KnownKeys:
 
         Args:
             text: Any text.
-            words: Whether keys of fewer than 8 characters count, which may be ordinary words.
+            ours: Whether it is a sentence of ours, which must not change because "a" or "page" was a key in some test.
 
         Returns:
             The text, with `<key>` for each part that is of a key.
         """
-        found = sorted(self._spans(text, words=words)) if self._keys else []
+        found = sorted(self._spans(text, ours=ours)) if self._keys else []
         if not found:
             return text
         parts: list[str] = []
@@ -147,13 +152,13 @@ class KnownKeys:
         return "".join((*parts, text[shown:]))
 
     def _spans(
-        self, text: str, *, words: bool, in_pieces: int = _IN_PIECES, depth: int = _NESTED
+        self, text: str, *, ours: bool | None, in_pieces: int = _IN_PIECES, depth: int = _NESTED
     ) -> Iterator[Span]:
-        """Yield where keys are, in no order; spans may overlap."""
+        """Yield where keys are, in no order; spans may overlap. With `ours=None` there are no words."""
         low = text.lower() if text.isascii() else text.translate(_LOWER)  # of the same length
         found = [*self._runs(low, _WINDOW), *self._heads(low)]
-        if words and self._words:
-            found += self._whole_words(low)
+        if ours is not None and self._words:
+            found += self._whole_words(low, ours=ours)
         yield from found
         # In pieces: what is neither letter nor digit does not count. The end of a word next to a key may happen to
         # continue it, so it takes as many characters that are not found yet as may not be shown.
@@ -166,14 +171,14 @@ class KnownKeys:
         if depth:
             unescaped = _unescaped(text)
             if unescaped is not None:
-                yield from self._mapped(unescaped, words=words, in_pieces=in_pieces, depth=depth - 1)
+                yield from self._mapped(unescaped, ours=ours, in_pieces=in_pieces, depth=depth - 1)
             for decoded in _decoded(text):
                 # Most of these are no words of anybody's, but noise.
-                yield from self._mapped(decoded, words=False, in_pieces=_WINDOW, depth=depth - 1)
+                yield from self._mapped(decoded, ours=None, in_pieces=_WINDOW, depth=depth - 1)
 
-    def _mapped(self, decoded: _Decoded, *, words: bool, in_pieces: int, depth: int) -> Iterator[Span]:
+    def _mapped(self, decoded: _Decoded, *, ours: bool | None, in_pieces: int, depth: int) -> Iterator[Span]:
         text, starts, ends = decoded
-        for start, end in self._spans(text, words=words, in_pieces=in_pieces, depth=depth):
+        for start, end in self._spans(text, ours=ours, in_pieces=in_pieces, depth=depth):
             yield starts[start], ends[end - 1]
 
     def _runs(self, low: str, shortest: int) -> Iterator[Span]:
@@ -197,12 +202,14 @@ class KnownKeys:
                     yield at - length, at
             at = low.find(_CUT, at + 1)
 
-    def _whole_words(self, low: str) -> Iterator[Span]:
+    def _whole_words(self, low: str, *, ours: bool) -> Iterator[Span]:
         for before in _BEFORE_WORD.finditer(low):
             start = before.start()
+            begins = ours and _IN_SENTENCE_BEFORE.match(low, max(start - 1, 0), start)
             for end in range(start + 1, min(start + _WINDOW, len(low) + 1)):
-                whole = end == len(low) or not _ALPHANUMERIC.match(low, end)
-                if whole and hash(low[start:end]) in self._words:
+                if hash(low[start:end]) in self._words and not (
+                    _ALPHANUMERIC.match(low, end) or (begins and _IN_SENTENCE_AFTER.match(low, end))
+                ):
                     yield start, end
 
 
@@ -291,16 +298,17 @@ KNOWN_KEYS: Final = KnownKeys()
 
 def redact_error(error: BaseException) -> None:
     """Replace the known keys in the arguments, attributes and notes of an error, and bound their length."""
-    error.args = tuple(_redacted(value) for value in error.args)
+    # The message of a refusal is the service's, those of other errors are ours and quote it.
+    ours = not isinstance(error, APIError)
+    error.args = tuple(_redacted(value, ours=ours) for value in error.args)
     for name, value in vars(error).items():
-        # The advice is ours, with settings in braces: a key that is an ordinary word must not spoil it.
-        setattr(error, name, _redacted(value, words=name != "_advice"))
+        setattr(error, name, _redacted(value, ours=name == "_advice"))
 
 
-def _redacted(value: object, *, words: bool = True) -> object:
+def _redacted(value: object, *, ours: bool) -> object:
     if isinstance(value, str):
         text = value if len(value) <= _MAX_VALUE else value[: _MAX_VALUE - 1] + _CUT
-        return KNOWN_KEYS.redact(text, words=words)
+        return KNOWN_KEYS.redact(text, ours=ours)
     if isinstance(value, list):  # `__notes__`
-        return [_redacted(item, words=words) for item in cast("Iterable[object]", value)]
+        return [_redacted(item, ours=ours) for item in cast("Iterable[object]", value)]
     return value

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from aiozilliz import APIError, DecodeError
 from aiozilliz._settings import redaction
 from aiozilliz._settings.credentials import Secret
 from aiozilliz._settings.redaction import KNOWN_KEYS, KnownKeys, redact_error
@@ -73,8 +74,23 @@ def test_a_key_of_a_few_letters_is_taken_out_as_a_word_only() -> None:
     assert knowing("key").redact("%6b%65%79 and aw== and 6b6579") == "<key> and aw== and 6b6579"
 
 
-def test_words_can_be_left_out() -> None:
-    assert knowing("key", KEY).redact(f"the key {KEY}", words=False) == "the key <key>"
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("a page is a page, or none: see page. A page; page", None),
+        ("page", None),
+        ("Set {page} or {page}, can't a's", None),
+        ("not the text 'page'", "not the text '<key>'"),
+        ("not the text 'Bearer page'", "not the text 'Bearer <key>'"),
+        ("not the text 'page one'", "not the text '<key> one'"),
+        ('not the text "page"', 'not the text "<key>"'),
+        ("Record 0 (in01-page) is wrong", "Record 0 (in01-<key>) is wrong"),
+        ("to https://a.example/page/x", "to https://<key>.example/<key>/x"),
+        (f"the page is {KEY}", "the page is <key>"),
+    ],
+)
+def test_a_key_that_is_a_word_leaves_sentences_of_ours_alone(text: str, redacted: str | None) -> None:
+    assert knowing("page", "a", "can", KEY).redact(text, ours=True) == (redacted or text)
 
 
 @pytest.mark.parametrize("key", ["a.b+c/d=e~f-g_h!", "q\"u'o`t\\e&<key>(x)", "-" * 20, "%41%42%43%44"])
@@ -277,12 +293,21 @@ def test_an_error_is_redacted_everywhere() -> None:
     }
 
 
-def test_a_key_that_is_a_word_leaves_advice_alone() -> None:
-    error = RuntimeError("the wurd is wrong")
-    error.__dict__.update(_advice="Check the wurd")
+def test_a_key_that_is_a_word_is_taken_out_of_what_is_the_service_s() -> None:
     Secret("wurd")
-    redact_error(error)
-    assert (str(error), vars(error)) == ("the <key> is wrong", {"_advice": "Check the wurd"})
+    refusal = APIError("the wurd is wrong", status=400, request_id="a wurd", advice="Check the wurd")
+    decode = DecodeError(
+        "The wurd must be 1, not 'wurd'", index=1, cluster_id="wurd", advice="Check the wurd"
+    )
+    for error in (refusal, decode):
+        redact_error(error)
+    assert (refusal.message, refusal.request_id, refusal.advice) == (
+        "the <key> is wrong",
+        "a <key>",
+        "Check the wurd",
+    )
+    assert (decode.message, decode.cluster_id) == ("The wurd must be 1, not '<key>'", "<key>")
+    assert decode.advice == "Check the wurd"
 
 
 def test_a_huge_text_is_cut_before_it_is_searched() -> None:
