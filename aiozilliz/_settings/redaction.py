@@ -50,7 +50,8 @@ _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _CUT: Final = "…"
 
 _ALPHANUMERIC: Final = re.compile("[0-9a-z]+")
-_BEFORE_WORD: Final = re.compile(r"(?<![0-9a-z])(?=\S)")
+_BEFORE_WORD: Final = re.compile(r"(?<![0-9a-z_-])(?=\S)")
+_WORD_GOES_ON: Final = re.compile("[0-9a-z_-]")  # `in01-a` is one word
 _IN_SENTENCE_BEFORE: Final = re.compile(r"[\s{]|\Z")  # a brace stands before the name of a setting
 _IN_SENTENCE_AFTER: Final = re.compile(r"[\s.,:;!?}]|'[0-9a-z]|\Z")
 _ESCAPE: Final = re.compile(
@@ -208,7 +209,7 @@ class KnownKeys:
             begins = ours and _IN_SENTENCE_BEFORE.match(low, max(start - 1, 0), start)
             for end in range(start + 1, min(start + _WINDOW, len(low) + 1)):
                 if hash(low[start:end]) in self._words and not (
-                    _ALPHANUMERIC.match(low, end) or (begins and _IN_SENTENCE_AFTER.match(low, end))
+                    _WORD_GOES_ON.match(low, end) or (begins and _IN_SENTENCE_AFTER.match(low, end))
                 ):
                     yield start, end
 
@@ -298,11 +299,11 @@ KNOWN_KEYS: Final = KnownKeys()
 
 def redact_error(error: BaseException) -> None:
     """Replace the known keys in the arguments, attributes and notes of an error, and bound their length."""
-    # The message of a refusal is the service's, those of other errors are ours and quote it.
+    # The texts of a refusal are the service's, those of other errors are ours and quote it.
     ours = not isinstance(error, APIError)
     error.args = tuple(_redacted(value, ours=ours) for value in error.args)
     for name, value in vars(error).items():
-        setattr(error, name, _redacted(value, ours=name == "_advice"))
+        setattr(error, name, _redacted(value, ours=ours or name == "_advice"))
 
 
 def _redacted(value: object, *, ours: bool) -> object:
