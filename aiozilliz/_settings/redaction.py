@@ -121,7 +121,7 @@ class KnownKeys:
                 self._forget(*self._keys.popitem(last=False))
 
     def _forget(self, own: int, parts: tuple[int, ...]) -> None:
-        table = self._words if own in parts else self._windows
+        table = self._words if parts == (own,) else self._windows
         for part in parts:
             if table[part] == 1:
                 del table[part]

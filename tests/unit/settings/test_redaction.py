@@ -180,6 +180,17 @@ def test_a_key_that_is_given_again_is_the_latest() -> None:
     assert known.redact(f"{first} {second} {third}") == f"<key> {second} <key>"
 
 
+@pytest.mark.parametrize("length", range(1, 20))
+def test_a_key_of_any_length_is_known_and_forgotten(length: int) -> None:
+    key, other = new_key()[:length], new_key()
+    known = knowing(key, limit=1)
+    assert known.redact(f"({key})") == "(<key>)"
+    known.add(other)
+    assert known.redact(f"({key}) {other}") == f"({key}) <key>"
+    known.add(key)
+    assert known.redact(f"({key}) {other}") == f"(<key>) {other}"
+
+
 def test_what_two_keys_share_stays_known_with_one_of_them() -> None:
     head = new_key()
     known = knowing(f"{head}-first", f"{head}-second", "short", "word", limit=4)
@@ -296,7 +307,7 @@ def test_an_error_is_redacted_everywhere() -> None:
 
 def test_a_key_that_is_a_word_is_taken_out_of_what_is_the_service_s() -> None:
     Secret("wurd")
-    refusal = APIError("the wurd is wrong", status=400, request_id="a wurd", advice="Check the wurd")
+    refusal = APIError("the wurd is wrong", status=400, request_id="r-7, wurd", advice="Check the wurd")
     decode = DecodeError(
         "The wurd must be 1, not 'wurd'", index=1, cluster_id="wurd", advice="Check the wurd"
     )
@@ -304,7 +315,7 @@ def test_a_key_that_is_a_word_is_taken_out_of_what_is_the_service_s() -> None:
         redact_error(error)
     assert (refusal.message, refusal.request_id, refusal.advice) == (
         "the <key> is wrong",
-        "a <key>",
+        "r-7, <key>",
         "Check the wurd",
     )
     assert (decode.message, decode.cluster_id) == ("The wurd must be 1, not '<key>'", "wurd")
