@@ -17,7 +17,6 @@ from aiozilliz._errors import ConfigurationError, TransportError, printable
 
 if TYPE_CHECKING:
     from aiozilliz._errors import ZillizError
-    from aiozilliz._settings.credentials import Secret
 
 _E = TypeVar("_E", bound=BaseException)
 
@@ -46,17 +45,6 @@ def bare(error: _E) -> _E:
     """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
-
-
-def hide(secret: Secret, error: ZillizError) -> None:
-    """Take the key out of an error's texts, should the service have echoed it."""
-
-    def without(value: object) -> object:
-        return secret.redact(value) if isinstance(value, str) else value
-
-    error.args = tuple(map(without, error.args))
-    for name, value in vars(error).items():
-        setattr(error, name, without(value))
 
 
 class Replacement:

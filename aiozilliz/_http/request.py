@@ -28,11 +28,11 @@ from aiozilliz._http.aiohttp_errors import (
     bare,
     cancelled_elsewhere,
     failure_of,
-    hide,
     out_of_time,
 )
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
+from aiozilliz._settings.redaction import redact_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -212,7 +212,7 @@ class PageRequest:
     def _wait_before_next(self, error: Exception) -> bool | float:
         self._wait_for(_NEXT_ATTEMPT)
         return wait_before_retry(
-            error,
+            bare(error),  # stamina hands it on, and its frames hold what the service sent
             first=self._made == 1,
             policy=self._context.policy,
             time_left=self._time_left(),
@@ -299,7 +299,7 @@ class PageRequest:
                             await turn.wait()
                         page = self._read(answer)
                 except ZillizError as error:
-                    self._note(error, secret)
+                    self._note(error)
                     raise
                 finally:
                     turn.in_flight -= 1
@@ -325,9 +325,9 @@ class PageRequest:
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
         return page
 
-    def _note(self, error: ZillizError, secret: Secret) -> None:
-        """Note a failed attempt: hide the key, should the service have echoed it, and hold back what it asks to."""
-        hide(secret, error)
+    def _note(self, error: ZillizError) -> None:
+        """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
+        redact_error(error)
         pause = retry_after(error)
         if pause is not None:
             self._context.gate.extend(self._loop.time() + pause)

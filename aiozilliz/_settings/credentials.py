@@ -16,13 +16,12 @@ from typing import NoReturn, TypeAlias, cast
 from aiozilliz._errors import ConfigurationError, printable
 from aiozilliz._public import public
 from aiozilliz._settings.checks import GLOBAL, check_base_url, key_error, key_fault
+from aiozilliz._settings.redaction import KNOWN_KEYS
 
 ApiKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
 """An API key, or a plain or async callable that returns one and is called before each attempt."""
 
 ENVIRONMENT_KEY = "ZILLIZ_API_KEY"
-_SHORTEST_REDACTED = 6
-_HIDDEN = "<key>"
 _HOW_TO_GIVE_A_KEY = (
     f"Pass {{api_key}}, set {ENVIRONMENT_KEY}, "
     "or log in with the official command-line client (`zilliz login`)."
@@ -30,7 +29,10 @@ _HOW_TO_GIVE_A_KEY = (
 
 
 class Secret:
-    """An API key that is not exposed by accident: not in a repr, a local, a pickle or an attribute."""
+    """An API key that is not exposed by accident: not in a repr, a local, a pickle or an attribute.
+
+    From now on it is cut out of the texts that errors quote, also once it is out of use.
+    """
 
     __slots__ = ("reveal",)
 
@@ -39,6 +41,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self.reveal = lambda: value
+        KNOWN_KEYS.add(value)
 
     def __repr__(self) -> str:
         return "<Secret>"
@@ -51,24 +54,6 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret can't be pickled or copied")
-
-    def redact(self, text: str) -> str:
-        """Replace the key in a text, which a service may echo.
-
-        A text that was cut, and so ends in an ellipsis, may end within the key; that part is replaced as well. A key
-        of less than 6 characters, as in tests, is replaced as a whole word only, because its letters occur everywhere.
-
-        Returns:
-            The text, with `<key>` for the key.
-        """
-        length = len(self.reveal())
-        if length < _SHORTEST_REDACTED:
-            return re.sub(rf"(?<![0-9A-Za-z]){re.escape(self.reveal())}(?![0-9A-Za-z])", _HIDDEN, text)
-        text = text.replace(self.reveal(), _HIDDEN)
-        if "…" in text:  # it was cut, maybe within the key
-            for shown in range(length - 1, _SHORTEST_REDACTED - 1, -1):
-                text = text.replace(f"{self.reveal()[:shown]}…", f"{_HIDDEN}…")
-        return text
 
 
 class KeySource:
