@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 import aiohttp
 from aiohttp import hdrs
@@ -36,6 +36,7 @@ from aiozilliz._http.aiohttp_errors import (
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Mapping
 
     from aiohttp.connector import Connection
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aiozilliz")
 
-_HEADERS: Final = {
-    hdrs.ACCEPT: "application/json",
-    hdrs.ACCEPT_ENCODING: "gzip, deflate",
-    hdrs.CACHE_CONTROL: "no-cache",  # a listing of now, from whatever stands between
-    hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
-}
+_HEADERS: Final = CIMultiDict[str](
+    {
+        hdrs.ACCEPT: "application/json",
+        hdrs.ACCEPT_ENCODING: "gzip, deflate",
+        hdrs.CACHE_CONTROL: "no-cache",  # a listing of now, from whatever stands between
+        hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
+    }
+)
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
@@ -164,7 +167,7 @@ class Transport:
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
                     url,
-                    headers=CIMultiDict(_HEADERS),  # a new one, as agents that wrap aiohttp write into it
+                    headers=_HEADERS.copy(),  # a new one, as agents that wrap aiohttp write into it
                     timeout=self._finer,
                     proxy=self._proxies.get(base_url),
                     middlewares=(_Sender(secret, borrowed=self._lender is not None),),
@@ -248,6 +251,10 @@ def _check_clear_text_proxy(host: str | None) -> None:
         raise ClearTextProxyError
 
 
+_KEPT: Final = 100
+"""Kept connections that are looked at for one request, at most."""
+
+
 class _Connector(aiohttp.TCPConnector):
     """Takes no kept connection again on which anything has arrived since its last response.
 
@@ -262,32 +269,41 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, *, force_close: bool) -> None:
         # The connections are bounded by who asks, not by the pool.
         super().__init__(limit=0, force_close=force_close)  # pyright: ignore[reportUnknownMemberType]
-        self._taken: WeakSet[object] = WeakSet()
+        self._sockets = _Sockets()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        while True:
-            connection = await super().connect(*args, **kwargs)
-            # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
-            if connection.protocol not in self._taken:
-                self._taken.add(connection.protocol)
-                return connection
-            if not _has_unread(connection):
-                return connection
+        connection = await super().connect(*args, **kwargs)
+        for _ in range(_KEPT):
+            if not self._has_unread(connection):
+                break
             connection.close()
+            connection = await super().connect(*args, **kwargs)
+        # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
+        return connection
+
+    def _has_unread(self, connection: Connection) -> bool:
+        """Return whether something has arrived that nobody has read, if only that the other side has closed."""
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None or protocol.should_close:
+            return True
+        # The event loop may not have read it yet.
+        return self._sockets.can_be_read(transport.get_extra_info("socket"))
 
 
-def _has_unread(connection: Connection) -> bool:
-    """Return whether something has arrived that nobody has read, if only that the other side has closed."""
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None or protocol.should_close:
-        return True
-    # The event loop may not have read it yet.
-    sock = transport.get_extra_info("socket")
-    if sys.platform == "win32":
-        return bool(select.select([sock], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+class _Sockets:
+    """Asks the system whether a socket can be read, by one object for all: making one takes longer than asking."""
+
+    def __init__(self) -> None:
+        self._poll = None if sys.platform == "win32" else select.poll()
+
+    def can_be_read(self, sock: socket.socket) -> bool:
+        if self._poll is None:
+            return bool(select.select([sock], [], [], 0)[0])
+        self._poll.register(sock, select.POLLIN)
+        try:
+            return bool(self._poll.poll(0))
+        finally:
+            self._poll.unregister(sock)
 
 
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
