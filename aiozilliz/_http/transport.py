@@ -294,10 +294,11 @@ class _Sockets:
     """Asks the system whether a socket can be read, by one object for all: making one takes longer than asking."""
 
     def __init__(self) -> None:
-        self._poll = None if sys.platform == "win32" else select.poll()
+        if sys.platform != "win32":
+            self._poll = select.poll()
 
     def can_be_read(self, sock: socket.socket) -> bool:
-        if self._poll is None:
+        if sys.platform == "win32":
             return bool(select.select([sock], [], [], 0)[0])
         self._poll.register(sock, select.POLLIN)
         try:

@@ -289,6 +289,7 @@ def test_an_integer_that_is_no_date_stays_in_extra(number: int) -> None:
 def test_digits_beyond_microseconds_stay_in_extra(text: str, microsecond: int) -> None:
     cluster = Cluster.from_dict({**EXAMPLE, "createTime": text})
     assert cluster.create_time == CREATED.replace(microsecond=microsecond)
+    assert cluster.create_time is not None
     assert cluster.create_time.tzinfo is UTC
     assert cluster.extra == {"createTime": text}
     assert cluster.to_dict() == {**EXAMPLE, "createTime": text}
