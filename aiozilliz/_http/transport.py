@@ -271,13 +271,13 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, force_close=force_close)  # pyright: ignore[reportUnknownMemberType]
         self._sockets = _Sockets()
 
-    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        connection = await super().connect(*args, **kwargs)
-        for _ in range(_KEPT):
-            if not self._has_unread(connection):
-                break
+    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109  # aiohttp's own
+        connection = await super().connect(req, traces, timeout)
+        left = _KEPT
+        while self._has_unread(connection) and left:
+            left -= 1
             connection.close()
-            connection = await super().connect(*args, **kwargs)
+            connection = await super().connect(req, traces, timeout)
         # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
         return connection
 

@@ -29,6 +29,7 @@ _BUSY = (
     "or create one iterator per task"
 )
 _CLOSED = "the iterator was closed before it was exhausted"
+_EXHAUSTED = "the iterator is exhausted; call the method that returned it to read again"
 
 
 class Pager(ABC, Generic[_T]):
@@ -55,6 +56,9 @@ class Pager(ABC, Generic[_T]):
         """End the requests in the background."""
 
     def __aiter__(self) -> Self:
+        # A second `async for` would be an empty list without a word.
+        if isinstance(self._end, StopAsyncIteration):
+            raise RuntimeError(_EXHAUSTED)
         return self
 
     async def __anext__(self) -> _T:

@@ -273,9 +273,12 @@ def test_the_end_comes_again() -> None:
     async def main() -> None:
         clusters = World({"a": 1}, 2).iterate()
         assert len([pair async for pair in clusters]) == 1
-        assert [pair async for pair in clusters] == []
-        await clusters.aclose()
-        assert [pair async for pair in clusters] == []
+        for _ in range(2):
+            with pytest.raises(StopAsyncIteration):
+                await anext(clusters)
+            with pytest.raises(RuntimeError, match="exhausted"):
+                [pair async for pair in clusters]
+            await clusters.aclose()
 
     run_in_fake_time(main())
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from aiozilliz import APIError, ResponseError, RetryPolicy, ServerError, ZillizClient
+from aiozilliz.testing import FakeZillizCloud
 from tests.promises.waiting import CLUSTERS, PAGE_SIZE, concurrent, every_place, step, waiting
 from tests.support.listing_server import (
     Listing,
@@ -26,6 +27,8 @@ from tests.support.listing_server import (
 from tests.support.wire_server import response
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiozilliz import ClusterIterator, ClusterPage, PageIterator
 
 FAILED = response({"code": 500, "message": "out of order"}, status=500)
@@ -61,7 +64,8 @@ async def test_going_on_after_a_break_goes_on(concurrency: int) -> None:
                 break
         assert seen == names(10)
         await ends_for_ever(clusters)
-        assert [cluster async for cluster in clusters] == []
+        with pytest.raises(RuntimeError, match="exhausted"):
+            [cluster async for cluster in clusters]
 
 
 @every_place
@@ -106,11 +110,10 @@ async def test_readers_that_take_turns_share_the_records(concurrency: int) -> No
         async def reader() -> None:
             while True:
                 async with turn:
-                    async for cluster in clusters:
-                        seen.append(cluster.cluster_id)
-                        break
-                    else:
+                    cluster = await anext(clusters, None)
+                    if cluster is None:
                         return
+                    seen.append(cluster.cluster_id)
                 await asyncio.sleep(0)
 
         await asyncio.gather(*(reader() for _ in range(3)))
@@ -494,3 +497,14 @@ async def test_records_in_hand_are_read_to_their_end_after_the_client_was_closed
         assert await take(clusters, 2) == names(2, 1)
         with pytest.raises(RuntimeError, match="the client is closed"):
             await anext(clusters)
+
+
+async def test_a_second_loop_over_an_exhausted_iterator_is_an_error_and_no_empty_list() -> None:
+    async with FakeZillizCloud(clusters=3) as cloud, ZillizClient("k", base_url=cloud.url) as client:
+        for made in (client.iter_clusters(), client.iter_pages(page_size=2)):
+            first: AsyncIterator[object] = made
+            assert [item async for item in first]
+            with pytest.raises(RuntimeError, match="exhausted"):
+                [item async for item in first]
+            with pytest.raises(StopAsyncIteration):
+                await anext(first)
