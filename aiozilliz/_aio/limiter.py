@@ -22,7 +22,7 @@ class PageRoom(Protocol):
     """
 
     def set_idle(self, idle: bool, /) -> None:
-        """Give the room up as the request begins only to wait, or take it. To repeat it changes nothing."""
+        """Release the room as the request begins only to wait, or take it. To repeat it changes nothing."""
 
     def is_free(self) -> bool:
         """Return whether the request has its room, or may take it in this turn of the event loop."""

@@ -138,7 +138,7 @@ class _Room:
             queued.pop(self._request, None)
 
     def grant(self) -> None:
-        """Give the room to a queued request."""
+        """Grant the room to a queued request."""
         del self._opened.queued[self._request]
         self.set_idle(False)
         self._end_wait(None)
@@ -215,7 +215,7 @@ class Scheduler:
                 self._fresh.append(opened)
 
     def start_requests(self) -> None:
-        """Give the free room away."""
+        """Distribute the free room."""
         while self.has_room:
             active = [opened for opened in self._open if opened.queued or not opened.idle]
             share = -(-self._concurrency // max(1, len(active)))

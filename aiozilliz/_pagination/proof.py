@@ -250,7 +250,7 @@ class Proof(Generic[Q]):
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Give up moments, now that there is one too many."""
+        """Drop moments, now that there is one too many."""
         newest = self._moments[-1].pass_number
         # 1. Those from before the last pass: it has shown every page again, and did not complete them.
         self._moments = [m for m in self._moments if m.pass_number >= newest - 1]
@@ -268,7 +268,7 @@ class Proof(Generic[Q]):
         sent: int,
         old: Callable[[], AbstractSet[str]],
     ) -> None:
-        """Give up moments that had arrived before a page was requested that shows an old id which is not bound to them.
+        """Drop moments that had arrived before a page was requested that shows an old id which is not bound to them.
 
         The id was there before the moment and after it, but the moment's response does not know it: that response was
         not of its time, or its `count` is no count of all. (Or the id came with a page that was in flight together with
