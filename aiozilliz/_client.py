@@ -66,8 +66,11 @@ class ZillizClient:
         session: A session to borrow. It is never closed or changed. Its connector, TLS settings, proxies and tracing
             are used; its default headers, auth, cookies, timeouts and middlewares are not, and its cookie jar gets none
             of the service's cookies. Waiting for a connection from its pool counts towards `timeout`, so the pool's
-            limit should be at least the number of requests in flight. None creates a session on entering and closes it
-            on leaving; that one takes the proxy from the environment and never reads `.netrc`.
+            limit should be at least the number of requests in flight. After a failed attempt the next one may use
+            another kept connection of its pool, as aiohttp has no public way to ask for a new one. None creates a
+            session on entering and closes it on leaving; that one takes the proxy from the environment, never reads
+            `.netrc`, opens a new connection after a failed attempt, and uses no kept connection on which something has
+            arrived meanwhile.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
         retry: How often, and for how long, one page is tried.
         limiter: An async context manager that is entered once per attempt and held while the attempt is in flight. If
