@@ -243,10 +243,15 @@ class FakeZillizCloud:
         a request for this page, so that a client may ask for several at once. A request that no response is left for
         gets status 501, until `clear_faults()`. Like faults, responses that were not used are an error on leaving.
 
-        A recording is a file with a JSON object a line, such as this one, or the objects themselves. `body` is text, or
-        a JSON value; `headers` and `page` may be missing, and other names are ignored:
+        A recording is a file with a JSON object a line, such as this one, or the objects themselves:
 
             {"page": 1, "status": 200, "headers": {"requestid": "1f"}, "body": "{\"code\": 0, \"data\": []}"}
+
+        `body` is text, or a JSON value. `headers` may be missing, as may `page`, `body` (empty), and those headers that
+        are about the connection, which are not sent. Other names are ignored. This makes a line of a response of
+        aiohttp's:
+
+            {"page": page, "status": response.status, "headers": dict(response.headers), "body": await response.text()}
 
         Args:
             recording: The path of the file, or the objects.
