@@ -195,6 +195,29 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def contract(session: nox.Session) -> None:
+    """Hold the fake against the OpenAPI description of the service, with requests that schemathesis makes up."""
+    session.install("-e", ".", "schemathesis>=4.32")
+    command = [str(Path(session.bin) / "python"), "-m", "aiozilliz.testing", "--api-key", "k"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as fake:  # noqa: S603  # our own
+        try:
+            assert fake.stdout is not None
+            url = fake.stdout.readline().strip()
+            session.run(
+                *("schemathesis", "run", "tests/testing/openapi.yaml", "--url", url),
+                *("-H", "Authorization: Bearer k", "--max-examples", "300"),
+                *(
+                    "--exclude-checks",
+                    "negative_data_rejection",
+                ),  # tests/testing/contract.py has a better one
+                *session.posargs,
+                env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.testing.contract"},
+            )
+        finally:
+            fake.terminate()
+
+
+@nox.session
 def exhaustive(session: nox.Session) -> None:
     """Run the suite with every small list, page size and change: minutes, not seconds."""
     session.install("-e", ".[dev]")
