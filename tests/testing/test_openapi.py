@@ -8,7 +8,7 @@ import re
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -45,10 +45,10 @@ def find_faults(schema: dict[str, Any], value: Any, place: str = "$") -> Iterato
         return
     if value not in rest.pop("enum", [value]) or value != rest.pop("const", value):
         yield f"{place}: {value!r} is none of the values"
-    fields = cast("dict[str, Any]", value if isinstance(value, dict) else {})
-    elements = cast("list[Any]", value if isinstance(value, list) else [])
+    fields: dict[str, Any] = value if isinstance(value, TYPES["object"]) else {}
+    elements: list[Any] = value if isinstance(value, TYPES["array"]) else []
     properties, required = rest.pop("properties", {}), rest.pop("required", [])
-    if isinstance(value, dict):
+    if value is fields:
         yield from (f"{place}: no {name}" for name in required if name not in fields)
     if properties:
         yield from (f"{place}: {name} is not described" for name in fields if name not in properties)
