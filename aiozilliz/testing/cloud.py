@@ -157,8 +157,8 @@ class FakeZillizCloud:
 
         Args:
             index: Its position in the list, as for `list.insert`; None for the end.
-            fields: Values by wire name (`cuSize`) or by attribute name of `aiozilliz.Cluster` (`cu_size`). Other names
-                are sent unchanged. Missing fields are made up.
+            fields: Values of documented fields by wire name (`cuSize`, `deploymentOption`) or in Python's style
+                (`cu_size`, `deployment_option`). Other names are sent unchanged. Missing fields are made up.
 
         Returns:
             The id of the cluster.

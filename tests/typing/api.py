@@ -224,7 +224,13 @@ async def fakes() -> None:
             *(Fault.reset(), Fault.cut(), Fault.malformed(), Fault.delay(0.1), Fault.repeat_page()),
         )
         cloud.fail_next(faults[0], times=2)
+        cloud.fail_next(faults[0], page=3)
+        cloud.fail_some(faults[0], 0.2)
+        cloud.replay("recorded.jsonl")
+        cloud.replay([{"page": 1, "status": 200, "body": {"code": 0, "data": []}}])
         cloud.clear_faults()
+        cloud.api_key, cloud.rate_limit, cloud.latency, cloud.max_page_size = None, 7, 0.5, 50
+        assert_type((cloud.latency, cloud.max_page_size), tuple[float, int])
 
         @cloud.between_pages
         def change(request: RecordedRequest) -> None:
