@@ -32,7 +32,7 @@ from aiozilliz._http.aiohttp_errors import (
 )
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
-from aiozilliz._settings.redaction import redact_error
+from aiozilliz._settings.redaction import KNOWN_KEYS, redact_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -321,6 +321,7 @@ class PageRequest:
             page_size=self._query.page_size,
             now=datetime.now(UTC),
             max_bytes=self._context.transport.max_response_bytes,
+            region=self._query.region,
         )
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
         return page
@@ -391,9 +392,7 @@ class PageRequest:
         # Nothing here keeps it: it will refer to this request by its traceback.
         error = self._last or out_of_time(self._context.policy.deadline, self._waiting_for)
         self._last = self._unreported = None
-        error.method = "GET"
-        error.url = self._url
-        error.page = self._page
-        error.attempts = self._made
+        error.url = KNOWN_KEYS.redact(self._url, ours=True)  # a region may be anything
+        error.method, error.page, error.attempts = "GET", self._page, self._made
         error.elapsed = self._loop.time() - self._started
         return bare(error)
