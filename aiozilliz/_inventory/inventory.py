@@ -175,7 +175,12 @@ class Inventory:
         )
 
     def collect(
-        self, *, page_size: int = 100, region: str | None = None, max_passes: int = 5
+        self,
+        *,
+        page_size: int = 100,
+        region: str | None = None,
+        max_passes: int = 5,
+        deadline: float | None = None,
     ) -> Coroutine[Any, Any, InventoryReport]:
         """Take a snapshot of every account, proven consistent if the service's responses allow it.
 
@@ -183,18 +188,25 @@ class Inventory:
             page_size: Records to request per page.
             region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             max_passes: Maximum number of passes over the pages of an account.
+            deadline: Seconds after which the requests of accounts that are not done are cancelled. Each of these is a
+                failure, a `TransportError` that says what it was waiting for; the others are reported, even if there
+                are none. An account is done when its reading has ended: one that has seen its whole listing and still
+                waits for the proof is not, so that no listing is stored in part. None is no limit.
 
         Returns:
             The snapshots, and the errors of accounts that failed. It must be awaited.
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1, or the region is an empty text.
+            ValueError: An argument is out of range, or the region is an empty text.
             RuntimeError: The inventory is not open.
         """
+        if deadline is not None:
+            check_seconds("deadline", deadline)
         results = SnapshotResults(self._accounts)
+        query = ListQuery(page_size, region)
         clusters = self._iterate(
-            results, ListQuery(page_size, region), max_passes, verify=True, require_count=False
+            results, query, max_passes, verify=True, require_count=False, deadline=deadline
         )
         return results.collect(clusters)
 
@@ -252,7 +264,14 @@ class Inventory:
         return InventoryWatcher(self._accounts, make_poller, self._life, since)
 
     def _iterate(
-        self, results: Results, query: ListQuery, max_passes: int, *, verify: bool, require_count: bool
+        self,
+        results: Results,
+        query: ListQuery,
+        max_passes: int,
+        *,
+        verify: bool,
+        require_count: bool,
+        deadline: float | None = None,
     ) -> InventoryIterator:
         check_count("max_passes", max_passes)
         self._results = results
@@ -271,7 +290,7 @@ class Inventory:
             )
 
         scheduler = Scheduler(results, start, concurrency=self._concurrency)
-        return InventoryIterator(scheduler, results, self._life.check_open, scope)
+        return InventoryIterator(scheduler, results, self._life.check_open, scope, deadline)
 
     def _reader_of(self, account: Account) -> AccountReader:
         reader = self._readers.get(account.name)
