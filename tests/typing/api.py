@@ -166,7 +166,7 @@ async def many_accounts(older: InventoryReport) -> None:
         assert_type(progress, InventoryProgress)
         assert_type([progress.accounts, progress.done, progress.failed, progress.requests], list[int])
 
-        report = await inventory.collect(page_size=10, region="r", max_passes=2)
+        report = await inventory.collect(page_size=10, region="r", max_passes=2, deadline=30)
         assert_type(report, InventoryReport)
         assert_type(report.snapshots, Mapping[str, Snapshot])
         assert_type(report.failures, Mapping[str, Exception])
