@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from attrs import define
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from aiozilliz import (
     Account,
@@ -374,3 +374,59 @@ def test_what_fits_the_region_is_a_beginning() -> None:
     # An account that this inventory does not have is not watched.
     report = InventoryReport({"prod": since, "other": everything}, {}, NOON)
     inventory.watch_clusters(region=WEST, since=report)
+
+
+Reading: TypeAlias = frozenset[str] | str
+"""What a reading meets: the clusters of the region, or an outage: "refused", or an answer with "all regions"."""
+
+READINGS = st.lists(
+    st.frozensets(st.sampled_from("abc")) | st.sampled_from(["refused", "all regions"]),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(READINGS, st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_watch_of_a_region_reports_what_its_good_readings_agree_on(
+    readings: list[Reading], confirmations: int
+) -> None:
+    last = frozenset("a")
+    script = [*readings, *[last] * confirmations, last | {"end"}]
+    asyncio.run(watch_through(script, confirmations))
+
+
+async def watch_through(script: Sequence[Reading], confirmations: int) -> None:
+    async def answer(exchange: Exchange) -> None:
+        reading = script[min(exchange.number, len(script)) - 1]
+        cloud = Cloud({"east": EAST, **dict.fromkeys(sorted(set(reading) if is_good(reading) else ()), WEST)})
+        cloud.knows_parameter = reading != "all regions"
+        cloud.refusing_from = 1 if reading == "refused" else None
+        await cloud(exchange)
+
+    reported: set[str] = set()
+    async with (
+        WireServer(answer) as server,
+        quick_client(server.url) as client,
+        client.watch_clusters(interval=SOON, region=WEST, confirmations=confirmations) as watcher,
+    ):
+        while "end" not in reported:
+            kind, cluster_id = told(await anext(watcher))
+            good = [set(reading) for reading in script[: len(server.requests)] if is_good(reading)]
+            assert is_good(script[len(server.requests) - 1])
+            if kind == "added":
+                assert cluster_id in good[-1] - reported
+                reported.add(cluster_id)
+            else:
+                assert kind == "removed"
+                reported.remove(cluster_id)
+                assert len(good) > confirmations
+                assert all(cluster_id not in ids for ids in good[-confirmations:])
+        assert watcher.snapshot is not None
+        assert {cluster.cluster_id for cluster in watcher.snapshot} == reported
+        assert reported == {"a", "end"}
+        assert len(server.requests) == len(script)
+
+
+def is_good(reading: Reading) -> bool:
+    return isinstance(reading, frozenset)
