@@ -26,6 +26,7 @@ DEADLINE = 3600.0
 LONG = 10 * DEADLINE
 PATIENT = RetryPolicy(attempts=3, deadline=LONG, wait_initial=LONG / 4, wait_max=LONG / 4, wait_jitter=0.0)
 QUICK_NAMES = [f"quick-{n}" for n in range(9)]
+SLOW, BUSY_KEY = "k3y-of-the-slow", "k3y-of-the-busy"
 SIZE = 2
 
 _T = TypeVar("_T")
@@ -74,7 +75,7 @@ def never(key: str, number: int) -> bool:
 
 
 def to_slow(key: str, number: int) -> bool:
-    return key == "slow"
+    return key == SLOW
 
 
 @define
@@ -133,19 +134,19 @@ async def no_key() -> str:
 async def stubborn_key() -> str:
     with suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
-    return "slow"
+    return SLOW
 
 
 BUSY = response({"code": 503, "message": "no capacity"}, status=503)
 LATER = response({"code": 429, "message": "later"}, status=429, headers=[("Retry-After", str(LONG / 2))])
 
 PLACES: dict[str, tuple[Any, bytes | None, bool, str, int]] = {
-    "answer": ("slow", None, False, "a response", 1),
+    "answer": (SLOW, None, False, "a response", 1),
     "key": (no_key, None, False, "the api_key callable", 0),
     "a key that does not let itself be cancelled": (stubborn_key, None, False, "the api_key callable", 0),
-    "limiter": ("slow", None, True, "the limiter", 0),
-    "retry": ("busy", BUSY, False, "the next attempt; the latest failure: ServerError: no capacity", 1),
-    "Retry-After": ("busy", LATER, False, "the next attempt; the latest failure: RateLimitError: later", 1),
+    "limiter": (SLOW, None, True, "the limiter", 0),
+    "retry": (BUSY_KEY, BUSY, False, "the next attempt; the latest failure: ServerError: no capacity", 1),
+    "Retry-After": (BUSY_KEY, LATER, False, "the next attempt; the latest failure: RateLimitError: later", 1),
 }
 """The key, the answer, whether the limiter holds it up; what the error says, and the attempts."""
 
@@ -169,7 +170,7 @@ def test_one_slow_account_does_not_cost_the_report_of_nine_that_were_done(
         return Never() if limited and account.name == "slow one" else asyncio.Semaphore(9)
 
     async def main() -> None:
-        service = Service(instead={} if answer is None else {"busy": answer})
+        service = Service(instead={} if answer is None else {BUSY_KEY: answer})
         async with WireServer(service) as server:
             slow = Account("slow one", key, base_url=server.url)
             inventory = Inventory(
@@ -238,12 +239,12 @@ def test_an_account_that_is_not_proven_is_not_done(number: int) -> None:
 
     async def main() -> None:
         async with WireServer(Service(never)) as server:
-            slow = Account("slow", "slow", base_url=server.url)
+            slow = Account("slow", SLOW, base_url=server.url)
             async with Inventory(accounts(server, slow), timeout=LONG, retry=PATIENT) as inventory:
                 before = await inventory.collect(page_size=SIZE)
-                server.script = service = Service(lambda key, n: key == "slow" and n == number)
+                server.script = service = Service(lambda key, n: key == SLOW and n == number)
                 collecting = asyncio.ensure_future(inventory.collect(page_size=SIZE, deadline=DEADLINE))
-                await until(lambda: inventory.progress.done == 9 and service.asked.get("slow") == number)
+                await until(lambda: inventory.progress.done == 9 and service.asked.get(SLOW) == number)
                 jump()
                 report = await collecting
         show_nine(report)
