@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.middleboxes.boxes import Box, installed
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
 
 
@@ -46,6 +49,21 @@ class RedisServer(Box):
             super().stop()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    @contextmanager
+    def ended(self) -> Generator[None, None, None]:
+        """End it."""
+        self.stop()
+        yield
+
+    @contextmanager
+    def hanging(self) -> Generator[None, None, None]:
+        """Let it answer nothing, though it takes connections, while the block runs."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()

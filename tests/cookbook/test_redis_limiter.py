@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,17 +143,31 @@ async def test_the_deadline_counts_while_others_hold_every_slot(
             pass
 
 
+@pytest.mark.parametrize("fault", ["it has ended", "it hangs"])
 async def test_without_redis_nothing_is_sent(
+    fault: str, fake_zilliz_cloud: FakeZillizCloud, redis_server: RedisServer, limiters: Any
+) -> None:
+    with redis_server.hanging() if fault == "it hangs" else redis_server.ended():
+        async with aioredis.Redis.from_url(redis_server.redis_url) as redis:
+            limiter = limiters.RedisLimiter(redis, KEY)
+            retry = RetryPolicy(deadline=0.3)
+            async with ZillizClient(
+                "k", base_url=fake_zilliz_cloud.url, limiter=limiter, retry=retry
+            ) as client:
+                with pytest.raises(TransportError, match="waiting for the limiter"):
+                    await client.list_clusters()
+    assert fake_zilliz_cloud.requests == []
+
+
+async def test_a_response_is_not_lost_if_redis_hangs_meanwhile(
     fake_zilliz_cloud: FakeZillizCloud, redis_server: RedisServer, limiters: Any
 ) -> None:
-    redis_server.stop()
-    async with aioredis.Redis.from_url(redis_server.redis_url) as redis:
-        limiter = limiters.RedisLimiter(redis, KEY)
-        retry = RetryPolicy(deadline=0.3)
-        async with ZillizClient("k", base_url=fake_zilliz_cloud.url, limiter=limiter, retry=retry) as client:
-            with pytest.raises(TransportError, match="waiting for the limiter"):
-                await client.list_clusters()
-    assert fake_zilliz_cloud.requests == []
+    with ExitStack() as hanging:
+        async with aioredis.Redis.from_url(redis_server.redis_url) as redis:
+            limiter = limiters.RedisLimiter(redis, KEY)
+            fake_zilliz_cloud.between_pages(lambda: hanging.enter_context(redis_server.hanging()))
+            async with ZillizClient("k", base_url=fake_zilliz_cloud.url, limiter=limiter) as client:
+                assert (await client.list_clusters()).count == 250
 
 
 async def test_a_call_goes_on_when_redis_is_back(

@@ -41,7 +41,10 @@ class Receiver:
         self.received.put_nowait(event)
         if event["cluster"]["clusterId"] == self.unanswered:
             await self.over.wait()
-        return web.Response(status=self.status)
+        return web.Response(status=self.status, headers={"Location": "/elsewhere"})
+
+    async def welcome(self, _request: web.Request) -> web.Response:
+        return web.Response()
 
     async def next(self) -> tuple[str, str]:
         async with asyncio.timeout(60):
@@ -54,6 +57,7 @@ async def receiving() -> AsyncGenerator[Receiver, None]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/hook", receiver.take)
+    app.router.add_get("/elsewhere", receiver.welcome)
     async with TestServer(app) as server:
         receiver.url = str(server.make_url("/hook"))
         yield receiver
