@@ -105,7 +105,15 @@ def wheel(session: nox.Session) -> None:
         session.install("--force-reinstall", f"aiozilliz[dev] @ {built.as_uri()}")
         for name in ("tests", "benchmarks"):
             shutil.copytree(name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "noxfile.py", "pyproject.toml"):
+        for name in (
+            "README.md",
+            "COOKBOOK.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "LICENSE",
+            "noxfile.py",
+            "pyproject.toml",
+        ):
             shutil.copy(name, work)
         with session.chdir(work):
             session.run("pytest", *session.posargs)
