@@ -24,7 +24,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from aiozilliz import __version__
-from aiozilliz._aio.cancel_scope import SharedTimer
+from aiozilliz._aio.cancel_scope import Block, SharedTimer
 from aiozilliz._aio.limiter import DecodeTurn
 from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
@@ -159,7 +159,7 @@ class Transport:
             session = self._session = _session_over(self._lender)
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)
-        block = asyncio.Timeout(None)
+        block = Block(None)
         try:
             async with block:
                 if self._timeout is not None:
