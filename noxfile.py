@@ -12,6 +12,20 @@ from tempfile import TemporaryDirectory
 
 import nox
 
+# Each wraps aiohttp in a way of its own. The wheel of apache-skywalking 1.3.0 lacks a package of its own; ddtrace 4.7.1
+# writes into the headers, whatever they are.
+AGENTS = (
+    "apache-skywalking<1.3",
+    "aws-xray-sdk",
+    "ddtrace",
+    "ddtrace==4.7.1",
+    "elastic-apm",
+    "instana",
+    "logfire[aiohttp-client]",
+    "newrelic",
+    "opentelemetry-instrumentation-aiohttp-client opentelemetry-sdk",
+    "sentry-sdk",
+)
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 
@@ -42,6 +56,16 @@ def newest(session: nox.Session) -> None:
     """Run the suite on the newest Python with the newest version of everything."""
     session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[dev]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+@nox.parametrize("agent", AGENTS)
+def agents(session: nox.Session, agent: str) -> None:
+    """Use the client under an agent that wraps aiohttp, in an environment of its own: agents do not get on."""
+    session.install(
+        "-e", ".[testing]", "hypothesis", "pytest-asyncio", "pytest-xdist", "rich", *agent.split()
+    )
+    session.run("pytest", "-n", "0", "tests/embedding/agents", *session.posargs)
 
 
 @nox.session(name="uvloop")

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 if TYPE_CHECKING:
     from asyncio import Timeout
     from collections.abc import Awaitable, Callable, Coroutine
+    from types import TracebackType
 
 _T = TypeVar("_T")
 
 
 class NoTimeLeftError(Exception):
     """A deadline has passed, or the pause that the service asked for outlasts it."""
+
+
+class BlockBefore3113(asyncio.Timeout):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]  # it is final
+    """`asyncio.Timeout` of Python 3.11.3, for versions before.
+
+    There, a block that expires in a task that was cancelled earlier, and is cleaning up, lets its `CancelledError` out.
+    """
+
+    async def __aenter__(self) -> Timeout:
+        self._owner = asyncio.current_task()
+        self._earlier = self._owner.cancelling() if self._owner else 0
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await super().__aexit__(exc_type, exc_val, exc_tb)
+        if self.expired() and exc_type is asyncio.CancelledError:
+            assert self._owner is not None
+            if self._owner.cancelling() <= self._earlier:
+                raise TimeoutError from exc_val
+
+
+Block: type[Timeout] = asyncio.Timeout if sys.version_info >= (3, 11, 3) else BlockBefore3113
 
 
 class CancelScope:
@@ -225,7 +254,7 @@ async def sleep(seconds: float, scope: CancelScope) -> None:
     Raises:
         RuntimeError: The scope is cancelled; the message is the reason.
     """
-    block = asyncio.Timeout(None)
+    block = Block(None)
     try:
         async with block:
             scope.attach(block)

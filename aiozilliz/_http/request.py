@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
-from aiozilliz._aio.cancel_scope import NoTimeLeftError
+from aiozilliz._aio.cancel_scope import Block, CancelScope, NoTimeLeftError
 from aiozilliz._aio.limiter import RetryAfterGate
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import (
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    from aiozilliz._aio.cancel_scope import CancelScope
     from aiozilliz._aio.limiter import PageRoom
     from aiozilliz._http.retry import RetryPolicy
     from aiozilliz._http.transport import Answer, Transport
@@ -142,7 +141,7 @@ class PageRequest:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._deadline = self._started + context.policy.deadline
-        block = self._block = asyncio.Timeout(None)
+        block = self._block = Block(None)
         timer = context.transport.timer
         page: ClusterPage | None = None
         try:

@@ -24,7 +24,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from aiozilliz import __version__
-from aiozilliz._aio.cancel_scope import SharedTimer
+from aiozilliz._aio.cancel_scope import Block, SharedTimer
 from aiozilliz._aio.limiter import DecodeTurn
 from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
@@ -159,7 +159,7 @@ class Transport:
             session = self._session = _session_over(self._lender)
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)
-        block = asyncio.Timeout(None)
+        block = Block(None)
         try:
             async with block:
                 if self._timeout is not None:
@@ -167,10 +167,10 @@ class Transport:
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
                     url,
-                    headers=_HEADERS.copy(),  # a new one, as agents that wrap aiohttp write into it
+                    headers=_HEADERS.copy(),  # new and writable, as all that is passed: agents write into it
                     timeout=self._finer,
                     proxy=self._proxies.get(base_url),
-                    middlewares=(_Sender(secret, borrowed=self._lender is not None),),
+                    middlewares=[_Sender(secret, borrowed=self._lender is not None)],
                     allow_redirects=False,
                 )
                 try:
@@ -330,10 +330,9 @@ def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
         trust_env=lender.trust_env,
-        trace_configs=list(lender.trace_configs),
     )
-    # What traces every new session by patching the class has now added itself for the second time.
-    del session.trace_configs[len(lender.trace_configs) :]
+    # Set only now: what traces every new session by patching the class has added itself to the lender before.
+    session.trace_configs[:] = lender.trace_configs
     return session
 
 

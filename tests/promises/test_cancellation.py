@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from aiozilliz import RetryPolicy, TransportError
 from tests.promises.waiting import CLUSTERS, LONG, PAGE_SIZE, concurrent, every_place, step, waiting
-from tests.support.listing_server import Listing, ListingServer, names, nothing_left, read
+from tests.support.listing_server import Listing, ListingServer, names, nothing_left, quick_client, read
+from tests.support.wire_server import WireServer
 
 
 @every_place
@@ -119,3 +122,46 @@ async def test_a_cancelled_task_group_ends_all_its_readers() -> None:
                 await read_together()
             assert [type(error) for error in raised.value.exceptions] == [LookupError]
         await nothing_left(server)
+
+
+@every_place
+async def test_in_a_task_that_was_cancelled_a_call_still_ends_as_it_does_elsewhere(place: str) -> None:
+    async with waiting(place) as waits:
+
+        async def clean_up() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                with pytest.raises(RuntimeError, match="the client is closed"):
+                    await waits.client.list_clusters()
+
+        cleaning = asyncio.create_task(clean_up())
+        await asyncio.sleep(0)
+        cleaning.cancel()
+        await waits.reached()
+        await waits.client.aclose()
+        with pytest.raises(asyncio.CancelledError):
+            await cleaning
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0.02, "retry": RetryPolicy(attempts=1)}, {"retry": RetryPolicy(deadline=0.02)}]
+)
+async def test_in_a_task_that_was_cancelled_a_call_still_ends_in_time(options: Any) -> None:
+    async with (
+        WireServer(lambda exchange: exchange.silence()) as server,
+        quick_client(server.url, **options) as client,
+    ):
+
+        async def clean_up() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                with pytest.raises(TransportError, match=r"0\.02 s"):
+                    await client.list_clusters()
+
+        cleaning = asyncio.create_task(clean_up())
+        await asyncio.sleep(0)
+        cleaning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cleaning

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.listing_server import Listing, ListingServer, names, nothing_left, page_of, read, take
+from tests.support.running import complaints
 from tests.support.wire_server import response
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ async def test_an_iterator_that_is_forgotten_leaves_requests_that_end_by_themsel
 ) -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    asyncio.get_running_loop().slow_callback_duration = math.inf  # a slow machine is no complaint
 
     def pages(page: int, size: int) -> bytes:
         if fails and page > 2:
@@ -168,7 +171,6 @@ def client(cloud):
     return ZillizClient("k", base_url=cloud.url, limiter=None, retry=RetryPolicy(attempts=1))
 
 async def main(cloud):
-    asyncio.get_running_loop().slow_callback_duration = 60
 {body}
 
 with FakeZillizCloud(40) as cloud:
@@ -270,6 +272,6 @@ def test_the_interpreter_ends_without_a_word(concurrency: int, tmp_path: Path) -
         timeout=60,
         check=False,
     )
-    assert done.stderr == ""
+    assert complaints(done.stderr) == ""
     assert done.stdout == "True\n" * len(BODIES)
     assert done.returncode == 0

@@ -195,7 +195,7 @@ async def test_a_timeout_around_a_call_shows_no_local_with_the_key() -> None:
             scope.reschedule(0.0)
             with pytest.raises(TimeoutError) as raised:
                 await running
-            cause = raised.value.__cause__
+            cause = raised.value.__context__  # Python 3.11.2 sets no `__cause__`
             assert isinstance(cause, asyncio.CancelledError)
             # Its frames are the HTTP library's as well, whose objects hold the headers; no `repr` shows them.
             seen = [*locals_of(cause.__traceback__, depth=0), *tracebacks(cause)]

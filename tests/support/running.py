@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -30,6 +31,11 @@ def environment(**variables: str) -> dict[str, str]:
     # pytest-xdist tells its workers a width, and a terminal's own would not count.
     inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     return inherited | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "error"} | variables
+
+
+def complaints(stderr: str) -> str:
+    """Return what a process wrote, but for asyncio's debug lines about steps that took long: only the machine is slow."""
+    return re.sub(r"^Executing <.*> took \d+\.\d+ seconds\n", "", stderr, flags=re.MULTILINE)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from aiozilliz._aio.cancel_scope import CancelScope, sleep
+from aiozilliz._aio.cancel_scope import Block, BlockBefore3113, CancelScope, expire, sleep
 from tests.support.fake_time import run_in_fake_time
 
 
@@ -272,3 +272,34 @@ def test_a_scope_keeps_no_block_and_nothing_keeps_a_scope() -> None:
     left = run_in_fake_time(main())
     gc.collect()
     assert left() is None
+
+
+@pytest.mark.parametrize("kind", [Block, BlockBefore3113])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_block_that_expires_is_a_timeout_unless_its_task_is_cancelled_too(
+    kind: type[asyncio.Timeout], *, again: bool
+) -> None:
+    async def main() -> None:
+        ended: list[BaseException] = []
+
+        async def clean_up() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                try:
+                    async with kind(None) as block:
+                        asyncio.get_running_loop().call_later(1, expire, block)
+                        await asyncio.sleep(30)
+                except (TimeoutError, asyncio.CancelledError) as error:
+                    ended.append(error)
+
+        task = asyncio.create_task(clean_up())
+        await asyncio.sleep(1)
+        task.cancel()
+        if again:
+            asyncio.get_running_loop().call_later(1, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [type(error) for error in ended] == [asyncio.CancelledError if again else TimeoutError]
+
+    run_in_fake_time(main())
