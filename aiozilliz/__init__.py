@@ -9,7 +9,7 @@ Public names are loaded on first use, so that the command line and the pytest pl
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiozilliz._client import ZillizClient as ZillizClient
@@ -60,6 +60,16 @@ if TYPE_CHECKING:
     )
     from aiozilliz._settings.checks import CHINA as CHINA, GLOBAL as GLOBAL
     from aiozilliz._settings.credentials import cli_base_url as cli_base_url
+else:
+    # Type checkers accept any name of a module in which they see a `__getattr__`.
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        if name in __all__:
+            globals()[name] = value
+        return value
+
 
 __version__: str = "0.1.0"
 
@@ -150,14 +160,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: Any = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    if name in __all__:
-        globals()[name] = value
-    return value
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    loaded = (name for name in globals() if name.startswith("__") or name in {"cli", "testing"})
+    return sorted({*loaded, *__all__})

@@ -19,15 +19,11 @@ Advice is data: a text that names settings in braces. The library and the comman
 Errors are plain data. None holds a live object of the HTTP library, because those hold request headers and so the key.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Self, cast
 
 from aiozilliz._public import new_object, public
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TEXT = 500
 """Characters of the service's text that an error quotes at most."""

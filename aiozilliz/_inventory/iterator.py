@@ -1,24 +1,18 @@
 """`InventoryIterator`: what the callers of an inventory read, and `InventoryProgress`."""
 
-from __future__ import annotations
-
 import weakref
+from collections.abc import Callable
 from itertools import repeat
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._inventory.accounts import Account
+from aiozilliz._inventory.results import Results
+from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._iteration.iterators import Pager
-from aiozilliz._public import public, record
+from aiozilliz._public import record, returned
 from aiozilliz._records.cluster import Cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiozilliz._aio.cancel_scope import CancelScope
-    from aiozilliz._inventory.results import Results
-    from aiozilliz._inventory.scheduler import Scheduler
 
 
 @record
@@ -39,7 +33,7 @@ class InventoryProgress:
     requests: int
 
 
-@public
+@returned
 class InventoryIterator(Pager[tuple[Account, Cluster]]):
     """An async iterator of pairs of account and cluster. `Inventory.iter_clusters` makes it, and it is used once.
 

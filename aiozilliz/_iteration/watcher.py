@@ -5,11 +5,11 @@ from datetime import datetime
 from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._iteration.iterators import Pager
 from aiozilliz._iteration.poller import Poller
-from aiozilliz._public import public
+from aiozilliz._public import returned
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 
 
-@public
+@returned
 class ClusterWatcher(Pager[ClusterEvent]):
     """An async iterator of `ClusterEvent` that goes on until it is closed, or the key is refused.
 

@@ -1,30 +1,22 @@
 """`FakeZillizCloud`: changes to its list, scripted faults, the request log, and its lifetime."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_args
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
 
 from attrs import evolve
 
 from .faults import Callbacks, Fault, FaultScript
-from .listing import Listing, wire_fields, wire_record
-from .log import RequestLog
+from .listing import Listing, Record, SupportsToDict, wire_fields, wire_record
+from .log import RecordedRequest, RequestLog
 from .samples import sample_cluster
-from .server import HOST, LoopbackServer, ServerThread
+from .server import HOST, Answer, Connection, LoopbackServer, Request, ServerThread
 from .service import MAX_PAGE_SIZE, Asked, Echo, Service, Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
-
-    from .listing import Record, SupportsToDict
-    from .log import RecordedRequest
-    from .server import Answer, Connection, Request
 
 Order: TypeAlias = Literal["stable", "shuffled"]
 _Callback = TypeVar("_Callback", bound="Callable[..., Any]")

@@ -150,7 +150,7 @@ def default_of(parameter: inspect.Parameter) -> object:
 def told(annotation: object) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     return re.sub(
-        r"\b(typing|collections\.abc|builtins|datetime|aiozilliz(\.testing|\._\w+)?(\.\w+)?)\.",
+        r"\b(typing|collections\.abc|contextlib|builtins|datetime|aiozilliz(\.testing|\._\w+)?(\.\w+)?)\.",
         "",
         text.strip("'\""),
     )
