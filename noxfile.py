@@ -94,7 +94,8 @@ def docs(session: nox.Session) -> None:
     """Write the reference of the public names into `site/`. A warning is an error."""
     session.install("-e", ".", *GROUPS("docs"))
     session.run(
-        *("python", "-W", "error", "-m", "pdoc", "--docformat", "google", "-o", "site"),
+        *("python", "-W", "error", "-m", "pdoc", "--docformat", "google", "--no-show-source"),
+        *("-o", "site"),
         *("aiozilliz", "aiozilliz.testing", "!aiozilliz.cli"),
     )
 

@@ -36,7 +36,7 @@ class _DefaultLimiter:
         return "<20 a second>"
 
 
-_DEFAULT_LIMITER: Final = _DefaultLimiter()
+_DEFAULT_LIMITER: Final[Any] = _DefaultLimiter()  # a private type does not belong in a public signature
 _DEFAULT_RETRY: Final = RetryPolicy()
 _USAGE = "async with ZillizClient(...) as client:"
 
@@ -88,7 +88,7 @@ class ZillizClient:
         session: aiohttp.ClientSession | None = None,
         timeout: float | aiohttp.ClientTimeout = 30.0,
         retry: RetryPolicy = _DEFAULT_RETRY,
-        limiter: AbstractAsyncContextManager[object] | _DefaultLimiter | None = _DEFAULT_LIMITER,
+        limiter: AbstractAsyncContextManager[object] | None = _DEFAULT_LIMITER,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._base_url = ""  # `repr` of a partly initialised client needs it

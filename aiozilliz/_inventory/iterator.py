@@ -38,7 +38,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
     """An async iterator of pairs of account and cluster. `Inventory.iter_clusters` makes it, and it is used once.
 
     An account that fails costs nobody else anything: everything that can be had comes first, then the `InventoryError`.
-    To end it at a `break`, together with its requests, use it with `async with`.
+    `aclose()` ends it, with its requests, at any time, and `async with` does so at a `break`.
     """
 
     def __init__(

@@ -27,7 +27,8 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
     account's watch and is logged; when no account is left, an `InventoryError` names what ended each. `failures` and
     `outages` say how the accounts are.
 
-    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat.
+    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat. `aclose()` and
+    `async with` end the watch.
     """
 
     def __init__(

@@ -111,7 +111,7 @@ class ClusterIterator(Pager[Cluster]):
     waited for a record was cancelled, it continues. After an error it raises that error again, so a truncated list
     never looks complete. Tasks that prefetch run in the context of the call that started them.
 
-    To end the iterator and its requests at a `break`:
+    `aclose()` ends the iterator and its requests at any time, from any task, and `async with` does so at a `break`:
 
         async with client.iter_clusters() as clusters:
             async for cluster in clusters:
@@ -173,7 +173,8 @@ class ClusterIterator(Pager[Cluster]):
 class PageIterator(Pager[ClusterPage]):
     """An async iterator of `ClusterPage`, as the service sends them: none is skipped, merged or read again.
 
-    `ZillizClient.iter_pages` returns it. It can be read once. After an error it raises that error again.
+    `ZillizClient.iter_pages` returns it. It can be read once. After an error it raises that error again. `aclose()` and
+    `async with` end it.
     """
 
     def __init__(self, fetch: FetchPage, scope: CancelScope, *, start_page: int) -> None:

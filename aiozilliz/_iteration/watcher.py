@@ -22,7 +22,8 @@ class ClusterWatcher(Pager[ClusterEvent]):
     confirm a removal, and if the key comes from no callable. All else is an outage: a firewall's HTML 403, an empty
     401, a rotation that lags behind.
 
-    After an event, store `snapshot` and pass it as `since` to go on later without a gap or a repeat.
+    After an event, store `snapshot` and pass it as `since` to go on later without a gap or a repeat. `aclose()` and
+    `async with` end the watch.
     """
 
     def __init__(self, poller: Poller, scope: CancelScope) -> None:

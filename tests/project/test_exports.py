@@ -83,6 +83,23 @@ def test_all_holds_exactly_the_public_names(package: ModuleType) -> None:
     assert len(package.__all__) == len(set(package.__all__))
 
 
+def test_names_are_in_the_order_of_use() -> None:
+    order = (
+        "ZillizClient",
+        "ClusterIterator",
+        "Cluster",
+        "Snapshot",
+        "Inventory",
+        "Account",
+        "ZillizError",
+        "CHINA",
+    )
+    places = [aiozilliz.__all__.index(name) for name in order]
+
+    assert places == sorted(places)
+    assert places[0] == 0
+
+
 def test_every_promised_name_is_there() -> None:
     assert set(aiozilliz.__all__) >= PROMISED
     assert set(aiozilliz.testing.__all__) >= {"FakeZillizCloud", "Fault"}
