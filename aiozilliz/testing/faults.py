@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
@@ -14,6 +14,8 @@ from .server import Answer
 
 if TYPE_CHECKING:
     from .log import RecordedRequest
+
+_T = TypeVar("_T")
 
 FaultKind: TypeAlias = Literal["answer", "reset", "cut", "malformed", "delay", "repeat_page"]
 
@@ -43,6 +45,18 @@ def _header(name: str, value: str) -> tuple[str, str]:
     return name, value
 
 
+def returned(cls: type[_T]) -> type[_T]:
+    """Hide the arguments of a constructor that users do not call from `help`, editors and the reference.
+
+    Returns:
+        The same class, so that this can be used as a decorator.
+    """
+    init: Any = cls.__init__
+    init.__signature__ = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)])
+    return cls
+
+
+@returned
 @frozen(repr=False)
 class Fault:
     """One thing that goes wrong with one response. The class methods create faults for `cloud.fail_next()`.

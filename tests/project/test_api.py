@@ -34,6 +34,7 @@ OPERATORS = {
 MADE_BY_METHODS = (
     *(aiozilliz.ClusterIterator, aiozilliz.PageIterator, aiozilliz.InventoryIterator),
     *(aiozilliz.ClusterWatcher, aiozilliz.InventoryWatcher),
+    *(aiozilliz.testing.Fault, aiozilliz.testing.RecordedRequest),
 )
 """Nobody else calls their constructors."""
 

@@ -23,6 +23,7 @@ PACKAGES = (aiozilliz, aiozilliz.testing)
 RETURNED = (
     *(aiozilliz.ClusterIterator, aiozilliz.PageIterator, aiozilliz.InventoryIterator),
     *(aiozilliz.ClusterWatcher, aiozilliz.InventoryWatcher),
+    *(aiozilliz.testing.Fault, aiozilliz.testing.RecordedRequest),
 )
 """Classes that only methods create."""
 
