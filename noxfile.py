@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +29,8 @@ AGENTS = (
 )
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
+GROUPS = partial(nox.project.dependency_groups, PYPROJECT)
+HERE = ("-e", ".[cli,testing]")
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
@@ -38,7 +41,7 @@ nox.options.sessions = ["lint", "typing", "tests", "wheel"]
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the test suite on one Python."""
-    session.install("-e", ".[dev]")
+    session.install(*HERE, *GROUPS("dev"))
     session.run("pytest", *session.posargs)
 
 
@@ -47,14 +50,16 @@ def lowest(session: nox.Session) -> None:
     """Run the suite on the oldest Python with the oldest version of everything that `pyproject.toml` names."""
     session.install("uv")
     python = str(Path(session.bin) / "python")
-    session.run("uv", "pip", "install", "--python", python, "--resolution", "lowest-direct", "-e", ".[dev]")
+    session.run(
+        "uv", "pip", "install", "--python", python, "--resolution", "lowest-direct", *HERE, *GROUPS("dev")
+    )
     session.run("pytest", *session.posargs)
 
 
 @nox.session(python=PYTHONS[-1])
 def newest(session: nox.Session) -> None:
     """Run the suite on the newest Python with the newest version of everything."""
-    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[dev]")
+    session.install("--upgrade", "--upgrade-strategy", "eager", *HERE, *GROUPS("dev"))
     session.run("pytest", *session.posargs)
 
 
@@ -71,21 +76,21 @@ def agents(session: nox.Session, agent: str) -> None:
 @nox.session(name="uvloop")
 def under_uvloop(session: nox.Session) -> None:
     """Run the suite under uvloop, but for tests that bring a loop of their own."""
-    session.install("-e", ".[dev]")
+    session.install(*HERE, *GROUPS("dev"))
     session.run("pytest", *session.posargs, env={**os.environ, "AIOZILLIZ_UVLOOP": "1"})
 
 
 @nox.session
 def devmode(session: nox.Session) -> None:
     """Run the suite in Python's development mode, in which more goes wrong aloud."""
-    session.install("-e", ".[dev]")
+    session.install(*HERE, *GROUPS("dev"))
     session.run("python", "-W", "error", "-X", "dev", "-m", "pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Hold the code against ruff's rules and format."""
-    session.install("ruff>=0.17")
+    session.install(*GROUPS("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -93,7 +98,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types with mypy and pyright."""
-    session.install("-e", ".[dev]")
+    session.install(*HERE, *GROUPS("dev"))
     session.run("mypy")
     session.run("pyright")
 
@@ -101,7 +106,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Measure branch coverage. `coverage run` sees imports that a pytest plugin would miss."""
-    session.install("-e", ".[dev]")
+    session.install(*HERE, *GROUPS("dev"))
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-n", "0", *session.posargs)
     session.run("coverage", "combine")
@@ -111,9 +116,10 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Write the reference of the public names into `site/`. A warning is an error."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".", *GROUPS("docs"))
     session.run(
-        *("python", "-W", "error", "-m", "pdoc", "--docformat", "google", "-o", "site"),
+        *("python", "-W", "error", "-m", "pdoc", "--docformat", "google", "--no-show-source"),
+        *("-o", "site"),
         *("aiozilliz", "aiozilliz.testing", "!aiozilliz.cli"),
     )
 
@@ -126,7 +132,7 @@ def wheel(session: nox.Session) -> None:
         work = Path(folder)
         session.run("python", "-m", "build", "--outdir", str(work / "dist"))
         built = next((work / "dist").glob("*.whl"))
-        session.install("--force-reinstall", f"aiozilliz[dev] @ {built.as_uri()}")
+        session.install("--force-reinstall", f"aiozilliz[cli,testing] @ {built.as_uri()}", *GROUPS("dev"))
         for name in ("tests", "benchmarks"):
             shutil.copytree(name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in (
@@ -205,7 +211,7 @@ def _run_first_program(session: nox.Session, work: Path, python: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Compare with other clients, in one run on one machine."""
-    session.install("-e", ".[bench]")
+    session.install(*HERE, *GROUPS("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
@@ -214,7 +220,7 @@ def guard(session: nox.Session) -> None:
     """Count a walk's instructions, with the versions whose count is noted; `-- --renew` notes them anew."""
     noted = json.loads(Path("benchmarks/instructions.json").read_text(encoding="utf-8"))
     pins = [f"{name}=={version}" for name, version in noted["packages"].items()]
-    session.install("-e", ".[bench]", *pins)
+    session.install(*HERE, *GROUPS("bench"), *pins)
     session.run("python", "-m", "benchmarks.guard", *session.posargs)
 
 
@@ -252,5 +258,5 @@ def contract(session: nox.Session) -> None:
 @nox.session
 def exhaustive(session: nox.Session) -> None:
     """Run the suite with every small list, page size and change: minutes, not seconds."""
-    session.install("-e", ".[dev]")
+    session.install(*HERE, *GROUPS("dev"))
     session.run("pytest", *session.posargs, env={**os.environ, "AIOZILLIZ_EXHAUSTIVE": "1"})

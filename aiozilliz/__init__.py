@@ -9,7 +9,7 @@ Public names are loaded on first use, so that the command line and the pytest pl
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiozilliz._client import ZillizClient as ZillizClient
@@ -60,6 +60,16 @@ if TYPE_CHECKING:
     )
     from aiozilliz._settings.checks import CHINA as CHINA, GLOBAL as GLOBAL
     from aiozilliz._settings.credentials import cli_base_url as cli_base_url
+else:
+    # Type checkers accept any name of a module in which they see a `__getattr__`.
+    def __getattr__(name: str) -> object:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        if name in __all__:
+            globals()[name] = value
+        return value
+
 
 __version__: str = "0.1.0"
 
@@ -108,56 +118,49 @@ _GONE_SINCE_0_1_0: tuple[str, ...] = (
 )
 sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in _GONE_SINCE_0_1_0})
 
-__all__ = [
-    "CHINA",
-    "GLOBAL",
-    "APIError",
-    "Account",
-    "AuthenticationError",
-    "Changes",
-    "Cluster",
-    "ClusterEvent",
+# The reference shows them in this order, that of use: a client and its calls, records, many accounts, errors, the rest.
+__all__ = [  # noqa: RUF022
+    "ZillizClient",
+    "RetryPolicy",
     "ClusterIterator",
+    "PageIterator",
+    "ClusterWatcher",
+    "Cluster",
     "ClusterPage",
     "ClusterStatus",
-    "ClusterWatcher",
-    "ConfigurationError",
+    "Plan",
     "CuType",
-    "DecodeError",
+    "Snapshot",
+    "Changes",
+    "Modification",
+    "ClusterEvent",
     "EventKind",
-    "IncompleteListingError",
     "Inventory",
-    "InventoryChanges",
-    "InventoryError",
+    "Account",
+    "load_accounts",
     "InventoryIterator",
     "InventoryProgress",
-    "InventoryReport",
     "InventoryWatcher",
-    "Modification",
-    "PageIterator",
-    "Plan",
-    "RateLimitError",
-    "ResponseError",
-    "RetryPolicy",
-    "ServerError",
-    "Snapshot",
-    "TransportError",
-    "ZillizClient",
+    "InventoryReport",
+    "InventoryChanges",
     "ZillizError",
+    "ConfigurationError",
+    "TransportError",
+    "ResponseError",
+    "DecodeError",
+    "IncompleteListingError",
+    "APIError",
+    "AuthenticationError",
+    "RateLimitError",
+    "ServerError",
+    "InventoryError",
+    "GLOBAL",
+    "CHINA",
     "cli_base_url",
-    "load_accounts",
     "make_converter",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: Any = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    if name in __all__:
-        globals()[name] = value
-    return value
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    loaded = (name for name in globals() if name.startswith("__") or name in {"cli", "testing"})
+    return sorted({*loaded, *__all__})

@@ -1,9 +1,11 @@
 """`ZillizClient`: its arguments, its lifetime, and one short method for each call."""
 
-from __future__ import annotations
-
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self
+
+import aiohttp
 
 from aiozilliz._aio.cancel_scope import Lifetime
 from aiozilliz._aio.limiter import RateLimiter
@@ -11,8 +13,11 @@ from aiozilliz._http.request import NO_LIMIT, RequestContext
 from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
+from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
 from aiozilliz._iteration.reader import AccountReader
+from aiozilliz._iteration.watcher import ClusterWatcher
 from aiozilliz._public import public
+from aiozilliz._records.cluster import ClusterPage
 from aiozilliz._records.snapshot import Snapshot
 from aiozilliz._settings.checks import (
     GLOBAL,
@@ -25,23 +30,13 @@ from aiozilliz._settings.checks import (
 )
 from aiozilliz._settings.credentials import ApiKey, find_key
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from types import TracebackType
-
-    import aiohttp
-
-    from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
-    from aiozilliz._iteration.watcher import ClusterWatcher
-    from aiozilliz._records.cluster import ClusterPage
-
 
 class _DefaultLimiter:
     def __repr__(self) -> str:
         return "<20 a second>"
 
 
-_DEFAULT_LIMITER: Final = _DefaultLimiter()
+_DEFAULT_LIMITER: Final[Any] = _DefaultLimiter()  # a private type does not belong in a public signature
 _DEFAULT_RETRY: Final = RetryPolicy()
 _USAGE = "async with ZillizClient(...) as client:"
 
@@ -93,7 +88,7 @@ class ZillizClient:
         session: aiohttp.ClientSession | None = None,
         timeout: float | aiohttp.ClientTimeout = 30.0,
         retry: RetryPolicy = _DEFAULT_RETRY,
-        limiter: AbstractAsyncContextManager[object] | _DefaultLimiter | None = _DEFAULT_LIMITER,
+        limiter: AbstractAsyncContextManager[object] | None = _DEFAULT_LIMITER,
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._base_url = ""  # `repr` of a partly initialised client needs it

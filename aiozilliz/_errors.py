@@ -17,17 +17,15 @@ ZillizError
 Advice is data: a text that names settings in braces. The library and the command line each insert their own names.
 
 Errors are plain data. None holds a live object of the HTTP library, because those hold request headers and so the key.
+`type(error)(*error.args)`, which is how task queues restore an error from JSON, keeps the message alone; pickling and
+copying keep everything.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Self, cast
 
 from aiozilliz._public import new_object, public
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TEXT = 500
 """Characters of the service's text that an error quotes at most."""
@@ -218,7 +216,7 @@ class DecodeError(ResponseError):
         self,
         message: str,
         *,
-        index: int,
+        index: int = 0,
         cluster_id: str | None = None,
         field: str | None = None,
         **asked: Any,
@@ -253,7 +251,7 @@ class APIError(ZillizError):
     """The service refused the request.
 
     Attributes:
-        status: The HTTP status.
+        status: The HTTP status, or 0 in an error that was created without one, for instance from `args` alone.
         code: The `code` of the body, or None if the body has none.
         request_id: The response header `requestid`, which the service's support needs, or None.
         retry_after: Seconds that the service asks to wait before the next request, or None.
@@ -263,7 +261,7 @@ class APIError(ZillizError):
         self,
         message: str,
         *,
-        status: int,
+        status: int = 0,
         code: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
@@ -276,13 +274,13 @@ class APIError(ZillizError):
         self.retry_after = retry_after
 
     def _said(self) -> str:
-        facts = [f"HTTP {self.status}"]
+        facts = [f"HTTP {self.status}"] if self.status else []
         if self.code is not None:
             facts.append(f"code {self.code}")
         if self.request_id:
             facts.append(f"request id {self.request_id}")
         text = self.message.rstrip(" .") or "The service gave no reason"
-        return f"{text} ({', '.join(facts)})."
+        return f"{text} ({', '.join(facts)})." if facts else f"{text}."
 
 
 @public
@@ -305,25 +303,29 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
     """Some accounts of an inventory failed. It is raised after all records that could be read were yielded.
 
     Attributes:
-        failures: Account name to error. A part that `except*` splits off keeps the failures of its own errors.
+        failures: Account name to error. A part that `except*` splits off keeps the failures of its own errors. An error
+            that was created from `args` alone has none of them.
 
     Raises:
         ValueError: `failures` is empty.
     """
 
-    def __new__(cls, message: str, failures: dict[str, Exception]) -> Self:
+    def __new__(cls, message: str, failures: dict[str, Exception] | None = None) -> Self:
         """Create the group of the errors in `failures`, which must not be empty."""
-        return super().__new__(cls, message, list(failures.values()))
+        # A group can't be empty.
+        errors = [ZillizError(message)] if failures is None else list(failures.values())
+        return super().__new__(cls, message, errors)
 
-    def __init__(self, message: str, failures: dict[str, Exception]) -> None:
+    def __init__(self, message: str, failures: dict[str, Exception] | None = None) -> None:
         ZillizError.__init__(self, message)
-        self.failures: dict[str, Exception] = dict(failures)
+        self.failures: dict[str, Exception] = dict(failures or {})
 
     def _said(self) -> str:
-        return f"{super()._said()} Failed: {', '.join(self.failures)}."
+        failed = f" Failed: {', '.join(self.failures)}." if self.failures else ""
+        return f"{super()._said()}{failed}"
 
     def _new_args(self) -> tuple[object, ...]:
-        return self.message, self.failures
+        return self.message, self.failures or None
 
     def derive(self, excs: Sequence[Exception], /) -> ExceptionGroup[Exception]:  # type: ignore[override]  # of Exception only, as the class
         """Return the group that `split` and `except*` create for a part of the errors, in their order.

@@ -2,6 +2,7 @@
 
 import copyreg
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Any, Final, TypeVar
 
 from attrs import fields
@@ -18,13 +19,25 @@ def public(value: _T) -> _T:
     """Set `__module__` of a class or function to the package, so that pickles survive a move of its module.
 
     Type hints of a class are looked up in the module that it names. So a public class whose hints are more than
-    built-in names must not be defined in a module with `from __future__ import annotations`.
+    built-in names must not be defined in a module with `from __future__ import annotations`. Names in the hints of its
+    methods must exist at run time too, for `typing.get_type_hints`.
 
     Returns:
         The same object, so that this can be used as a decorator.
     """
     value.__module__ = "aiozilliz"
     return value
+
+
+def returned(cls: type[_T]) -> type[_T]:
+    """Make a class public that users do not create: `help`, editors and the reference show no constructor arguments.
+
+    Returns:
+        The same class, so that this can be used as a decorator.
+    """
+    init: Any = cls.__init__
+    init.__signature__ = Signature([Parameter("self", Parameter.POSITIONAL_ONLY)])
+    return public(cls)
 
 
 def record(cls: type[_T]) -> type[_T]:

@@ -1,11 +1,13 @@
 """`Inventory`: the clusters of many accounts over one connection pool, with failures kept apart."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self
+
+import aiohttp
 
 from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
 from aiozilliz._aio.limiter import RateLimiter
@@ -18,20 +20,13 @@ from aiozilliz._inventory.iterator import InventoryIterator, InventoryProgress
 from aiozilliz._inventory.results import Results, SnapshotResults
 from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._inventory.watcher import InventoryWatcher
+from aiozilliz._iteration.poller import Poller
 from aiozilliz._iteration.reader import WATCH_CONCURRENCY, AccountReader
+from aiozilliz._iteration.runner import PlanRunner
 from aiozilliz._public import public
 from aiozilliz._records.report import InventoryReport
+from aiozilliz._records.snapshot import Snapshot
 from aiozilliz._settings.checks import ListQuery, check_count, check_flag, check_seconds, check_type
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
-    from types import TracebackType
-
-    import aiohttp
-
-    from aiozilliz._iteration.poller import Poller
-    from aiozilliz._iteration.runner import PlanRunner
-    from aiozilliz._records.snapshot import Snapshot
 
 _DEFAULT_RETRY: Final = RetryPolicy()
 _USAGE = "async with Inventory(...) as inventory:"

@@ -1,25 +1,19 @@
 """`InventoryIterator`: what the callers of an inventory read, and `InventoryProgress`."""
 
-from __future__ import annotations
-
 import asyncio
 import weakref
+from collections.abc import Callable
 from itertools import repeat
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._inventory.accounts import Account
+from aiozilliz._inventory.results import Results
+from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._iteration.iterators import Pager
-from aiozilliz._public import public, record
+from aiozilliz._public import record, returned
 from aiozilliz._records.cluster import Cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiozilliz._aio.cancel_scope import CancelScope
-    from aiozilliz._inventory.results import Results
-    from aiozilliz._inventory.scheduler import Scheduler
 
 
 @record
@@ -40,19 +34,12 @@ class InventoryProgress:
     requests: int
 
 
-@public
+@returned
 class InventoryIterator(Pager[tuple[Account, Cluster]]):
     """An async iterator of pairs of account and cluster. `Inventory.iter_clusters` makes it, and it is used once.
 
     An account that fails costs nobody else anything: everything that can be had comes first, then the `InventoryError`.
-    To end it at a `break`, together with its requests, use it with `async with`.
-
-    Args:
-        scheduler: Sends the requests.
-        results: How each account has ended.
-        check_open: Raises a `RuntimeError` if nothing can be sent any more.
-        scope: Cancels the requests.
-        deadline: Seconds, from the first reading on, after which accounts that are not done fail; None is no limit.
+    `aclose()` ends it, with its requests, at any time, and `async with` does so at a `break`.
     """
 
     def __init__(

@@ -1,32 +1,25 @@
 """`InventoryWatcher`: the watches of many accounts as one."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
-from typing import TYPE_CHECKING
 
-from aiozilliz._aio.cancel_scope import CancelScope
+from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
 from aiozilliz._errors import InventoryError
 from aiozilliz._inventory.accounts import Account
 from aiozilliz._iteration.iterators import Pager
-from aiozilliz._public import public
+from aiozilliz._iteration.poller import Poller
+from aiozilliz._public import returned
 from aiozilliz._records.report import InventoryReport
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from aiozilliz._aio.cancel_scope import Lifetime
-    from aiozilliz._iteration.poller import Poller
 
 logger = logging.getLogger("aiozilliz")
 
 
-@public
+@returned
 class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
     """An async iterator of pairs of account and event. `Inventory.watch_clusters` makes it.
 
@@ -34,7 +27,8 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
     account's watch and is logged; when no account is left, an `InventoryError` names what ended each. `failures` and
     `outages` say how the accounts are.
 
-    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat.
+    After an event, store `report` and pass it as `since` to go on later without a gap or a repeat. `aclose()` and
+    `async with` end the watch.
     """
 
     def __init__(

@@ -5,22 +5,18 @@ complete if read on; it can't be closed while another task waits in it; and what
 closed late or never. Here nothing is open while the consumer runs.
 """
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
+from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from aiozilliz._public import public
+from aiozilliz._aio.cancel_scope import CancelScope
+from aiozilliz._iteration.runner import FetchPage, PlanRunner
+from aiozilliz._public import returned
 from aiozilliz._records.cluster import Cluster, ClusterPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
-
-    from aiozilliz._aio.cancel_scope import CancelScope
-    from aiozilliz._iteration.runner import FetchPage, PlanRunner
-
 
 _T = TypeVar("_T")
 
@@ -107,7 +103,7 @@ class Pager(ABC, Generic[_T]):
         await self.aclose()
 
 
-@public
+@returned
 class ClusterIterator(Pager[Cluster]):
     """An async iterator of `Cluster`, each `cluster_id` exactly once, in the service's order.
 
@@ -115,7 +111,7 @@ class ClusterIterator(Pager[Cluster]):
     waited for a record was cancelled, it continues. After an error it raises that error again, so a truncated list
     never looks complete. Tasks that prefetch run in the context of the call that started them.
 
-    To end the iterator and its requests at a `break`:
+    `aclose()` ends the iterator and its requests at any time, from any task, and `async with` does so at a `break`:
 
         async with client.iter_clusters() as clusters:
             async for cluster in clusters:
@@ -173,11 +169,12 @@ class ClusterIterator(Pager[Cluster]):
         await self._run.stop()
 
 
-@public
+@returned
 class PageIterator(Pager[ClusterPage]):
     """An async iterator of `ClusterPage`, as the service sends them: none is skipped, merged or read again.
 
-    `ZillizClient.iter_pages` returns it. It can be read once. After an error it raises that error again.
+    `ZillizClient.iter_pages` returns it. It can be read once. After an error it raises that error again. `aclose()` and
+    `async with` end it.
     """
 
     def __init__(self, fetch: FetchPage, scope: CancelScope, *, start_page: int) -> None:

@@ -5,11 +5,11 @@ from datetime import datetime
 from aiozilliz._aio.cancel_scope import CancelScope
 from aiozilliz._iteration.iterators import Pager
 from aiozilliz._iteration.poller import Poller
-from aiozilliz._public import public
+from aiozilliz._public import returned
 from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 
 
-@public
+@returned
 class ClusterWatcher(Pager[ClusterEvent]):
     """An async iterator of `ClusterEvent` that goes on until it is closed, or the key is refused.
 
@@ -22,7 +22,8 @@ class ClusterWatcher(Pager[ClusterEvent]):
     confirm a removal, and if the key comes from no callable. All else is an outage: a firewall's HTML 403, an empty
     401, a rotation that lags behind.
 
-    After an event, store `snapshot` and pass it as `since` to go on later without a gap or a repeat.
+    After an event, store `snapshot` and pass it as `since` to go on later without a gap or a repeat. `aclose()` and
+    `async with` end the watch.
     """
 
     def __init__(self, poller: Poller, scope: CancelScope) -> None:

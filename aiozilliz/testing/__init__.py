@@ -10,16 +10,24 @@ from the command line, and a pytest plugin provides the fixtures `fake_zilliz_cl
 names are loaded on first use, so that the plugin costs nothing in test runs without them.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cloud import FakeZillizCloud
     from .faults import Fault
     from .log import RecordedRequest
+else:
+    # Type checkers accept any name of a module in which they see a `__getattr__`.
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        if name in __all__:
+            globals()[name] = value
+        return value
+
 
 __all__ = ["FakeZillizCloud", "Fault", "RecordedRequest"]
 
@@ -36,14 +44,5 @@ _MODULES = {
 sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in ("_faults", "_http", "_log")})
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    if name in __all__:
-        globals()[name] = value
-    return value
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

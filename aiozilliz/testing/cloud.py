@@ -1,30 +1,21 @@
 """`FakeZillizCloud`: changes to its list, scripted faults, the request log, and its lifetime."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
 
-from .faults import Callbacks, Fault, FaultScript, read_recording
-from .listing import Listing, wire_fields, wire_record
-from .log import LogEntry, log_entry
+from .faults import Callbacks, Fault, FaultScript, Recording, read_recording
+from .listing import Listing, Record, SupportsToDict, wire_fields, wire_record
+from .log import LogEntry, RecordedRequest, log_entry
 from .samples import sample_cluster
-from .server import HOST, LoopbackServer, LoopThread
+from .server import HOST, Answer, Connection, LoopbackServer, LoopThread, Request
 from .service import MAX_PAGE_SIZE, Asked, Echo, Order, Service, Shape, asked_page, bearer, check_whole
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from .faults import Recording
-    from .listing import Record, SupportsToDict
-    from .log import RecordedRequest
-    from .server import Answer, Connection, Request
 
 LOGGED = 10_000
 """The number of requests that the log holds."""

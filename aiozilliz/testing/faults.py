@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, M
 from http import HTTPStatus
 from http.client import responses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .log import RecordedRequest
 
 Recording: TypeAlias = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
+_T = TypeVar("_T")
+
 FaultKind: TypeAlias = Literal["answer", "reset", "cut", "malformed", "delay", "repeat_page"]
 
 _HTML = b"<!DOCTYPE html>\n<title>%(title)s</title>\n<h1>%(title)s</h1>\n"
@@ -46,6 +48,18 @@ def _header(name: str, value: str) -> tuple[str, str]:
     return name, value
 
 
+def returned(cls: type[_T]) -> type[_T]:
+    """Hide the arguments of a constructor that users do not call from `help`, editors and the reference.
+
+    Returns:
+        The same class, so that this can be used as a decorator.
+    """
+    init: Any = cls.__init__
+    init.__signature__ = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)])
+    return cls
+
+
+@returned
 @frozen(repr=False)
 class Fault:
     """One thing that goes wrong with one response. The class methods create faults for `cloud.fail_next()`.

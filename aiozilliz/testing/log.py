@@ -6,11 +6,12 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from .faults import Fault
+from .faults import Fault, returned
 from .server import Request
 from .service import bearer
 
 
+@returned
 @frozen
 class RecordedRequest:
     """A request that the fake received, and its outcome.

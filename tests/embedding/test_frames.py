@@ -13,7 +13,7 @@ from tests.embedding.examples import example
 if TYPE_CHECKING:
     from aiozilliz.testing import FakeZillizCloud
 
-WITHOUT = "the extra `frames` is not installed: it is larger than all else together"
+WITHOUT = "the dependency group `frames` is not installed: it is larger than all else together"
 
 
 async def test_records_become_rows_of_pandas_and_polars(

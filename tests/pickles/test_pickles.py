@@ -23,6 +23,7 @@ import pytest
 import aiozilliz
 import aiozilliz.testing
 from aiozilliz import Cluster, ClusterPage, Plan, Snapshot, TransportError
+from aiozilliz.testing.server import Headers
 from tests.pickles.examples import EXAMPLES, NOON, facts
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def test_a_copy_is_as_the_original(name: str) -> None:
 
 
 def test_what_a_fake_recorded_can_be_pickled() -> None:
-    headers = aiozilliz.testing.server.Headers([("Accept", "x"), ("accept", "y")])
+    headers = Headers([("Accept", "x"), ("accept", "y")])
     reader = Reader(pickle.dumps(headers))
 
     assert reader.load()["ACCEPT"] == "x, y"

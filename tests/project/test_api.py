@@ -34,6 +34,7 @@ OPERATORS = {
 MADE_BY_METHODS = (
     *(aiozilliz.ClusterIterator, aiozilliz.PageIterator, aiozilliz.InventoryIterator),
     *(aiozilliz.ClusterWatcher, aiozilliz.InventoryWatcher),
+    *(aiozilliz.testing.Fault, aiozilliz.testing.RecordedRequest),
 )
 """Nobody else calls their constructors."""
 
@@ -150,7 +151,7 @@ def default_of(parameter: inspect.Parameter) -> object:
 def told(annotation: object) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     return re.sub(
-        r"\b(typing|collections\.abc|builtins|datetime|aiozilliz(\.testing|\._\w+)?(\.\w+)?)\.",
+        r"\b(typing|collections\.abc|contextlib|builtins|datetime|aiozilliz(\.testing|\._\w+)?(\.\w+)?)\.",
         "",
         text.strip("'\""),
     )

@@ -5,12 +5,15 @@ import os
 import pkgutil
 import subprocess
 import sys
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 import aiozilliz
 import aiozilliz.testing
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PROMISED = {
     "CHINA",
@@ -74,15 +77,27 @@ def run_python(program: str, *args: str) -> str:
 
 @pytest.mark.parametrize("package", [aiozilliz, aiozilliz.testing], ids=lambda package: package.__name__)
 def test_all_holds_exactly_the_public_names(package: ModuleType) -> None:
-    public = {
-        name
-        for name in dir(package)
-        if not name.startswith("_") and not isinstance(getattr(package, name), ModuleType)
-    }
-    not_ours = {"annotations", "import_module", "TYPE_CHECKING", "Any"}
+    public = {name for name in dir(package) if not name.startswith("_")}
 
-    assert public - not_ours == set(package.__all__)
+    assert public - {"cli", "testing"} == set(package.__all__)
     assert len(package.__all__) == len(set(package.__all__))
+
+
+def test_names_are_in_the_order_of_use() -> None:
+    order = (
+        "ZillizClient",
+        "ClusterIterator",
+        "Cluster",
+        "Snapshot",
+        "Inventory",
+        "Account",
+        "ZillizError",
+        "CHINA",
+    )
+    places = [aiozilliz.__all__.index(name) for name in order]
+
+    assert places == sorted(places)
+    assert places[0] == 0
 
 
 def test_every_promised_name_is_there() -> None:

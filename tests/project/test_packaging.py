@@ -102,14 +102,42 @@ def test_the_classifiers_name_every_python_from_the_oldest_on(pyproject: dict[st
 
 def test_dependencies_have_a_lowest_version_and_no_highest(pyproject: dict[str, Any]) -> None:
     project = pyproject["project"]
-    extras = project["optional-dependencies"]
-    required = [*project["dependencies"], *(name for extra in extras.values() for name in extra)]
+    lists = [
+        project["dependencies"],
+        *project["optional-dependencies"].values(),
+        *pyproject["dependency-groups"].values(),
+    ]
+    required = [name for listed in lists for name in listed if isinstance(name, str)]
 
+    assert len(required) > 25
     for requirement in required:
-        if not requirement.startswith("aiozilliz["):
-            assert re.fullmatch(r"[a-z\d-]+(\[[a-z]+\])?>=[\d.]+(b\d)?(; sys_platform .*)?", requirement), (
-                requirement
-            )
+        assert re.fullmatch(r"[a-z\d-]+(\[[a-z]+\])?>=[\d.]+(b\d)?(; sys_platform .*)?", requirement), (
+            requirement
+        )
+
+
+def test_each_floor_that_users_meet_has_a_reason_beside_it() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    section = text[text.index("dependencies = [") : text.index("[dependency-groups]")]
+    floors = [line for line in section.splitlines() if ">=" in line and not line.startswith("#")]
+
+    assert len(floors) == 10
+    assert [line for line in floors if not re.search(r"\S +# \S", line)] == []
+
+
+def test_extras_are_for_users_only(pyproject: dict[str, Any]) -> None:
+    assert set(pyproject["project"]["optional-dependencies"]) == {"cli", "testing"}
+
+
+def test_the_readme_reads_alike_in_a_checkout_and_on_a_page_of_an_index() -> None:
+    # There a relative link leads nowhere. Files are named instead, and shipped.
+    text = (ROOT / "README.md").read_text("utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    named = re.findall(r"`((?:[\w.-]+/)*(?:[A-Z]\w*\.md|(?<=/)))`", text)
+
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert {"SECURITY.md", "benchmarks/README.md"} <= set(named)
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_no_lock_file_is_tracked() -> None:

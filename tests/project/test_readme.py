@@ -103,10 +103,13 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 def test_one_command_shows_the_main_job_and_one_runs_the_tests() -> None:
     # .ci/run runs the second word by word, from a clean checkout.
     demo, tests = [block.text.strip() for block in BLOCKS if block.language == "sh"]
-    venv = "python3 -m venv .venv && .venv/bin/pip install -q "
+    venv, install = "python3 -m venv .venv", ".venv/bin/pip install -q"
 
-    assert demo == f"{venv}'.[cli]' && .venv/bin/aiozilliz list --demo"
-    assert tests == f"{venv}-e '.[dev]' && .venv/bin/pytest"
+    assert demo == f"{venv} && {install} '.[cli]' && .venv/bin/aiozilliz list --demo"
+    # Python 3.11 comes with a pip that knows no dependency groups.
+    assert tests == (
+        f"{venv} && {install} 'pip>=25.1' && {install} -e '.[cli,testing]' --group dev && .venv/bin/pytest"
+    )
     assert f"<!-- test-command -->\n\n```sh\n{tests}\n```\n" in README.read_text("utf-8")
 
 

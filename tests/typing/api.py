@@ -10,6 +10,7 @@ from typing import Any, assert_type
 import aiohttp
 from cattrs import Converter
 
+import aiozilliz
 from aiozilliz import (
     CHINA,
     GLOBAL,
@@ -54,6 +55,10 @@ from aiozilliz import (
 from aiozilliz.testing import FakeZillizCloud, Fault, RecordedRequest
 
 assert_type(__version__, str)
+
+
+def misspelt() -> Any:
+    return aiozilliz.no_such_name  # type: ignore[attr-defined]  # an error, as it should be
 
 
 def keys() -> list[ZillizClient]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,18 @@ def test_copies_keep_all(cls: type[ZillizError], duplicate: Callable[[ZillizErro
     twin = duplicate(error)
     assert twin is not error
     assert _facts(twin) == _facts(error)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_its_args_alone_rebuild_its_message_also_as_json(cls: type[ZillizError]) -> None:
+    error = _sample(cls)
+    rebuilt = cls(*json.loads(json.dumps(error.args)))
+
+    assert type(rebuilt) is cls
+    assert (rebuilt.message, rebuilt.args) == (error.message, error.args)
+    assert str(rebuilt) == f"{error.message}."
+    assert str(pickle.loads(pickle.dumps(rebuilt))) == str(rebuilt)
+    assert copy.copy(rebuilt).args == error.args
 
 
 @pytest.mark.parametrize("cls", ALL)
