@@ -30,7 +30,7 @@ from aiozilliz._http.aiohttp_errors import (
     failure_of,
     out_of_time,
 )
-from aiozilliz._http.retry import retry_after, spread, wait_before_retry
+from aiozilliz._http.retry import Retries, retry_after, spread, waits_are_off
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 from aiozilliz._settings.redaction import redact_error
 
@@ -54,6 +54,7 @@ NO_LIMIT: Final = nullcontext()
 _RESPONSE = "a response"
 _NEXT_ATTEMPT = "the next attempt"
 _PAUSE = "the pause that the service asked for (Retry-After)"
+_PROBE = "the response to a probe, after a pause that the service asked for (Retry-After)"
 _LIMITER = "the limiter"
 _CALLABLE = "the api_key callable"
 _SLOT = "a free slot"
@@ -65,6 +66,7 @@ class RequestContext:
     """Everything that requests for the pages of one account share.
 
     Attributes:
+        name: The account's name in log records.
         base_url: Checked base URL.
         key: The source of the key.
         transport: Sends one request.
@@ -77,6 +79,7 @@ class RequestContext:
         pages: Pages received so far.
     """
 
+    name: str
     base_url: str
     key: KeySource
     transport: Transport
@@ -84,8 +87,11 @@ class RequestContext:
     policy: RetryPolicy
     check_open: Callable[[], None]
     slots: asyncio.Semaphore | None = None
-    gate: RetryAfterGate = field(factory=RetryAfterGate, init=False)
+    gate: RetryAfterGate = field(init=False)
     pages: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate = RetryAfterGate(self.name, self.policy.hold_back_max)
 
     @property
     def fixed_key(self) -> bool:
@@ -137,7 +143,6 @@ class PageRequest:
         self._made = 0
         self._rotated = False
         self._last: ZillizError | None = None
-        self._unreported: ZillizError | None = None  # the first failure, of which stamina does not know yet
 
     async def fetch(self) -> ClusterPage:
         """Return the page. For what it raises see `RequestContext.fetch`."""
@@ -186,38 +191,13 @@ class PageRequest:
     async def _retry(self) -> ClusterPage:
         """Make the attempts that follow a failed first one, or raise that failure."""
         assert self._last is not None
-        if self._time_left() <= 0 or self._wait_before_next(self._last) is False:
-            raise self._last
-        # stamina is loaded and entered only now: for a page that comes at once, it would cost more than all of ours.
-        import stamina  # noqa: PLC0415
+        what = f"{self._context.name}, page {self._page}"
+        retries = Retries(self._context.policy, what, self._begin_wait)
+        return await retries.run(self._attempt, self._last.with_traceback(None))
 
-        policy = self._context.policy
-        self._unreported = self._last.with_traceback(None)
-        retry = stamina.retry(
-            on=self._wait_before_next,
-            attempts=policy.attempts,
-            timeout=None,
-            wait_initial=policy.wait_initial,
-            wait_max=policy.wait_max,
-            wait_jitter=policy.wait_jitter,
-        )
-        return await retry(self._attempt_again)()
-
-    async def _attempt_again(self) -> ClusterPage:
-        if self._unreported is not None:  # stamina counts the first attempt, too
-            failure, self._unreported = self._unreported, None
-            raise failure
-        return await self._attempt()
-
-    def _wait_before_next(self, error: Exception) -> bool | float:
+    def _begin_wait(self) -> float:
         self._wait_for(_NEXT_ATTEMPT)
-        return wait_before_retry(
-            bare(error),  # stamina hands it on, and its frames hold what the service sent
-            first=self._made == 1,
-            policy=self._context.policy,
-            time_left=self._time_left(),
-            uniform=random.uniform,  # noqa: S311  # to spread load
-        )
+        return self._time_left()
 
     async def _attempt(self) -> ClusterPage:
         key = self._context.key
@@ -264,6 +244,7 @@ class PageRequest:
             # 2c. The limiter, which may be the user's and do anything.
             self._wait_for(_LIMITER)
             page: ClusterPage | None = None
+            answer: Answer | Replacement | None = None
             swallowed = True
             async with context.limiter:
                 self._check_time()
@@ -277,10 +258,9 @@ class PageRequest:
                 turn.in_flight += 1
                 try:
                     # If a `Retry-After` arrived while this one queued, it gives up its slots without an attempt.
-                    if not context.gate.asked or self._pause() == 0:
+                    if not context.gate.asked or self._passes_gate():
                         # 3. Nothing of aiohttp's may pass: it holds the key.
                         self._made += 1
-                        answer: Answer | Replacement
                         try:
                             answer = await transport.send(
                                 context.base_url, self._url, secret, afresh=self._afresh
@@ -302,6 +282,9 @@ class PageRequest:
                     self._note(error)
                     raise
                 finally:
+                    if context.gate.asked:
+                        answered = answer is not None and not isinstance(answer, Replacement)
+                        context.gate.leave(self, answered=answered)
                     turn.in_flight -= 1
                     if slots is not None:
                         slots.release()
@@ -329,8 +312,8 @@ class PageRequest:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
         redact_error(error)
         pause = retry_after(error)
-        if pause is not None:
-            self._context.gate.extend(self._loop.time() + pause)
+        if pause is not None and not waits_are_off():
+            self._context.gate.close(self._loop.time(), pause)
         # A timeout, a loss or a response for another page: the other connections of the pool may be no better.
         self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
@@ -353,7 +336,13 @@ class PageRequest:
         timer.set(self._block, self._deadline)
 
     async def _sit_out_pause(self) -> None:
-        while (pause := self._pause()) > 0:
+        gate = self._context.gate
+        while not waits_are_off() and gate.is_shut(self._loop.time()):
+            pause = gate.remaining(self._loop.time())
+            if pause == 0:
+                self._wait_for(_PROBE)
+                await gate.probe_ended()
+                continue
             self._wait_for(_PAUSE)
             time_left = self._time_left()
             if pause >= time_left:
@@ -363,15 +352,8 @@ class PageRequest:
                 pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)  # noqa: S311
             )
 
-    def _pause(self) -> float:
-        """Return the seconds for which the service wants to be left alone."""
-        pause = self._context.gate.remaining(self._loop.time())
-        if pause == 0:
-            return pause
-        import stamina  # noqa: PLC0415  # as above
-
-        # A process that has switched stamina's waits off, for its tests, wants none of ours either.
-        return pause if stamina.is_active() and not stamina.is_testing() else 0.0
+    def _passes_gate(self) -> bool:
+        return waits_are_off() or self._context.gate.enter(self, self._loop.time())
 
     def _wait_for(self, what: str, *, idle: bool = True) -> None:
         self._waiting_for = what
@@ -390,7 +372,7 @@ class PageRequest:
         """Return the last failure, or that the time is over, with what was asked in it."""
         # Nothing here keeps it: it will refer to this request by its traceback.
         error = self._last or out_of_time(self._context.policy.deadline, self._waiting_for)
-        self._last = self._unreported = None
+        self._last = None
         error.method = "GET"
         error.url = self._url
         error.page = self._page

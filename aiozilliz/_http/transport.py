@@ -33,6 +33,7 @@ from aiozilliz._http.aiohttp_errors import (
     Replacement,
     reason_of,
 )
+from aiozilliz._http.retry import load
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Transport:
 
         A borrowed session has proxies of its own, and is used from the first request on.
         """
+        load()
         if self._lender is None:
             self._proxies = {base_url: _environment_proxy(base_url) for base_url in base_urls}
             self._session = _own_session(force_close=False)
@@ -156,6 +158,7 @@ class Transport:
         session = (afresh and self._new_connections) or self._session
         if session is None:
             assert self._lender is not None, "`check` is called before"
+            load()
             session = self._session = _session_over(self._lender)
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)

@@ -104,7 +104,7 @@ async def test_what_asks_for_a_pause_waits_for_no_turn(status: int) -> None:
     def pages(page: int, size: int) -> bytes:
         return refusal if page == 2 else page_of(names(size))
 
-    once = RetryPolicy(attempts=1, deadline=3000.0)
+    once = RetryPolicy(attempts=1, deadline=3000.0, hold_back_max=3600.0)
     async with ListingServer(pages, held=True) as server, quick_client(server.url, retry=once) as client:
         assert await client._transport.turn._lock.acquire()  # whoever waits for a turn now waits for ever
         other = asyncio.create_task(client.list_clusters(page_size=1))

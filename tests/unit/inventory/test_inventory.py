@@ -246,6 +246,7 @@ def fetching(
     room: Room | None = None,
 ) -> Coroutine[Any, Any, ClusterPage]:
     context = RequestContext(
+        name="x",
         base_url="https://x",
         key=KeySource(Secret("k")),
         transport=transport,
