@@ -29,8 +29,11 @@ logger = logging.getLogger("aiozilliz")
 MAX_SPREAD = 0.5
 """Seconds over which requests that a `Retry-After` held back are spread at most."""
 
-_LOADED_ON_FAILURE = ("concurrent.futures.thread", "encodings.idna")
-"""Modules of Python that resolve host names, decompress large bodies, and are loaded on first use."""
+_LOADED_ON_FIRST_USE = (
+    "concurrent.futures.thread",
+    *("encodings.idna", "encodings.unicode_escape", "encodings.utf_8_sig"),
+)
+"""Modules of Python that resolve host names, decompress large bodies, and read what is no proper response."""
 
 _CAUSE = 300
 """Characters of a failure's text in the line of a retry, at most."""
@@ -101,7 +104,7 @@ def load() -> None:
     Nothing can be loaded from files when the process has no descriptors left, or its disk is gone, and that is when
     requests fail. It is not done when the package is imported, as most of it takes longer than all else of ours.
     """
-    for name in _LOADED_ON_FAILURE:
+    for name in _LOADED_ON_FIRST_USE:
         import_module(name)
     import stamina.instrumentation  # noqa: PLC0415  # as above
 
