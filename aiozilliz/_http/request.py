@@ -263,7 +263,11 @@ class PageRequest:
                         self._made += 1
                         try:
                             answer = await transport.send(
-                                context.base_url, self._url, secret, afresh=self._afresh
+                                context.base_url,
+                                self._url,
+                                secret,
+                                afresh=self._afresh,
+                                on_cut_off=self._cut_off,
                             )
                         except Exception as error:  # noqa: BLE001
                             answer = Replacement(failure_of(error))
@@ -318,6 +322,14 @@ class PageRequest:
         self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
+
+    def _cut_off(self, refusal: Answer) -> None:
+        """Note a refusal whose body the deadline has cut off, or the caller: it counts all the same."""
+        try:
+            self._read(refusal)
+        except ZillizError as error:
+            self._note(bare(error))
+            self._context.gate.leave(self, answered=True)
 
     async def _take_slot(self, slots: asyncio.Semaphore) -> None:
         self._wait_for(_SLOT, idle=False)

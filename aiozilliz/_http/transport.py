@@ -38,7 +38,7 @@ from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from aiohttp.connector import Connection
 
@@ -139,7 +139,15 @@ class Transport:
             raise RuntimeError("the borrowed session is closed" if self._lender else "the session is closed")
         return session is not None
 
-    async def send(self, base_url: str, url: str, secret: Secret, *, afresh: bool = False) -> Answer:
+    async def send(
+        self,
+        base_url: str,
+        url: str,
+        secret: Secret,
+        *,
+        afresh: bool = False,
+        on_cut_off: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Send one request and read its response, within the timeout.
 
         Args:
@@ -148,6 +156,7 @@ class Transport:
             secret: The key.
             afresh: Whether to open a connection for it. There is no public way to ask that of a borrowed pool: aiohttp
                 closes the connection that failed, and may take another kept one.
+            on_cut_off: Called with a refusal whose body was still arriving when the task was cancelled.
 
         Returns:
             The response.
@@ -163,6 +172,7 @@ class Transport:
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)
         block = asyncio.Timeout(None)
+        refusal: Answer | None = None
         try:
             async with block:
                 if self._timeout is not None:
@@ -176,20 +186,25 @@ class Transport:
                     middlewares=(_Sender(secret, borrowed=self._lender is not None),),
                     allow_redirects=False,
                 )
+                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    refusal = Answer(response.status, response.headers, b"")
                 try:
                     body = await self._read(response)
-                except (aiohttp.ClientError, ConnectionError):
-                    if response.status < HTTPStatus.BAD_REQUEST:
-                        raise
-                    body = b""  # the status says enough
                 finally:
                     response.release()
                 return Answer(response.status, response.headers, body)
-        except TimeoutError:
-            if not block.expired():  # one of aiohttp's finer times
+        except Exception as error:
+            # The block's own end is told from that of aiohttp's finer times.
+            if refusal is None and not (isinstance(error, TimeoutError) and block.expired()):
                 raise
+        except asyncio.CancelledError:
+            if refusal is not None and on_cut_off is not None:
+                on_cut_off(refusal)
+            raise
         finally:
             self.timer.clear(block)
+        if refusal is not None:
+            return refusal
         raise AttemptTimeoutError(self._timeout)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

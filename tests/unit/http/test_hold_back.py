@@ -151,7 +151,10 @@ def test_a_wait_for_the_probe_of_another_call_ends_with_its_deadline_or_its_canc
             for end in ("cancel", "scope"):
                 scope = CancelScope()
                 task = asyncio.create_task(fetch(context, scope))
-                loop.call_later(5.0, *([task.cancel] if end == "cancel" else [scope.cancel, "closed"]))
+                if end == "cancel":
+                    loop.call_later(5.0, task.cancel)
+                else:
+                    loop.call_later(5.0, scope.cancel, "closed")
                 await asyncio.wait([task])
                 assert task.cancelled() or isinstance(task.exception(), RuntimeError)
             assert loop.time() == began + 70.0
