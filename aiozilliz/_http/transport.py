@@ -54,6 +54,9 @@ _HEADERS: Final = CIMultiDict[str](
         hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
     }
 )
+_REFUSAL: Final = int(HTTPStatus.MULTIPLE_CHOICES)
+"""The lowest status that is no success. A number: to look up a member of an enum takes thousands of instructions."""
+
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
@@ -186,7 +189,7 @@ class Transport:
                     middlewares=(_Sender(secret, borrowed=self._lender is not None),),
                     allow_redirects=False,
                 )
-                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                if response.status >= _REFUSAL:
                     refusal = Answer(response.status, response.headers, b"")
                 try:
                     body = await self._read(response)
