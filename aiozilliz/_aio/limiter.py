@@ -189,6 +189,7 @@ class RetryAfterGate:
                 f"{datetime.now(UTC) + timedelta(seconds=pause):%Y-%m-%d %H:%M:%S}",
                 seconds,
                 "; one is sent then, as a probe" if self._exceeded else "",
+                extra={"transient": True},  # a handler may leave out what passes by itself
             )
 
     def remaining(self, now: float) -> float:

@@ -243,7 +243,8 @@ class Retries:
 
     def _log(self) -> None:
         if self._line is not None:
-            logger.warning("%s: attempt %d of %d failed, retrying in %.1f s: %s", *self._line)
+            text = "%s: attempt %d of %d failed, retrying in %.1f s: %s"
+            logger.warning(text, *self._line, extra={"transient": True})
             self._line = None
 
 
