@@ -277,7 +277,7 @@ class PageRequest:
                         # What asks for a pause is read before anything else is sent; it may be a refusal under HTTP 200.
                         if (
                             turn.in_flight > 1
-                            and answer.status < HTTPStatus.BAD_REQUEST
+                            and answer.status < HTTPStatus.MULTIPLE_CHOICES
                             and "Retry-After" not in answer.headers
                         ):
                             await turn.wait()
