@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
-from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._errors import APIError, AuthenticationError, ResponseError, TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import (
     NoTimeLeftError,
     Replacement,
@@ -244,7 +244,6 @@ class PageRequest:
             # 2c. The limiter, which may be the user's and do anything.
             self._wait_for(_LIMITER)
             page: ClusterPage | None = None
-            answer: Answer | Replacement | None = None
             swallowed = True
             async with context.limiter:
                 self._check_time()
@@ -261,6 +260,7 @@ class PageRequest:
                     if not context.gate.asked or self._passes_gate():
                         # 3. Nothing of aiohttp's may pass: it holds the key.
                         self._made += 1
+                        answer: Answer | Replacement
                         try:
                             answer = await transport.send(
                                 context.base_url,
@@ -287,8 +287,7 @@ class PageRequest:
                     raise
                 finally:
                     if context.gate.asked:
-                        answered = answer is not None and not isinstance(answer, Replacement)
-                        context.gate.leave(self, answered=answered)
+                        context.gate.leave(self, answered=page is not None)
                     turn.in_flight -= 1
                     if slots is not None:
                         slots.release()
@@ -318,6 +317,7 @@ class PageRequest:
         pause = retry_after(error)
         if pause is not None and not waits_are_off():
             self._context.gate.close(self._loop.time(), pause)
+        self._context.gate.leave(self, answered=isinstance(error, (APIError, ResponseError)))
         # A timeout, a loss or a response for another page: the other connections of the pool may be no better.
         self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
@@ -329,7 +329,6 @@ class PageRequest:
             self._read(refusal)
         except ZillizError as error:
             self._note(bare(error))
-            self._context.gate.leave(self, answered=True)
 
     async def _take_slot(self, slots: asyncio.Semaphore) -> None:
         self._wait_for(_SLOT, idle=False)
