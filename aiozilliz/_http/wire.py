@@ -182,7 +182,7 @@ def read_answer(
         ResponseError: The response is neither this page nor a refusal: not JSON, of the wrong shape, for another page,
             too large, a redirect, or of a status that HTTP does not define.
     """
-    if body is None and status < HTTPStatus.MULTIPLE_CHOICES:
+    if body is None and status < HTTPStatus.BAD_REQUEST:
         # A refusal goes on without its body: its status says enough.
         raise _unusable(_TOO_LARGE, f"The response is larger than the limit of {max_bytes} bytes")
     content = parse(body or b"")

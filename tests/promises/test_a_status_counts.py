@@ -139,16 +139,6 @@ async def test_a_body_that_is_cut_or_unreadable(script: Script) -> None:
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 307])
-async def test_a_redirect_whose_body_is_too_large_is_a_redirect(status: int) -> None:
-    async def script(exchange: Exchange) -> None:
-        await exchange.send(head(status, "Location: /elsewhere", "Content-Length: 9000") + b" " * 9000)
-
-    async with WireServer(script) as server, open_client(server, max_response_bytes=100) as client:
-        with pytest.raises(ResponseError, match=f"redirect .HTTP {status}. to /elsewhere"):
-            await client.list_clusters()
-
-
 async def test_a_refusal_whose_body_hangs_is_tried_again_as_others_are() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.send(head(503, "Content-Length: 100", retry_after=0))
