@@ -103,6 +103,7 @@ class ZillizClient:
             raise TypeError(f"limiter must be an async context manager or None, not {type(limiter).__name__}")
         self._base_url = check_base_url(base_url) if base_url is not None else site or GLOBAL
         pages = RequestContext(
+            name=self._base_url,
             base_url=self._base_url,
             key=key,
             transport=self._transport,

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
 from collections import deque
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+logger = logging.getLogger("aiozilliz")
+
 _CLOCK_STEP: Final = max(0.001, time.get_clock_info("monotonic").resolution)
 """Resolution of the loop's clock in seconds: 1/1000 with uvloop, 1/64 on Windows."""
+
+_TELLING_STEP: Final = 1.0
+"""Seconds by which a pause must get longer to be told again: requests that are refused together differ by less."""
 
 
 class PageRoom(Protocol):
@@ -128,28 +136,99 @@ class RateLimiter:
 
 
 class RetryAfterGate:
-    """The time until which nothing may be sent, because of a `Retry-After`.
+    """Holds back the requests of one account, because of a `Retry-After`.
 
-    It is a time, not a sleeping task: each request checks it before it is sent.
+    It is a time, not a sleeping task: each request checks it before it is sent. If the service asked for more than the
+    limit, its wish is not taken at its word, nor ignored: when the limit is over, one request is sent as a probe. The
+    others wait for what becomes of it. A response opens the gate, unless it closes it again; if there is none, because
+    the probe was lost or cancelled, another request is the next probe.
+
+    A request becomes the probe in the very turn in which it is sent, so it never waits for anything but its response
+    while others wait for it.
+
+    Args:
+        name: The account's name in log records.
+        limit: Seconds for which a `Retry-After` holds requests back at most.
 
     Attributes:
-        asked: Whether the service ever sent a `Retry-After`. Until then requests need not read the clock.
+        asked: Whether anything may be held back. While it is false requests need not read the clock.
     """
 
-    __slots__ = ("_until", "asked")
+    __slots__ = ("_exceeded", "_limit", "_name", "_probe", "_probe_ended", "_told", "_until", "asked")
 
-    def __init__(self) -> None:
-        self._until = 0.0
+    def __init__(self, name: str, limit: float) -> None:
         self.asked = False
+        self._name = name
+        self._limit = limit
+        self._until = self._told = -math.inf
+        self._exceeded = False  # the service asked for more than the limit
+        self._probe: object = None
+        self._probe_ended = asyncio.Event()
 
-    def extend(self, until: float) -> None:
-        """Send nothing before the loop time `until`. A time before the present limit changes nothing."""
+    def close(self, now: float, seconds: float) -> None:
+        """Send nothing for so many seconds, or the limit. A pause that ends before the present one changes nothing.
+
+        It is logged when requests begin to be held back, and when that gets longer by a second or more.
+
+        Args:
+            now: The loop's time.
+            seconds: What the service asked for.
+        """
+        begins = now >= self._until
+        pause = min(seconds, self._limit)
+        until = now + pause
+        self._exceeded = seconds > self._limit or (self._exceeded and not begins)
         self._until = max(self._until, until)
         self.asked = True
+        self._end_probe()  # those who wait for it wait for the new time instead
+        if begins or until >= self._told + _TELLING_STEP:
+            self._told = until
+            logger.warning(
+                "%s: no request is sent until %s UTC, as the service asks to wait %.0f s (Retry-After)%s",
+                self._name,
+                f"{datetime.now(UTC) + timedelta(seconds=pause):%Y-%m-%d %H:%M:%S}",
+                seconds,
+                "; one is sent then, as a probe" if self._exceeded else "",
+                extra={"transient": True},  # a handler may leave out what passes by itself
+            )
 
     def remaining(self, now: float) -> float:
         """Return for how many seconds from the loop time `now` nothing may be sent, at least 0."""
         return max(0.0, self._until - now)
+
+    def is_shut(self, now: float) -> bool:
+        """Return whether nothing may be sent at the loop time `now`, be it because a probe is in flight."""
+        return now < self._until or self._probe is not None
+
+    def enter(self, request: object, now: float) -> bool:
+        """Return whether a request may be sent at the loop time `now`. It may become the probe: see `leave`."""
+        if self.is_shut(now):
+            return False
+        if self._exceeded:
+            self._probe = request
+            self._probe_ended = asyncio.Event()
+        else:
+            self.asked = False
+        return True
+
+    def leave(self, request: object, *, answered: bool) -> None:
+        """Open the gate if this request is the probe and was answered; if it was not, let another one be it.
+
+        What a response asks for must be passed to `close` before. For a request that is no probe this does nothing.
+        """
+        if self._probe is request:
+            if answered:
+                self._exceeded = self.asked = False
+            self._end_probe()
+
+    async def probe_ended(self) -> None:
+        """Wait until the probe in flight, if there is one, has ended."""
+        if self._probe is not None:
+            await self._probe_ended.wait()
+
+    def _end_probe(self) -> None:
+        self._probe = None
+        self._probe_ended.set()
 
 
 class DecodeTurn:

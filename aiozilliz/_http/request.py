@@ -22,7 +22,7 @@ from attrs import define, field
 
 from aiozilliz._aio.cancel_scope import Block, CancelScope, NoTimeLeftError
 from aiozilliz._aio.limiter import RetryAfterGate
-from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
+from aiozilliz._errors import APIError, AuthenticationError, ResponseError, TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import (
     Replacement,
     bare,
@@ -31,7 +31,7 @@ from aiozilliz._http.aiohttp_errors import (
     failure_of,
     out_of_time,
 )
-from aiozilliz._http.retry import retry_after, spread, wait_before_retry
+from aiozilliz._http.retry import Retries, retry_after, spread, waits_are_off
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 from aiozilliz._settings.redaction import KNOWN_KEYS, redact_error
 
@@ -54,6 +54,7 @@ NO_LIMIT: Final = nullcontext()
 _RESPONSE = "a response"
 _NEXT_ATTEMPT = "the next attempt"
 _PAUSE = "the pause that the service asked for (Retry-After)"
+_PROBE = "the response to a probe, after a pause that the service asked for (Retry-After)"
 _LIMITER = "the limiter"
 _CALLABLE = "the api_key callable"
 _SLOT = "a free slot"
@@ -65,6 +66,7 @@ class RequestContext:
     """Everything that requests for the pages of one account share.
 
     Attributes:
+        name: The account's name in log records.
         base_url: Checked base URL.
         key: The source of the key.
         transport: Sends one request.
@@ -77,6 +79,7 @@ class RequestContext:
         pages: Pages received so far.
     """
 
+    name: str
     base_url: str
     key: KeySource
     transport: Transport
@@ -84,8 +87,11 @@ class RequestContext:
     policy: RetryPolicy
     check_open: Callable[[], None]
     slots: asyncio.Semaphore | None = None
-    gate: RetryAfterGate = field(factory=RetryAfterGate, init=False)
+    gate: RetryAfterGate = field(init=False)
     pages: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate = RetryAfterGate(self.name, self.policy.hold_back_max)
 
     @property
     def fixed_key(self) -> bool:
@@ -132,7 +138,6 @@ class PageRequest:
         self._made = 0
         self._rotated = False
         self._last: ZillizError | None = None
-        self._unreported: ZillizError | None = None  # the first failure, of which stamina does not know yet
 
     async def fetch(self) -> ClusterPage:
         """Return the page. For what it raises see `RequestContext.fetch`."""
@@ -182,38 +187,13 @@ class PageRequest:
     async def _retry(self) -> ClusterPage:
         """Make the attempts that follow a failed first one, or raise that failure."""
         assert self._last is not None
-        if self._time_left() <= 0 or self._wait_before_next(self._last) is False:
-            raise self._last
-        # stamina is loaded and entered only now: for a page that comes at once, it would cost more than all of ours.
-        import stamina  # noqa: PLC0415
+        what = f"{self._context.name}, page {self._page}"
+        retries = Retries(self._context.policy, what, self._begin_wait)
+        return await retries.run(self._attempt, self._last.with_traceback(None))
 
-        policy = self._context.policy
-        self._unreported = self._last.with_traceback(None)
-        retry = stamina.retry(
-            on=self._wait_before_next,
-            attempts=policy.attempts,
-            timeout=None,
-            wait_initial=policy.wait_initial,
-            wait_max=policy.wait_max,
-            wait_jitter=policy.wait_jitter,
-        )
-        return await retry(self._attempt_again)()
-
-    async def _attempt_again(self) -> ClusterPage:
-        if self._unreported is not None:  # stamina counts the first attempt, too
-            failure, self._unreported = self._unreported, None
-            raise failure
-        return await self._attempt()
-
-    def _wait_before_next(self, error: Exception) -> bool | float:
+    def _begin_wait(self) -> float:
         self._wait_for(_NEXT_ATTEMPT)
-        return wait_before_retry(
-            bare(error),  # stamina hands it on, and its frames hold what the service sent
-            first=self._made == 1,
-            policy=self._context.policy,
-            time_left=self._time_left(),
-            uniform=random.uniform,  # noqa: S311  # to spread load
-        )
+        return self._time_left()
 
     async def _attempt(self) -> ClusterPage:
         key = self._context.key
@@ -273,13 +253,17 @@ class PageRequest:
                 turn.in_flight += 1
                 try:
                     # If a `Retry-After` arrived while this one queued, it gives up its slots without an attempt.
-                    if not context.gate.asked or self._pause() == 0:
+                    if not context.gate.asked or self._passes_gate():
                         # 3. Nothing of aiohttp's may pass: it holds the key.
                         self._made += 1
                         answer: Answer | Replacement
                         try:
                             answer = await transport.send(
-                                context.base_url, self._url, secret, afresh=self._afresh
+                                context.base_url,
+                                self._url,
+                                secret,
+                                afresh=self._afresh,
+                                on_cut_off=self._cut_off,
                             )
                         except Exception as error:  # noqa: BLE001
                             answer = Replacement(failure_of(error))
@@ -289,7 +273,7 @@ class PageRequest:
                         # What asks for a pause is read before anything else is sent; it may be a refusal under HTTP 200.
                         if (
                             turn.in_flight > 1
-                            and answer.status < HTTPStatus.BAD_REQUEST
+                            and answer.status < HTTPStatus.MULTIPLE_CHOICES
                             and "Retry-After" not in answer.headers
                         ):
                             await turn.wait()
@@ -298,6 +282,8 @@ class PageRequest:
                     self._note(error)
                     raise
                 finally:
+                    if context.gate.asked:
+                        context.gate.leave(self, answered=page is not None)
                     turn.in_flight -= 1
                     if slots is not None:
                         slots.release()
@@ -326,12 +312,20 @@ class PageRequest:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
         redact_error(error)
         pause = retry_after(error)
-        if pause is not None:
-            self._context.gate.extend(self._loop.time() + pause)
+        if pause is not None and not waits_are_off():
+            self._context.gate.close(self._loop.time(), pause)
+        self._context.gate.leave(self, answered=isinstance(error, (APIError, ResponseError)))
         # A timeout, a loss or a response for another page: the other connections of the pool may be no better.
         self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
+
+    def _cut_off(self, refusal: Answer) -> None:
+        """Note a refusal whose body the deadline has cut off, or the caller: it counts all the same."""
+        try:
+            self._read(refusal)
+        except ZillizError as error:
+            self._note(bare(error))
 
     async def _take_slot(self, slots: asyncio.Semaphore) -> None:
         self._wait_for(_SLOT, idle=False)
@@ -350,7 +344,13 @@ class PageRequest:
         timer.set(self._block, self._deadline)
 
     async def _sit_out_pause(self) -> None:
-        while (pause := self._pause()) > 0:
+        gate = self._context.gate
+        while not waits_are_off() and gate.is_shut(self._loop.time()):
+            pause = gate.remaining(self._loop.time())
+            if pause == 0:
+                self._wait_for(_PROBE)
+                await gate.probe_ended()
+                continue
             self._wait_for(_PAUSE)
             time_left = self._time_left()
             if pause >= time_left:
@@ -360,15 +360,8 @@ class PageRequest:
                 pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)  # noqa: S311
             )
 
-    def _pause(self) -> float:
-        """Return the seconds for which the service wants to be left alone."""
-        pause = self._context.gate.remaining(self._loop.time())
-        if pause == 0:
-            return pause
-        import stamina  # noqa: PLC0415  # as above
-
-        # A process that has switched stamina's waits off, for its tests, wants none of ours either.
-        return pause if stamina.is_active() and not stamina.is_testing() else 0.0
+    def _passes_gate(self) -> bool:
+        return waits_are_off() or self._context.gate.enter(self, self._loop.time())
 
     def _wait_for(self, what: str, *, idle: bool = True) -> None:
         self._waiting_for = what
@@ -390,7 +383,7 @@ class PageRequest:
         if deadline is not None:
             error = collection_out_of_time(deadline, self._waiting_for, error)
         error = error or out_of_time(self._context.policy.deadline, self._waiting_for)
-        self._last = self._unreported = None
+        self._last = None
         error.url = KNOWN_KEYS.redact(self._url, ours=True)  # a region may be anything
         error.method, error.page, error.attempts = "GET", self._page, self._made
         error.elapsed = self._loop.time() - self._started

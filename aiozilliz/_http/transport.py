@@ -33,11 +33,12 @@ from aiozilliz._http.aiohttp_errors import (
     Replacement,
     reason_of,
 )
+from aiozilliz._http.retry import load
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from aiohttp.connector import Connection
 
@@ -53,6 +54,9 @@ _HEADERS: Final = CIMultiDict[str](
         hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
     }
 )
+_REFUSAL: Final = int(HTTPStatus.MULTIPLE_CHOICES)
+"""The lowest status that is no success. A number: to look up a member of an enum takes thousands of instructions."""
+
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
@@ -110,6 +114,7 @@ class Transport:
 
         A borrowed session has proxies of its own, and is used from the first request on.
         """
+        load()
         if self._lender is None:
             self._proxies = {base_url: _environment_proxy(base_url) for base_url in base_urls}
             self._session = _own_session(force_close=False)
@@ -137,7 +142,15 @@ class Transport:
             raise RuntimeError("the borrowed session is closed" if self._lender else "the session is closed")
         return session is not None
 
-    async def send(self, base_url: str, url: str, secret: Secret, *, afresh: bool = False) -> Answer:
+    async def send(
+        self,
+        base_url: str,
+        url: str,
+        secret: Secret,
+        *,
+        afresh: bool = False,
+        on_cut_off: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Send one request and read its response, within the timeout.
 
         Args:
@@ -146,6 +159,7 @@ class Transport:
             secret: The key.
             afresh: Whether to open a connection for it. There is no public way to ask that of a borrowed pool: aiohttp
                 closes the connection that failed, and may take another kept one.
+            on_cut_off: Called with a refusal whose body was still arriving when the task was cancelled.
 
         Returns:
             The response.
@@ -156,10 +170,12 @@ class Transport:
         session = (afresh and self._new_connections) or self._session
         if session is None:
             assert self._lender is not None, "`check` is called before"
+            load()
             session = self._session = _session_over(self._lender)
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)
         block = Block(None)
+        refusal: Answer | None = None
         try:
             async with block:
                 if self._timeout is not None:
@@ -173,20 +189,25 @@ class Transport:
                     middlewares=[_Sender(secret, borrowed=self._lender is not None)],
                     allow_redirects=False,
                 )
+                if response.status >= _REFUSAL:
+                    refusal = Answer(response.status, response.headers, b"")
                 try:
                     body = await self._read(response)
-                except (aiohttp.ClientError, ConnectionError):
-                    if response.status < HTTPStatus.BAD_REQUEST:
-                        raise
-                    body = b""  # the status says enough
                 finally:
                     response.release()
                 return Answer(response.status, response.headers, body)
-        except TimeoutError:
-            if not block.expired():  # one of aiohttp's finer times
+        except Exception as error:
+            # The block's own end is told from that of aiohttp's finer times.
+            if refusal is None and not (isinstance(error, TimeoutError) and block.expired()):
                 raise
+        except asyncio.CancelledError:
+            if refusal is not None and on_cut_off is not None:
+                on_cut_off(refusal)
+            raise
         finally:
             self.timer.clear(block)
+        if refusal is not None:
+            return refusal
         raise AttemptTimeoutError(self._timeout)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:

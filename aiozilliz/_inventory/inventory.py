@@ -290,7 +290,9 @@ class Inventory:
     def _reader_of(self, account: Account) -> AccountReader:
         reader = self._readers.get(account.name)
         if reader is None:
+            name = f"account {account.name!r}"
             pages = RequestContext(
+                name=name,
                 base_url=account.base_url,
                 key=account.key_source,
                 transport=self._transport,
@@ -300,7 +302,7 @@ class Inventory:
                 slots=self._slots,
             )
             reader = self._readers[account.name] = AccountReader(
-                pages, self._life, name=f"account {account.name!r}", url=f"{account.base_url}{PATH}"
+                pages, self._life, name=name, url=f"{account.base_url}{PATH}"
             )
         return reader
 

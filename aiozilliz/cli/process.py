@@ -215,12 +215,12 @@ def error_text(error: Exception) -> str:
 class _StderrHandler(logging.Handler):
     """Writes log records to standard error as the command writes its errors.
 
-    What is no warning is for the line of progress, unless `--debug` asks for everything.
+    What is no warning, or may pass by itself, is for the line of progress, unless `--debug` asks for everything.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         debug = logging.getLogger("aiozilliz").isEnabledFor(logging.DEBUG)
-        return debug or record.levelno >= logging.WARNING
+        return debug or (record.levelno >= logging.WARNING and not getattr(record, "transient", False))
 
     def emit(self, record: logging.LogRecord) -> None:
         shown = copy.copy(record)  # other handlers get the record as it was logged
@@ -232,19 +232,29 @@ class _StderrHandler(logging.Handler):
 
 
 @contextmanager
+def _without_retry_hooks() -> Generator[None, None, None]:
+    """Let stamina tell nobody of retries: its default hook writes to standard output if structlog is installed."""
+    import stamina.instrumentation  # noqa: PLC0415  # help and version need none
+
+    # A process of our own has none set, and to ask for them would load the default ones.
+    hooks = () if _process.owned else stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks([])
+    try:
+        yield
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(hooks)
+
+
+@contextmanager
 def _log_on_stderr() -> Generator[None, None, None]:
-    # If nobody has set up logging, each retry would write its bare event name to standard error.
-    stamina = logging.getLogger("stamina")
     ours = logging.getLogger("aiozilliz")
-    level, propagate = stamina.level, ours.propagate
+    propagate = ours.propagate
     handler = _StderrHandler()
-    stamina.setLevel(logging.ERROR)
     ours.addHandler(handler)
     ours.propagate = False
     try:
         yield
     finally:
-        stamina.setLevel(level)
         ours.removeHandler(handler)
         ours.propagate = propagate
 
@@ -276,6 +286,7 @@ def owned_process() -> Generator[None, None, None]:
             signal.signal(number, signal.SIG_IGN)
 
 
+@_without_retry_hooks()
 def call(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` in a loop of its own. An interrupt ends it at once, also while a write waits for a reader."""
     import asyncio  # noqa: PLC0415  # neither help nor version need it, and it takes as long as click

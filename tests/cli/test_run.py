@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import stamina.instrumentation
 
 import aiozilliz
 from aiozilliz.testing import FakeZillizCloud, Fault
@@ -98,6 +99,45 @@ def test_a_retry_is_reported_in_the_debug_log_only(
     assert "aiozilliz: " in err
     assert key not in err
     assert not logging.getLogger("aiozilliz").handlers
+
+
+_STRUCTLOG = """
+class Logger:
+    def warning(self, *args, **kwargs):
+        print("structlog writes this", args, kwargs)
+
+def get_logger(*args):
+    return Logger()
+"""
+
+
+def test_nothing_but_data_is_on_standard_output_whatever_is_installed(
+    tmp_path: Path, fake_zilliz_cloud: FakeZillizCloud
+) -> None:
+    (tmp_path / "structlog.py").write_text(_STRUCTLOG)
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    fake_zilliz_cloud.fail_next(Fault.status(503), times=2)
+
+    with process("list", "-o", "json", "--base-url", fake_zilliz_cloud.url, PYTHONPATH=path) as child:
+        out, err = child.communicate(timeout=LONG)
+
+    assert len(json.loads(out)) == 250
+    assert (child.returncode, err) == (0, "")
+
+
+def test_hooks_that_an_application_has_set_are_left_to_it(
+    key: str, fake_zilliz_cloud: FakeZillizCloud, run: Run
+) -> None:
+    def hook(details: object) -> None:
+        raise AssertionError(f"the command line has no hooks: {details}")
+
+    stamina.instrumentation.set_on_retry_hooks([hook])
+    try:
+        fake_zilliz_cloud.fail_next(Fault.status(503))
+        assert run("list", "--base-url", fake_zilliz_cloud.url)[0] == 0
+        assert stamina.instrumentation.get_on_retry_hooks() == (hook,)
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)
 
 
 @pytest.mark.parametrize("debug", [False, True])

@@ -5,7 +5,15 @@ from itertools import pairwise
 
 import pytest
 
-from aiozilliz import Account, Inventory, RateLimitError, RetryPolicy, TransportError, ZillizClient
+from aiozilliz import (
+    Account,
+    Inventory,
+    RateLimitError,
+    RetryPolicy,
+    TransportError,
+    ZillizClient,
+    ZillizError,
+)
 from aiozilliz._aio.limiter import DecodeTurn
 from tests.support.listing_server import Listing, ListingServer, names, page_of, quick_client
 from tests.support.wire_server import response
@@ -104,7 +112,7 @@ async def test_what_asks_for_a_pause_waits_for_no_turn(status: int) -> None:
     def pages(page: int, size: int) -> bytes:
         return refusal if page == 2 else page_of(names(size))
 
-    once = RetryPolicy(attempts=1, deadline=3000.0)
+    once = RetryPolicy(attempts=1, deadline=3000.0, hold_back_max=3600.0)
     async with ListingServer(pages, held=True) as server, quick_client(server.url, retry=once) as client:
         assert await client._transport.turn._lock.acquire()  # whoever waits for a turn now waits for ever
         other = asyncio.create_task(client.list_clusters(page_size=1))
@@ -116,5 +124,24 @@ async def test_what_asks_for_a_pause_waits_for_no_turn(status: int) -> None:
             # The pause is known at once: nothing of the next 3000 seconds would be allowed.
             with pytest.raises(TransportError, match="the pause that the service asked for"):
                 await client.list_clusters(current_page=3, page_size=1)
+        other.cancel()
+        await asyncio.wait([other])
+
+
+@pytest.mark.parametrize("status", [302, 401, 600])
+async def test_what_is_no_page_waits_for_no_turn(status: int) -> None:
+    refusal = response(b"", status=status)
+
+    def pages(page: int, size: int) -> bytes:
+        return refusal if page == 2 else page_of(names(size))
+
+    async with ListingServer(pages, held=True) as server, quick_client(server.url) as client:
+        assert await client._transport.turn._lock.acquire()  # whoever waits for a turn now waits for ever
+        other = asyncio.create_task(client.list_clusters(page_size=1))
+        server.release(2)
+        async with asyncio.timeout(10):
+            await server.received(1)
+            with pytest.raises(ZillizError):
+                await client.list_clusters(current_page=2, page_size=1)
         other.cancel()
         await asyncio.wait([other])

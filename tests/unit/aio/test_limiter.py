@@ -11,7 +11,7 @@ from attrs import field, frozen
 from hypothesis import given, settings, strategies as st
 
 from aiozilliz._aio import limiter as limiter_module
-from aiozilliz._aio.limiter import RateLimiter, RetryAfterGate
+from aiozilliz._aio.limiter import RateLimiter
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 if TYPE_CHECKING:
@@ -355,31 +355,3 @@ def test_a_waiter_that_is_dropped_leaves_the_queue() -> None:
         await _assert_is_whole(limiter, 1)
 
     run_in_fake_time(main())
-
-
-# RetryAfterGate
-
-
-def test_nothing_is_held_back_at_first() -> None:
-    assert RetryAfterGate().remaining(0.0) == 0.0
-    assert RetryAfterGate().remaining(1000.0) == 0.0
-
-
-def test_the_latest_time_counts() -> None:
-    hold_back = RetryAfterGate()
-    hold_back.extend(1010.0)
-    hold_back.extend(1005.0)
-    assert hold_back.remaining(1000.0) == 10.0
-    hold_back.extend(1020.0)
-    assert hold_back.remaining(1000.0) == 20.0
-    assert hold_back.remaining(1019.5) == 0.5
-    assert hold_back.remaining(1020.0) == 0.0
-    assert hold_back.remaining(2000.0) == 0.0
-
-
-@given(st.lists(st.floats(0, 1e9)), st.floats(0, 1e9))
-def test_what_remains_is_never_negative(times: list[float], now: float) -> None:
-    hold_back = RetryAfterGate()
-    for until in times:
-        hold_back.extend(until)
-    assert hold_back.remaining(now) == max(0.0, max(times, default=0.0) - now)

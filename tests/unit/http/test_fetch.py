@@ -809,8 +809,12 @@ async def test_the_log_tells_of_attempts(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.DEBUG, "aiozilliz")
     async with WireServer(answering(refusal(503), OK)) as server, open_client(server) as client:
         await client.list_clusters(current_page=4)
-    messages = [record.getMessage() for record in caplog.records if record.name == "aiozilliz"]
-    assert messages == ["page 4: attempt 1 failed: ServerError", "page 4: 1 records at attempt 2"]
+        messages = [record.getMessage() for record in caplog.records if record.name == "aiozilliz"]
+        assert messages == [
+            "page 4: attempt 1 failed: ServerError",
+            f"{server.url}, page 4: attempt 1 of 5 failed, retrying in 0.0 s: no (HTTP 200, code 503).",
+            "page 4: 1 records at attempt 2",
+        ]
 
 
 async def test_many_tasks_use_one_client_at_once() -> None:

@@ -28,13 +28,14 @@ from aiozilliz._http.retry import MAX_SPREAD, retry_after, spread, wait_before_r
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NUMBERS = ("deadline", "wait_initial", "wait_max", "wait_jitter")
+NUMBERS = ("deadline", "wait_initial", "wait_max", "wait_jitter", "hold_back_max")
 
 
 def test_the_defaults() -> None:
     policy = RetryPolicy()
     assert (policy.attempts, policy.deadline) == (5, 60.0)
     assert (policy.wait_initial, policy.wait_max, policy.wait_jitter) == (0.1, 5.0, 1.0)
+    assert policy.hold_back_max == 300.0
 
 
 def test_it_is_frozen_and_a_value() -> None:
@@ -75,10 +76,12 @@ def test_seconds_out_of_range_are_refused(name: str, wrong: Any) -> None:
         RetryPolicy(**{name: wrong})
 
 
-def test_waits_may_be_zero_and_a_deadline_not() -> None:
+def test_waits_may_be_zero_and_other_times_not() -> None:
     RetryPolicy(wait_initial=0, wait_max=0, wait_jitter=0)
     with pytest.raises(ValueError, match="deadline must be a finite number of seconds above 0"):
         RetryPolicy(deadline=0)
+    with pytest.raises(ValueError, match="hold_back_max must be a finite number of seconds above 0"):
+        RetryPolicy(hold_back_max=0)
 
 
 # What follows a failed attempt
@@ -118,31 +121,47 @@ def _lower(low: float, _: float) -> float:
 def _decide(
     error: BaseException,
     *,
-    first: bool = True,
+    failed: int = 1,
     time_left: float = 10.0,
     policy: RetryPolicy = POLICY,
     uniform: Callable[[float, float], float] = _lower,
-) -> bool | float:
-    return wait_before_retry(error, first=first, policy=policy, time_left=time_left, uniform=uniform)
+) -> float | None:
+    return wait_before_retry(error, failed=failed, policy=policy, time_left=time_left, uniform=uniform)
 
 
 @pytest.mark.parametrize(
-    ("kind", "first", "after", "time_left"),
-    [*product(KINDS, [True, False], AFTER, [-1.0, 0.0, 10.0])],
+    ("kind", "failed", "after", "time_left"),
+    [*product(KINDS, [1, 2, 3, 9], AFTER, [-1.0, 0.0, 10.0])],
 )
-def test_the_whole_table(kind: str, first: bool, after: float | None, time_left: float) -> None:
-    assert _decide(KINDS[kind](False, after), first=first, time_left=time_left) is False
-    wait = _decide(KINDS[kind](True, after), first=first, time_left=time_left)
-    if kind in REFUSALS and after is not None and after > 0:
+def test_the_whole_table(kind: str, failed: int, after: float | None, time_left: float) -> None:
+    assert _decide(KINDS[kind](False, after), failed=failed, time_left=time_left) is None
+    wait = _decide(KINDS[kind](True, after), failed=failed, time_left=time_left, uniform=_upper)
+    if time_left <= 0:
+        assert wait is None
+    elif kind in REFUSALS and after is not None and after > 0:
         if after < time_left:
-            assert type(wait) is float
-            assert wait == after
+            assert wait == (after + MAX_SPREAD if after + MAX_SPREAD < time_left else after)
         else:
-            assert wait is False
-    elif kind == "lost" and first:
+            assert wait is None
+    elif kind == "lost" and failed == 1:
         assert wait == 0.25
     else:
-        assert wait is True
+        assert wait == {1: 1.25, 2: 1.5, 3: 2.0, 9: 4.0}[failed]
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    error = TransportError("x", retryable=True)
+    policy = RetryPolicy(wait_initial=0.5, wait_max=10, wait_jitter=0)
+    waits = [_decide(error, failed=failed, policy=policy) for failed in (1, 2, 3, 4, 5, 6, 2000, 10**9)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+
+
+def test_the_refused_call_waits_no_longer_than_all_are_held_back() -> None:
+    error = RateLimitError("x", status=429, retry_after=5000.0, retryable=True)
+    policy = RetryPolicy(hold_back_max=60.0)
+    assert _decide(error, policy=policy, time_left=6000.0) == 60.0
+    assert _decide(error, policy=policy, time_left=6000.0, uniform=_upper) == 60.0 + MAX_SPREAD
+    assert _decide(error, policy=policy, time_left=5000.0) is None
 
 
 @pytest.mark.parametrize(
@@ -161,13 +180,13 @@ def test_the_whole_table(kind: str, first: bool, after: float | None, time_left:
     ids=lambda error: type(error).__name__,
 )
 def test_errors_of_others_are_never_tried_again(error: BaseException) -> None:
-    assert _decide(error) is False
+    assert _decide(error) is None
 
 
 def test_an_error_of_others_with_our_attributes_is_not_tried_again() -> None:
     error = OSError()
     vars(error).update(retryable=True, retry_after=1.0, lost_connection=True)
-    assert _decide(error) is False
+    assert _decide(error) is None
 
 
 def test_a_lost_connection_waits_no_longer_than_any() -> None:
@@ -207,36 +226,41 @@ def test_what_the_service_asked_for(after: float | None, retryable: bool, asked:
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     retryable=st.booleans(),
-    first=st.booleans(),
+    failed=st.integers(1, 10**6),
     after=st.none() | st.floats(),
     time_left=st.floats(allow_nan=False),
     chance=st.floats(0.0, 1.0),
     waits=st.tuples(*[st.floats(0.0, 1e9)] * 3),
+    hold_back_max=st.floats(0.1, 1e9),
 )
 def test_a_wait_is_never_negative_nor_at_or_beyond_the_deadline(
     kind: str,
     retryable: bool,
-    first: bool,
+    failed: int,
     after: float | None,
     time_left: float,
     chance: float,
     waits: tuple[float, float, float],
+    hold_back_max: float,
 ) -> None:
-    policy = RetryPolicy(wait_initial=waits[0], wait_max=waits[1], wait_jitter=waits[2])
+    policy = RetryPolicy(
+        wait_initial=waits[0], wait_max=waits[1], wait_jitter=waits[2], hold_back_max=hold_back_max
+    )
     error = KINDS[kind](retryable, after)
     wait = wait_before_retry(
         error,
-        first=first,
+        failed=failed,
         policy=policy,
         time_left=time_left,
         uniform=lambda low, high: low + (high - low) * chance,
     )
     if not retryable:
-        assert wait is False
-    if not isinstance(wait, bool):
+        assert wait is None
+    if wait is not None:
         assert wait >= 0
         if retry_after(error) is not None:
             assert after is not None
-            assert after <= wait < time_left
+            assert min(after, hold_back_max) <= wait < time_left
+            assert after < time_left
         else:
             assert wait <= policy.wait_max

@@ -211,8 +211,8 @@ class Slow:
         self.timer = SharedTimer()
         self.turn = DecodeTurn()
 
-    async def send(self, base_url: str, url: str, secret: Secret, *, afresh: bool = False) -> Answer:
-        del base_url, url, secret, afresh
+    async def send(self, base_url: str, url: str, secret: Secret, **_: object) -> Answer:
+        del base_url, url, secret
         self.sent += 1
         await asyncio.sleep(self.seconds)
         return Answer(200, {}, orjson.dumps(listing("in01-a")))
@@ -246,6 +246,7 @@ def fetching(
     room: Room | None = None,
 ) -> Coroutine[Any, Any, ClusterPage]:
     context = RequestContext(
+        name="x",
         base_url="https://x",
         key=KeySource(Secret("k")),
         transport=transport,
