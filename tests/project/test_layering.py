@@ -37,6 +37,7 @@ PURE_ROOMS = ("_records", "_pagination")
 PURE_MODULES = (
     "_errors",
     "_settings.checks",
+    "_http.header_times",
     "_http.wire",
     "_http.retry",
     "_iteration.changes",
