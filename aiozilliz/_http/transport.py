@@ -20,7 +20,7 @@ from weakref import finalize
 import aiohttp
 from aiohttp import hdrs
 from attrs import define
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from aiozilliz import __version__
@@ -31,8 +31,11 @@ from aiozilliz._http.aiohttp_errors import (
     ClearTextProxyError,
     ConnectionLostError,
     Replacement,
+    is_foreign,
     reason_of,
+    without_headers,
 )
+from aiozilliz._http.body import BodyTooLargeError, read_body, share_body
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 
 if TYPE_CHECKING:
@@ -53,7 +56,6 @@ _HEADERS: Final = CIMultiDict[str](
         hdrs.USER_AGENT: f"aiozilliz/{__version__} aiohttp/{aiohttp.__version__}",
     }
 )
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 @define(eq=False)
@@ -160,6 +162,8 @@ class Transport:
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)
         block = asyncio.Timeout(None)
+        bound = self.max_response_bytes if session.trace_configs else None
+        sender = _Sender(secret, borrowed=self._lender is not None, bound=bound)
         try:
             async with block:
                 if self._timeout is not None:
@@ -170,11 +174,11 @@ class Transport:
                     headers=_HEADERS.copy(),  # a new one, as agents that wrap aiohttp write into it
                     timeout=self._finer,
                     proxy=self._proxies.get(base_url),
-                    middlewares=(_Sender(secret, borrowed=self._lender is not None),),
+                    middlewares=(sender,),
                     allow_redirects=False,
                 )
                 try:
-                    body = await self._read(response)
+                    body = await read_body(response, self.max_response_bytes)
                 except (aiohttp.ClientError, ConnectionError):
                     if response.status < HTTPStatus.BAD_REQUEST:
                         raise
@@ -182,32 +186,15 @@ class Transport:
                 finally:
                     response.release()
                 return Answer(response.status, response.headers, body)
+        except BodyTooLargeError:  # a tracing hook has asked for it
+            assert sender.response is not None
+            return Answer(sender.response.status, sender.response.headers, None)
         except TimeoutError:
             if not block.expired():  # one of aiohttp's finer times
                 raise
         finally:
             self.timer.clear(block)
         raise AttemptTimeoutError(self._timeout)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        announced = response.content_length
-        if announced is not None and hdrs.CONTENT_ENCODING not in response.headers:
-            if announced <= self.max_response_bytes:
-                content = response.content
-                # A small page has mostly come whole, together with its headers.
-                return content.read_nowait() if content.is_eof() else await content.read()
-            response.close()
-            return None
-        # Compressed, or of unknown length: count what arrives, so that a small body can't become a huge one.
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self.max_response_bytes:
-                response.close()
-                return None
-            chunks.append(chunk)
-        return b"".join(chunks)
 
 
 class _Sender:
@@ -216,13 +203,19 @@ class _Sender:
     Args:
         secret: The key.
         borrowed: Whether the connections, and so the proxies, are somebody else's.
+        bound: Of the body, in bytes, if tracing hooks may read it before it is read here; else None.
+
+    Attributes:
+        response: The response, if hooks may read it.
     """
 
-    __slots__ = ("_borrowed", "_secret")
+    __slots__ = ("_borrowed", "_bound", "_secret", "response")
 
-    def __init__(self, secret: Secret, *, borrowed: bool) -> None:
+    def __init__(self, secret: Secret, *, borrowed: bool, bound: int | None) -> None:
         self._secret = secret
         self._borrowed = borrowed
+        self._bound = bound
+        self.response: aiohttp.ClientResponse | None = None
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -233,16 +226,22 @@ class _Sender:
         # holds the headers, as a timeout of the caller's own has this frame in its traceback.
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
         try:
-            return await handler(request)
+            response = await handler(request)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
+            if is_foreign(error):
+                raise
             # aiohttp would silently send the request again after these.
             replacement = Replacement(ConnectionLostError(reason_of(error)))
         except aiohttp.ClientResponseError as error:
-            # Its text quotes what arrived, and it holds our headers; tracing is told of it, and writes it down.
-            without_headers = aiohttp.RequestInfo(request.url, request.method, _NO_HEADERS, request.url)
-            replacement = Replacement(type(error)(without_headers, (), status=error.status))
+            # Tracing is told of it, and writes it down.
+            replacement = Replacement(without_headers(error, request))
+        else:
+            if self._bound is not None:
+                self.response = response
+                share_body(response, self._bound)
+            return response
         raise replacement.take()
 
 

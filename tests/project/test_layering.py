@@ -181,7 +181,7 @@ def test_a_pure_module_does_no_input_or_output(name: str) -> None:
 
 
 def test_only_the_transport_calls_aiohttp() -> None:
-    # `aiohttp_errors` names its exceptions; the demo is asked without proxies.
+    # `body` reads its responses and `aiohttp_errors` names its exceptions; the demo is asked without proxies.
     users = {
         name
         for name in MODULES
@@ -191,6 +191,7 @@ def test_only_the_transport_calls_aiohttp() -> None:
     assert users == {
         "_http.transport",
         "_http.aiohttp_errors",
+        "_http.body",
         "cli.input.demo",
     }
 

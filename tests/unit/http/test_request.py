@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 import orjson
 import pytest
 from attrs import define
@@ -20,8 +21,6 @@ from tests.support.wire_server import listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
-
-    import aiohttp
 
     from aiozilliz import ClusterPage
 
@@ -59,6 +58,7 @@ class ScriptedSession:
     """What is on the wire, in the place of aiohttp's session. After the script it says nothing."""
 
     closed = False
+    trace_configs = ()
 
     def __init__(self, *replies: Reply) -> None:
         self._script = iter(replies)
@@ -69,7 +69,7 @@ class ScriptedSession:
         reply = next(self._script, Reply(36000.0))
         await asyncio.sleep(reply.seconds)
         if reply.status is None:
-            raise ConnectionResetError
+            raise aiohttp.ClientConnectionError
         return ScriptedResponse(reply)
 
     async def close(self) -> None:
