@@ -7,14 +7,11 @@ all of them, and raises what `aiohttp_errors.failure_of` makes of each once its 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import select
 import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 from weakref import finalize
 
 import aiohttp
@@ -37,6 +34,7 @@ from aiozilliz._http.aiohttp_errors import (
 )
 from aiozilliz._http.body import BodyTooLargeError, read_body, share_body
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
+from aiozilliz._settings.proxies import environment_proxy
 
 if TYPE_CHECKING:
     import socket
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
     from aiozilliz._settings.credentials import Secret
-
-logger = logging.getLogger("aiozilliz")
 
 _HEADERS: Final = CIMultiDict[str](
     {
@@ -111,9 +107,12 @@ class Transport:
         """Make a session of our own, and read the proxies of these URLs from the environment.
 
         A borrowed session has proxies of its own, and is used from the first request on.
+
+        Raises:
+            ConfigurationError: The environment names a proxy that can't be used.
         """
         if self._lender is None:
-            self._proxies = {base_url: _environment_proxy(base_url) for base_url in base_urls}
+            self._proxies = {base_url: environment_proxy(base_url) for base_url in base_urls}
             self._session = _own_session(force_close=False)
             self._new_connections = _own_session(force_close=True)
 
@@ -347,26 +346,3 @@ def _split_timeout(timeout: float | aiohttp.ClientTimeout) -> tuple[float | None
         sock_connect=timeout.sock_connect,
         ceil_threshold=math.inf,
     )
-
-
-def _environment_proxy(base_url: str) -> str | None:
-    """Return the proxy that the environment names for this URL, as `urllib` reads it, or None."""
-    parts = urlsplit(base_url)
-    proxy = getproxies().get(parts.scheme)
-    if not proxy or not parts.hostname or proxy_bypass(parts.hostname) or proxy_bypass(parts.netloc):
-        return None
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    try:
-        target = urlsplit(proxy)
-        host, scheme, _ = target.hostname, target.scheme, target.port
-    except ValueError:
-        host, scheme = None, ""
-    if host is None or scheme not in {"http", "https"}:
-        logger.warning(
-            "the %s proxy named by the environment is ignored: it is no http:// or https:// URL", parts.scheme
-        )
-        return None
-    if parts.scheme == "http" and not is_loopback(host):
-        return None  # the key would go to it in clear, for a service on this machine
-    return proxy
