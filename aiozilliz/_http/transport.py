@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 import select
+import socket
 import sys
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 import aiohttp
 from aiohttp import hdrs
@@ -37,7 +39,6 @@ from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 from aiozilliz._settings.proxies import environment_proxy
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable, Mapping
 
     from aiohttp.connector import Connection
@@ -252,6 +253,9 @@ def _check_clear_text_proxy(host: str | None) -> None:
 _KEPT: Final = 100
 """Kept connections that are looked at for one request, at most."""
 
+_TURNS: Final = 20
+"""Turns of the event loop in which it closes a connection that has ended, at most."""
+
 
 class _Connector(aiohttp.TCPConnector):
     """Takes no kept connection again on which anything has arrived since its last response.
@@ -265,9 +269,31 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, *, force_close: bool) -> None:
+        made: WeakSet[socket.socket] = WeakSet()
+        unused: set[int] = set()
+
+        def make(address: aiohttp.AddrInfoType) -> socket.socket:
+            sock = socket.socket(*address[:3])
+            made.add(sock)
+            unused.add(sock.fileno())
+            return sock
+
         # The connections are bounded by who asks, not by the pool.
-        super().__init__(limit=0, force_close=force_close)  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(limit=0, force_close=force_close, socket_factory=make)  # pyright: ignore[reportUnknownMemberType]
+        self._made = made
+        self._unused = unused
         self._sockets = _Sockets()
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections, also those of TLS that still wait for the other side to close them, for 30 s."""
+        await super().close(abort_ssl=abort_ssl)
+        for sock in list(self._made):
+            with suppress(OSError):  # it is closed
+                sock.shutdown(socket.SHUT_RDWR)  # the event loop reads the end, and closes it
+        for _ in range(_TURNS):
+            if all(sock.fileno() < 0 for sock in self._made):
+                break
+            await asyncio.sleep(0)
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109  # aiohttp's own
         connection = await super().connect(req, traces, timeout)
@@ -276,16 +302,23 @@ class _Connector(aiohttp.TCPConnector):
             left -= 1
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
         return connection
 
     def _has_unread(self, connection: Connection) -> bool:
         """Return whether something has arrived that nobody has read, if only that the other side has closed."""
         protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None or protocol.should_close:
+        if protocol is None or transport is None:
+            return True
+        sock = transport.get_extra_info("socket")
+        if self._unused and (number := sock.fileno()) in self._unused:
+            # A new connection has had no response. TLS may have sent something; what else speaks first is no HTTP, and
+            # the request will say so.
+            self._unused.remove(number)
+            return False
+        if protocol.should_close:
             return True
         # The event loop may not have read it yet.
-        return self._sockets.can_be_read(transport.get_extra_info("socket"))
+        return self._sockets.can_be_read(sock)
 
 
 class _Sockets:
