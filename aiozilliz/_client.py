@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from aiozilliz._aio.cancel_scope import Lifetime
@@ -20,6 +19,7 @@ from aiozilliz._settings.checks import (
     check_base_url,
     check_count,
     check_flag,
+    check_limiter,
     check_seconds,
     check_type,
 )
@@ -27,6 +27,7 @@ from aiozilliz._settings.credentials import ApiKey, find_key
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     import aiohttp
@@ -104,8 +105,8 @@ class ZillizClient:
         check_type("retry", retry, RetryPolicy)
         if isinstance(limiter, _DefaultLimiter):
             limiter = RateLimiter()
-        elif limiter is not None and not isinstance(limiter, AbstractAsyncContextManager):
-            raise TypeError(f"limiter must be an async context manager or None, not {type(limiter).__name__}")
+        elif limiter is not None:
+            check_limiter("limiter must be", limiter, "; None is no limit")
         self._base_url = check_base_url(base_url) if base_url is not None else site or GLOBAL
         pages = RequestContext(
             base_url=self._base_url,

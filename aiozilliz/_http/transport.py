@@ -94,7 +94,7 @@ class Transport:
         max_response_bytes: int,
     ) -> None:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+            raise _no_session(session)
         self._lender = session
         self._session: aiohttp.ClientSession | None = None
         self._new_connections: aiohttp.ClientSession | None = None  # keeps none for a second request
@@ -336,6 +336,15 @@ class _Sockets:
             return bool(self._poll.poll(0))
         finally:
             self._poll.unregister(sock)
+
+
+def _no_session(value: object) -> TypeError:
+    if isinstance(value, type):
+        return TypeError(f"session must be an aiohttp.ClientSession, not the class {value.__name__}")
+    advice = ""
+    if type(value).__module__.partition(".")[0] == "aiohttp_retry":
+        advice = ": pass the aiohttp.ClientSession that it wraps, and say in retry= how often to try"
+    return TypeError(f"session must be an aiohttp.ClientSession, not {type(value).__name__}{advice}")
 
 
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
