@@ -11,7 +11,7 @@ import ssl
 import sys
 import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
@@ -275,7 +275,7 @@ def _describe_foreign(error: Exception) -> tuple[str, str, bool]:
     cause: BaseException = error
     names = [_name_of(cause)]
     while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
+        cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
         names.append(_name_of(cause))
     frames = list(traceback.walk_tb(cause.__traceback__)) or list(traceback.walk_tb(error.__traceback__))
     where = ""

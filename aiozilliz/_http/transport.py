@@ -272,7 +272,7 @@ class _Connector(aiohttp.TCPConnector):
         made: WeakSet[socket.socket] = WeakSet()
         unused: set[int] = set()
 
-        def make(address: aiohttp.AddrInfoType) -> socket.socket:
+        def make(address: Any) -> socket.socket:
             sock = socket.socket(*address[:3])
             made.add(sock)
             unused.add(sock.fileno())

@@ -286,17 +286,18 @@ class Inventory:
 
 
 def _check_factory(limiter: object) -> None:
+    kind = type(limiter)
     # What `@asynccontextmanager` makes can be called, as a decorator. Other limiters that can be called may be factories.
-    if isinstance(limiter, ONE_SHOT) or (
-        isinstance(limiter, AbstractAsyncContextManager) and not callable(limiter)
+    if issubclass(kind, ONE_SHOT) or (
+        issubclass(kind, AbstractAsyncContextManager) and not callable(limiter)
     ):
         raise TypeError(
-            f"limiter must be a callable that returns a limiter for each account, not a {type(limiter).__name__}: "
+            f"limiter must be a callable that returns a limiter for each account, not a {kind.__name__}: "
             "write `lambda: asyncio.Semaphore(4)`, or `lambda: limiter` for one that all accounts share"
         )
     if not callable(limiter):
         raise TypeError(
-            f"limiter must be a callable or None, not {type(limiter).__name__}: "
+            f"limiter must be a callable or None, not {kind.__name__}: "
             "write `lambda: aiolimiter.AsyncLimiter(10, 1)`, say"
         )
 

@@ -9,7 +9,7 @@ import ipaddress
 import math
 import re
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -207,7 +207,7 @@ def check_limiter(subject: str, value: object, otherwise: str) -> AbstractAsyncC
             f"@asynccontextmanager returns can be entered once: write a class with __aenter__ and __aexit__{otherwise}"
         )
     if isinstance(value, AbstractAsyncContextManager):
-        return value
+        return cast("AbstractAsyncContextManager[object]", value)
     what = type(value).__name__
     if isinstance(value, type):
         what = f"the class {value.__name__}"

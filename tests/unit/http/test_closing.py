@@ -17,7 +17,7 @@ from tests.middleboxes.certificates import Authority
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 CLIENT = """
@@ -107,7 +107,7 @@ class SilentServer:
 
 
 @contextmanager
-def silent(context: ssl.SSLContext | None, says: bytes = b"") -> Iterator[SilentServer]:
+def silent(context: ssl.SSLContext | None, says: bytes = b"") -> Generator[SilentServer]:
     with closing(SilentServer(context, says)) as server:
         yield server
 

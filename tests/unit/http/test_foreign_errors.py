@@ -164,7 +164,7 @@ class ForeignConnector(aiohttp.TCPConnector):
     """A connector that goes a way of its own, and fails in it, as that of aiohttp-socks."""
 
     def __init__(self, fault: str) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._fault = fault
         self.calls = 0
 

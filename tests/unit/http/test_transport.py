@@ -778,6 +778,29 @@ async def test_a_borrowed_session_that_its_owner_has_closed_is_a_runtime_error()
         await client.aclose()
 
 
+async def test_a_session_that_its_owner_closes_under_a_body_ends_the_call_with_its_timeout() -> None:
+    async def half(exchange: Exchange) -> None:
+        await exchange.send(OK[:-9])
+        await exchange.silence()
+
+    began = asyncio.Event()
+
+    async def end(*_: object) -> None:
+        began.set()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_end.append(end)
+    async with WireServer(half) as server:
+        session = aiohttp.ClientSession(trace_configs=[tracing])
+        client = ZillizClient(KEY, base_url=server.url, session=session, timeout=0.2)
+        task = asyncio.create_task(client.list_clusters())
+        await began.wait()
+        await session.close()
+        with pytest.raises(RuntimeError, match="borrowed session is closed"):
+            await task
+        assert len(server.requests) == 1
+
+
 def test_a_client_belongs_to_one_event_loop() -> None:
     async def use(client: ZillizClient) -> None:
         async with client:
