@@ -38,7 +38,6 @@ _CHECK_CODE: Final = (
 _CHECK_BETWEEN: Final = (
     "Something in between may have changed the response: check {base_url}, proxies and load balancers."
 )
-_LOGIN_TO_NETWORK: Final = HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED
 _CHECK_CONNECTOR: Final = (
     "Look there: it is none of the HTTP library's own. It came from the connector of {session}, whose proxy may be down, "
     "or from a tracing hook."
@@ -46,7 +45,8 @@ _CHECK_CONNECTOR: Final = (
 _PROXY_ADVICE: Final[dict[int, str]] = {
     HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "Put the proxy's user name and password into its URL, percent-encoded: "
     "http://user:password@host:port.",
-    _LOGIN_TO_NETWORK: "The network wants a login (a captive portal): log in with a browser, or use another network.",
+    HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED: "The network wants a login (a captive portal): log in with a browser, "
+    "or use another network.",
 }
 
 _PATH: Final = 200  # characters of a file's path, counted from its end
@@ -225,8 +225,8 @@ def describe(error: Exception) -> tuple[str, str, bool]:
 def _describe_response(error: aiohttp.ClientResponseError) -> tuple[str, str, bool]:
     match error:
         case aiohttp.ClientHttpProxyError():
-            # A proxy that is overloaded recovers; one that wants a password or a login, or forbids the host, does not.
-            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.status != _LOGIN_TO_NETWORK
+            # A proxy that is overloaded recovers; one that wants a password, or forbids the host, does not.
+            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             advice = _PROXY_ADVICE.get(error.status, _CHECK_NETWORK)
             return f"The proxy refused the connection: HTTP {error.status}", advice, passing
         case HeaderTooLongError():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from aiozilliz._aio.cancel_scope import CancelScope, Lifetime
@@ -33,6 +32,7 @@ from aiozilliz._settings.checks import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     import aiohttp
@@ -288,9 +288,7 @@ class Inventory:
 def _check_factory(limiter: object) -> None:
     kind = type(limiter)
     # What `@asynccontextmanager` makes can be called, as a decorator. Other limiters that can be called may be factories.
-    if issubclass(kind, ONE_SHOT) or (
-        issubclass(kind, AbstractAsyncContextManager) and not callable(limiter)
-    ):
+    if issubclass(kind, ONE_SHOT) or (hasattr(kind, "__aenter__") and not callable(limiter)):
         raise TypeError(
             f"limiter must be a callable that returns a limiter for each account, not a {kind.__name__}: "
             "write `lambda: asyncio.Semaphore(4)`, or `lambda: limiter` for one that all accounts share"
