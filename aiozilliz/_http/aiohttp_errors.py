@@ -32,15 +32,15 @@ _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
 _CHECK_TIMEOUT: Final = "Check the service's status, or give a longer {timeout}."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
 _CHECK_CODE: Final = (
-    "Look there: it is none of the HTTP library's own. Tracing hooks, agents that wrap it, and the connector of "
-    "{session} run within a request."
+    "Look there: it is none of the HTTP library's own. Tracing hooks, agents that wrap it, and connectors of other "
+    "packages run within a request."
 )
 _CHECK_BETWEEN: Final = (
     "Something in between may have changed the response: check {base_url}, proxies and load balancers."
 )
 _CHECK_CONNECTOR: Final = (
-    "Look there: it is none of the HTTP library's own. It came from the connector of {session}, whose proxy may be down, "
-    "or from a tracing hook."
+    "Look there: it is none of the HTTP library's own. It came from the connector, whose proxy may be down, or "
+    "from a tracing hook."
 )
 _PROXY_ADVICE: Final[dict[int, str]] = {
     HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "Put the proxy's user name and password into its URL, percent-encoded: "

@@ -131,8 +131,8 @@ _REFUSALS: Final[dict[int, _Meaning[APIError]]] = {
 _FROM_BETWEEN: Final[dict[int, _Meaning[APIError]]] = {
     407: _Meaning(
         APIError,
-        "A proxy asks for a user name and password: put them into its URL, percent-encoded, in the environment "
-        "(http://user:password@host:port) or in {session}.",
+        "A proxy asks for a user name and password: put them into its URL, percent-encoded: "
+        "http://user:password@host:port.",
     ),
     421: _Meaning(
         APIError,

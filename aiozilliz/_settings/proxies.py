@@ -16,10 +16,8 @@ from yarl import URL
 from aiozilliz._errors import ConfigurationError
 from aiozilliz._settings.checks import is_loopback
 
-_ADVICE: Final = "Correct or unset it, name the service's host in NO_PROXY, or pass {session}."
-_SOCKS_ADVICE: Final = (
-    "Name an HTTP proxy there, or pass {session} whose connector is the ProxyConnector of aiohttp-socks."
-)
+_ADVICE: Final = "Name an HTTP proxy there, or unset it, or name the service's host in NO_PROXY."
+_SOCKS: Final = "it is SOCKS, which takes a session= of your own, with the ProxyConnector of aiohttp-socks"
 _ENCODE: Final = "'#', '/' and '?' in a user name or password must be percent-encoded"
 
 
@@ -32,31 +30,31 @@ def environment_proxy(base_url: str) -> str | None:
     Raises:
         ConfigurationError: A proxy is named that can't be used.
     """
-    proxy, fault, advice = _find(base_url)
+    proxy, fault = _find(base_url)
     if fault:
         raise ConfigurationError(
-            f"The proxy from {_variable(base_url)} can't be used: {fault}", advice=advice
+            f"The proxy from {_variable(base_url)} can't be used: {fault}", advice=_ADVICE
         )
     return proxy
 
 
-def _find(base_url: str) -> tuple[str | None, str, str]:
-    """Return the proxy; or what is wrong with it, and advice, so that the frame that raises does not hold it."""
+def _find(base_url: str) -> tuple[str | None, str]:
+    """Return the proxy; or what is wrong with it, so that the frame that raises does not hold it."""
     parts = urlsplit(base_url)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme, "").strip() or proxies.get("all", "").strip()
     if not proxy or not parts.hostname or proxy_bypass(parts.hostname) or proxy_bypass(parts.netloc):
-        return None, "", ""
+        return None, ""
     if "://" not in proxy:
         proxy = f"http://{proxy}"
     if proxy.lower().startswith("socks"):
-        return None, "SOCKS needs a connector of its own", _SOCKS_ADVICE
+        return None, _SOCKS
     fault = _fault(proxy)
     if fault:
-        return None, fault, _ADVICE
+        return None, fault
     if parts.scheme == "http" and not is_loopback(urlsplit(proxy).hostname):
-        return None, "", ""
-    return proxy, "", ""
+        return None, ""
+    return proxy, ""
 
 
 def _fault(proxy: str) -> str:
