@@ -25,6 +25,7 @@ from aiozilliz._settings.checks import (
     check_base_url,
     check_count,
     check_flag,
+    check_limiter,
     check_seconds,
     check_type,
 )
@@ -60,12 +61,16 @@ class ZillizClient:
             loopback hosts only.
         session: A session to borrow. It is never closed or changed. Its connector, TLS settings, proxies and tracing
             are used; its default headers, auth, cookies, timeouts and middlewares are not, and its cookie jar gets none
-            of the service's cookies. Waiting for a connection from its pool counts towards `timeout`, so the pool's
-            limit should be at least the number of requests in flight. After a failed attempt the next one may use
-            another kept connection of its pool, as aiohttp has no public way to ask for a new one. None creates a
-            session on entering and closes it on leaving; that one takes the proxy from the environment, never reads
-            `.netrc`, opens a new connection after a failed attempt, and uses no kept connection on which something has
-            arrived meanwhile.
+            of the service's cookies. Tracing hooks may read a response's body, within `max_response_bytes`. An exception
+            that is none of aiohttp's, out of a hook or the connector, is a `TransportError` that says where it was
+            raised; it is retried if it came while connecting. Waiting for a connection from its pool counts towards
+            `timeout`, so the pool's limit should be at least the number of requests in flight. After a failed attempt
+            the next one may use another kept connection of its pool, as aiohttp has no public way to ask for a new one;
+            a connector with `force_close=True` keeps none. Close the client before its session: a call that is reading
+            a body then ends with `RuntimeError` only after its `timeout`. None creates a session on entering and closes
+            it on leaving; that one takes the proxy from the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), and
+            one that can't be used is a `ConfigurationError` on entering. It never reads `.netrc`, opens a new connection
+            after a failed attempt, and uses no kept connection on which something has arrived meanwhile.
         timeout: Seconds for one attempt, or an `aiohttp.ClientTimeout`.
         retry: How often, and for how long, one page is tried.
         limiter: An async context manager that is entered once per attempt and held while the attempt is in flight. If
@@ -99,8 +104,8 @@ class ZillizClient:
         check_type("retry", retry, RetryPolicy)
         if isinstance(limiter, _DefaultLimiter):
             limiter = RateLimiter()
-        elif limiter is not None and not isinstance(limiter, AbstractAsyncContextManager):
-            raise TypeError(f"limiter must be an async context manager or None, not {type(limiter).__name__}")
+        elif limiter is not None:
+            check_limiter("limiter must be", limiter, "; None is no limit")
         self._base_url = check_base_url(base_url) if base_url is not None else site or GLOBAL
         pages = RequestContext(
             name=self._base_url,

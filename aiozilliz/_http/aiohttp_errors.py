@@ -8,21 +8,51 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+import sys
+import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from aiozilliz._errors import ConfigurationError, TransportError, printable
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from aiozilliz._errors import ZillizError
 
 _E = TypeVar("_E", bound=BaseException)
 
+_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
+
 _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
 _CHECK_TIMEOUT: Final = "Check the service's status, or give a longer {timeout}."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
+_CHECK_CODE: Final = (
+    "Look there: it is none of the HTTP library's own. Tracing hooks, agents that wrap it, and connectors of other "
+    "packages run within a request."
+)
+_CHECK_BETWEEN: Final = (
+    "Something in between may have changed the response: check {base_url}, proxies and load balancers."
+)
+_CHECK_CONNECTOR: Final = (
+    "Look there: it is none of the HTTP library's own. It came from the connector, whose proxy may be down, or "
+    "from a tracing hook."
+)
+_PROXY_ADVICE: Final[dict[int, str]] = {
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "Put the proxy's user name and password into its URL, percent-encoded: "
+    "http://user:password@host:port.",
+    HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED: "The network wants a login (a captive portal): log in with a browser, "
+    "or use another network.",
+}
+
+_PATH: Final = 200  # characters of a file's path, counted from its end
+
+_TRANSPARENT: Final = sys.stdlib_module_names | {"aiohappyeyeballs", "aiosignal", "uvloop"}
+"""Packages whose frames say nothing about who has raised an exception: they call, and are called."""
 
 
 class ConnectionLostError(aiohttp.ClientConnectionError):
@@ -35,6 +65,14 @@ class AttemptTimeoutError(TimeoutError):
 
 class ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
+
+
+class HeaderTooLongError(aiohttp.ClientResponseError):
+    """A header of the response is longer than aiohttp reads."""
+
+
+class EncodingError(aiohttp.ClientResponseError):
+    """The response has an encoding that was not asked for, and can't be read here."""
 
 
 def bare(error: _E) -> _E:
@@ -69,6 +107,21 @@ class Replacement:
         return bare(error)
 
 
+def without_headers(
+    error: aiohttp.ClientResponseError, request: aiohttp.ClientRequest
+) -> aiohttp.ClientResponseError:
+    """Return the like of an error without its text, which quotes what arrived, and without the request's headers."""
+    cause = error.__cause__ and error.__cause__.__cause__  # aiohttp's parser is two steps away
+    kind = type(error)
+    if isinstance(cause, LineTooLong) or error.message.startswith("Too many headers"):
+        kind = HeaderTooLongError
+    elif isinstance(cause, ContentEncodingError):
+        kind = EncodingError
+    return kind(
+        aiohttp.RequestInfo(request.url, request.method, _NO_HEADERS, request.url), (), status=error.status
+    )
+
+
 def failure_of(error: Exception) -> ZillizError:
     """Return the error to raise for one that the exchange ended in.
 
@@ -84,7 +137,8 @@ def failure_of(error: Exception) -> ZillizError:
             "The borrowed session would send the key in clear to a proxy on another host",
             advice="Use https:// in {base_url}, or do without that proxy.",
         )
-    text, advice, retryable = describe(error)
+    error = _original_of(error)
+    text, advice, retryable = _describe_foreign(error) if is_foreign(error) else describe(error)
     failure = TransportError(text, advice=advice, retryable=retryable)
     failure.lost_connection = isinstance(error, ConnectionLostError)
     return failure
@@ -169,12 +223,8 @@ def describe(error: Exception) -> tuple[str, str, bool]:
             return f"No complete response within {error.args[0]:g} s", _CHECK_TIMEOUT, True
         case TimeoutError():
             return "The service took too long to respond", _CHECK_SERVICE, True
-        case aiohttp.ClientHttpProxyError():
-            # A proxy that is overloaded recovers; one that wants a password, or forbids the host, does not.
-            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            return f"The proxy refused the connection: HTTP {error.status}", _CHECK_NETWORK, passing
         case aiohttp.ClientResponseError():
-            return "The response is no valid HTTP", _CHECK_NETWORK, True
+            return _describe_response(error)
         case aiohttp.ClientPayloadError():
             return "The response was cut short, or can't be decompressed", _CHECK_SERVICE, True
         case ConnectionLostError():
@@ -183,8 +233,85 @@ def describe(error: Exception) -> tuple[str, str, bool]:
             # uvloop reports a TLS connection that was closed under it as a RuntimeError.
             return f"The connection was lost: {reason_of(error)}", _CHECK_SERVICE, True
         case _:
-            # Unknown, so possibly a mistake of ours or of the caller's, which is the same the next time.
-            return f"The request could not be sent: {type(error).__name__}", _CHECK_NETWORK, False
+            return _describe_foreign(error)
+
+
+def _describe_response(error: aiohttp.ClientResponseError) -> tuple[str, str, bool]:
+    match error:
+        case aiohttp.ClientHttpProxyError():
+            # A proxy that is overloaded recovers; one that wants a password, or forbids the host, does not.
+            passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            advice = _PROXY_ADVICE.get(error.status, _CHECK_NETWORK)
+            return f"The proxy refused the connection: HTTP {error.status}", advice, passing
+        case HeaderTooLongError():
+            return (
+                "The response has more headers, or a longer one, than can be read (8190 bytes)",
+                _CHECK_BETWEEN,
+                True,
+            )
+        case EncodingError():
+            return (
+                "The response has an encoding that was not asked for (br or zstd), and can't be decompressed",
+                _CHECK_BETWEEN,
+                True,
+            )
+        case _:
+            return "The response is no valid HTTP", _CHECK_NETWORK, True
+
+
+def _original_of(error: Exception) -> Exception:
+    """Return the exception of others in whose place aiohttp has put one of its own, if it has."""
+    cause = error.__cause__
+    replaced = type(error) in {aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError}
+    return cause if replaced and isinstance(cause, Exception) and is_foreign(cause) else error
+
+
+def is_foreign(error: Exception) -> bool:
+    """Return whether an exception is neither aiohttp's nor from the connection below it.
+
+    It may be from a tracing hook, from an agent that wraps aiohttp, or from a connector such as that of aiohttp-socks.
+    An `OSError`, say, may be from each: who has raised it is told by the innermost frame that is not the standard
+    library's.
+    """
+    if isinstance(error, aiohttp.ContentTypeError):
+        return True  # out of `json()`, which is not called here
+    if isinstance(error, (aiohttp.ClientError, AttemptTimeoutError)):
+        return False
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package not in _TRANSPARENT:
+            return package not in {"aiohttp", "aiozilliz"}
+    return False
+
+
+def _describe_foreign(error: Exception) -> tuple[str, str, bool]:
+    """Return what `describe` returns for an exception of others, with nothing that it says: that may be anything."""
+    cause: BaseException = error
+    names = [_name_of(cause)]
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
+        names.append(_name_of(cause))
+    frames = list(traceback.walk_tb(cause.__traceback__)) or list(traceback.walk_tb(error.__traceback__))
+    where = ""
+    if frames:
+        frame, line = frames[-1]
+        file = frame.f_code.co_filename[-_PATH:]
+        where = printable(f" in {frame.f_code.co_qualname} ({file}, line {line})")
+    # A proxy or network that is down may be up again soon. Else it may be a mistake, which is the same the next time.
+    connecting = any(_is_connecting(frame) for frame, _ in traceback.walk_tb(error.__traceback__))
+    text = (
+        f"{printable(' of '.join(names), 200)} was raised{where}{' while connecting' if connecting else ''}"
+    )
+    return text, _CHECK_CONNECTOR if connecting else _CHECK_CODE, connecting
+
+
+def _name_of(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_connecting(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "connect" and isinstance(frame.f_locals.get("self"), aiohttp.BaseConnector)
 
 
 def reason_of(error: Exception) -> str:

@@ -7,20 +7,19 @@ all of them, and raises what `aiohttp_errors.failure_of` makes of each once its 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import select
+import socket
 import sys
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 import aiohttp
 from aiohttp import hdrs
 from attrs import define
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from aiozilliz import __version__
@@ -31,20 +30,21 @@ from aiozilliz._http.aiohttp_errors import (
     ClearTextProxyError,
     ConnectionLostError,
     Replacement,
+    is_foreign,
     reason_of,
+    without_headers,
 )
+from aiozilliz._http.body import BodyTooLargeError, read_body, share_body
 from aiozilliz._http.retry import load
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
+from aiozilliz._settings.proxies import environment_proxy
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable, Mapping
 
     from aiohttp.connector import Connection
 
     from aiozilliz._settings.credentials import Secret
-
-logger = logging.getLogger("aiozilliz")
 
 _HEADERS: Final = CIMultiDict[str](
     {
@@ -56,8 +56,6 @@ _HEADERS: Final = CIMultiDict[str](
 )
 _REFUSAL: Final = int(HTTPStatus.MULTIPLE_CHOICES)
 """The lowest status that is no success. A number: to look up a member of an enum takes thousands of instructions."""
-
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 @define(eq=False)
@@ -99,7 +97,7 @@ class Transport:
         max_response_bytes: int,
     ) -> None:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise TypeError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+            raise _no_session(session)
         self._lender = session
         self._session: aiohttp.ClientSession | None = None
         self._new_connections: aiohttp.ClientSession | None = None  # keeps none for a second request
@@ -113,10 +111,13 @@ class Transport:
         """Make a session of our own, and read the proxies of these URLs from the environment.
 
         A borrowed session has proxies of its own, and is used from the first request on.
+
+        Raises:
+            ConfigurationError: The environment names a proxy that can't be used.
         """
         load()
         if self._lender is None:
-            self._proxies = {base_url: _environment_proxy(base_url) for base_url in base_urls}
+            self._proxies = {base_url: environment_proxy(base_url) for base_url in base_urls}
             self._session = _own_session(force_close=False)
             self._new_connections = _own_session(force_close=True)
 
@@ -175,6 +176,8 @@ class Transport:
             # A client over a borrowed session need not be closed. aiohttp would complain of ours, which owns nothing.
             finalize(self, session.detach)
         block = Block(None)
+        bound = self.max_response_bytes if session.trace_configs else None
+        sender = _Sender(secret, borrowed=self._lender is not None, bound=bound)
         refusal: Answer | None = None
         try:
             async with block:
@@ -186,49 +189,32 @@ class Transport:
                     headers=_HEADERS.copy(),  # new and writable, as all that is passed: agents write into it
                     timeout=self._finer,
                     proxy=self._proxies.get(base_url),
-                    middlewares=[_Sender(secret, borrowed=self._lender is not None)],
+                    middlewares=[sender],
                     allow_redirects=False,
                 )
-                if response.status >= _REFUSAL:
-                    refusal = Answer(response.status, response.headers, b"")
+                sender.response = response
                 try:
-                    body = await self._read(response)
+                    body = await read_body(response, self.max_response_bytes)
                 finally:
                     response.release()
                 return Answer(response.status, response.headers, body)
+        except BodyTooLargeError:  # a tracing hook has asked for it
+            assert sender.response is not None
+            return Answer(sender.response.status, sender.response.headers, None)
         except Exception as error:
+            refusal = sender.refusal()
             # The block's own end is told from that of aiohttp's finer times.
             if refusal is None and not (isinstance(error, TimeoutError) and block.expired()):
                 raise
         except asyncio.CancelledError:
-            if refusal is not None and on_cut_off is not None:
-                on_cut_off(refusal)
+            if on_cut_off is not None and (cut_off := sender.refusal()) is not None:
+                on_cut_off(cut_off)
             raise
         finally:
             self.timer.clear(block)
         if refusal is not None:
             return refusal
         raise AttemptTimeoutError(self._timeout)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
-        announced = response.content_length
-        if announced is not None and hdrs.CONTENT_ENCODING not in response.headers:
-            if announced <= self.max_response_bytes:
-                content = response.content
-                # A small page has mostly come whole, together with its headers.
-                return content.read_nowait() if content.is_eof() else await content.read()
-            response.close()
-            return None
-        # Compressed, or of unknown length: count what arrives, so that a small body can't become a huge one.
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self.max_response_bytes:
-                response.close()
-                return None
-            chunks.append(chunk)
-        return b"".join(chunks)
 
 
 class _Sender:
@@ -237,13 +223,19 @@ class _Sender:
     Args:
         secret: The key.
         borrowed: Whether the connections, and so the proxies, are somebody else's.
+        bound: Of the body, in bytes, if tracing hooks may read it before it is read here; else None.
+
+    Attributes:
+        response: The response, once its headers have arrived.
     """
 
-    __slots__ = ("_borrowed", "_secret")
+    __slots__ = ("_borrowed", "_bound", "_secret", "response")
 
-    def __init__(self, secret: Secret, *, borrowed: bool) -> None:
+    def __init__(self, secret: Secret, *, borrowed: bool, bound: int | None) -> None:
         self._secret = secret
         self._borrowed = borrowed
+        self._bound = bound
+        self.response: aiohttp.ClientResponse | None = None
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -254,17 +246,30 @@ class _Sender:
         # holds the headers, as a timeout of the caller's own has this frame in its traceback.
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
         try:
-            return await handler(request)
+            response = await handler(request)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
+            if is_foreign(error):
+                raise
             # aiohttp would silently send the request again after these.
             replacement = Replacement(ConnectionLostError(reason_of(error)))
         except aiohttp.ClientResponseError as error:
-            # Its text quotes what arrived, and it holds our headers; tracing is told of it, and writes it down.
-            without_headers = aiohttp.RequestInfo(request.url, request.method, _NO_HEADERS, request.url)
-            replacement = Replacement(type(error)(without_headers, (), status=error.status))
+            # Tracing is told of it, and writes it down.
+            replacement = Replacement(without_headers(error, request))
+        else:
+            self.response = response
+            if self._bound is not None:
+                share_body(response, self._bound)
+            return response
         raise replacement.take()
+
+    def refusal(self) -> Answer | None:
+        """Return the response without its body, if there is one and its status says enough; its body may hang."""
+        response = self.response
+        if response is None or response.status < _REFUSAL:
+            return None
+        return Answer(response.status, response.headers, b"")
 
 
 def _check_clear_text_proxy(host: str | None) -> None:
@@ -274,6 +279,9 @@ def _check_clear_text_proxy(host: str | None) -> None:
 
 _KEPT: Final = 100
 """Kept connections that are looked at for one request, at most."""
+
+_TURNS: Final = 20
+"""Turns of the event loop in which it closes a connection that has ended, at most."""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -288,9 +296,31 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, *, force_close: bool) -> None:
+        made: WeakSet[socket.socket] = WeakSet()
+        unused: set[int] = set()
+
+        def make(address: Any) -> socket.socket:
+            sock = socket.socket(*address[:3])
+            made.add(sock)
+            unused.add(sock.fileno())
+            return sock
+
         # The connections are bounded by who asks, not by the pool.
-        super().__init__(limit=0, force_close=force_close)  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(limit=0, force_close=force_close, socket_factory=make)  # pyright: ignore[reportUnknownMemberType]
+        self._made = made
+        self._unused = unused
         self._sockets = _Sockets()
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections, also those of TLS that still wait for the other side to close them, for 30 s."""
+        await super().close(abort_ssl=abort_ssl)
+        for sock in list(self._made):
+            with suppress(OSError):  # it is closed
+                sock.shutdown(socket.SHUT_RDWR)  # the event loop reads the end, and closes it
+        for _ in range(_TURNS):
+            if all(sock.fileno() < 0 for sock in self._made):
+                break
+            await asyncio.sleep(0)
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:  # noqa: ASYNC109  # aiohttp's own
         connection = await super().connect(req, traces, timeout)
@@ -299,16 +329,23 @@ class _Connector(aiohttp.TCPConnector):
             left -= 1
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        # A new connection has had no response: what speaks first there is no HTTP, and the request will say so.
         return connection
 
     def _has_unread(self, connection: Connection) -> bool:
         """Return whether something has arrived that nobody has read, if only that the other side has closed."""
         protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None or protocol.should_close:
+        if protocol is None or transport is None:
+            return True
+        sock = transport.get_extra_info("socket")
+        if self._unused and (number := sock.fileno()) in self._unused:
+            # A new connection has had no response. TLS may have sent something; what else speaks first is no HTTP, and
+            # the request will say so.
+            self._unused.remove(number)
+            return False
+        if protocol.should_close:
             return True
         # The event loop may not have read it yet.
-        return self._sockets.can_be_read(transport.get_extra_info("socket"))
+        return self._sockets.can_be_read(sock)
 
 
 class _Sockets:
@@ -326,6 +363,15 @@ class _Sockets:
             return bool(self._poll.poll(0))
         finally:
             self._poll.unregister(sock)
+
+
+def _no_session(value: object) -> TypeError:
+    if isinstance(value, type):
+        return TypeError(f"session must be an aiohttp.ClientSession, not the class {value.__name__}")
+    advice = ""
+    if type(value).__module__.partition(".")[0] == "aiohttp_retry":
+        advice = ": pass the aiohttp.ClientSession that it wraps, and say in retry= how often to try"
+    return TypeError(f"session must be an aiohttp.ClientSession, not {type(value).__name__}{advice}")
 
 
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
@@ -368,26 +414,3 @@ def _split_timeout(timeout: float | aiohttp.ClientTimeout) -> tuple[float | None
         sock_connect=timeout.sock_connect,
         ceil_threshold=math.inf,
     )
-
-
-def _environment_proxy(base_url: str) -> str | None:
-    """Return the proxy that the environment names for this URL, as `urllib` reads it, or None."""
-    parts = urlsplit(base_url)
-    proxy = getproxies().get(parts.scheme)
-    if not proxy or not parts.hostname or proxy_bypass(parts.hostname) or proxy_bypass(parts.netloc):
-        return None
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    try:
-        target = urlsplit(proxy)
-        host, scheme, _ = target.hostname, target.scheme, target.port
-    except ValueError:
-        host, scheme = None, ""
-    if host is None or scheme not in {"http", "https"}:
-        logger.warning(
-            "the %s proxy named by the environment is ignored: it is no http:// or https:// URL", parts.scheme
-        )
-        return None
-    if parts.scheme == "http" and not is_loopback(host):
-        return None  # the key would go to it in clear, for a service on this machine
-    return proxy

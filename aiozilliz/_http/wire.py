@@ -12,8 +12,7 @@ Facts are from the service's documentation: List Clusters V2, and Error Codes V2
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -29,6 +28,7 @@ from aiozilliz._errors import (
     ZillizError,
     printable,
 )
+from aiozilliz._http.header_times import parse_age, parse_retry_after
 from aiozilliz._records.cluster import ClusterPage, structure_clusters
 from aiozilliz._records.json import InvalidJSON, Json, describe, parse
 from aiozilliz._settings.checks import ListQuery, is_elsewhere
@@ -39,10 +39,14 @@ PATH: Final = "/v2/clusters"
 REQUEST_ID: Final = "requestid"
 """Response header with what the service's support asks for (Terraform provider)."""
 
-MAX_RETRY_AFTER: Final = 1e9
-"""Seconds; a longer `Retry-After` is read as this."""
-
-_AGE_DIGITS: Final = 10
+_ENCODINGS: Final = (
+    "",
+    "identity",
+    "gzip",
+    "deflate",
+    "br",
+    "zstd",
+)  # what the HTTP library decodes, if at all
 _SUCCESS: Final = (0, 200)
 _SHORT_TEXT: Final = 200
 
@@ -75,7 +79,11 @@ _REDIRECT = _Meaning(
     ResponseError,
     "The key is sent nowhere else: set {base_url} to the final address, or pass {site}.",
 )
-
+_OTHER_ENCODING = _Meaning(
+    ResponseError,
+    "Something in between encodes responses anew: check {base_url}, proxies and load balancers.",
+    retried=True,
+)
 _OTHER_PAGE = _Meaning(
     ResponseError,
     "If it lasts, something in between ignores the query: check {base_url}, proxies and caches.",
@@ -124,6 +132,33 @@ _REFUSALS: Final[dict[int, _Meaning[APIError]]] = {
     **dict.fromkeys((40013, 63104, 96017), _OTHER),  # a name that is taken, a plan that can't be lowered
 }
 """Codes of a body that are known, and HTTP statuses, which the service uses as codes too. Others mean `_OTHER`."""
+
+
+_FROM_BETWEEN: Final[dict[int, _Meaning[APIError]]] = {
+    407: _Meaning(
+        APIError,
+        "A proxy asks for a user name and password: put them into its URL, percent-encoded: "
+        "http://user:password@host:port.",
+    ),
+    421: _Meaning(
+        APIError,
+        "The server that was reached does not serve this host: check {base_url}, DNS, and proxies that share connections.",
+    ),
+    426: _Meaning(
+        APIError,
+        "The server asks for another protocol than HTTP/1.1: check {base_url}, or the proxy in front of it.",
+    ),
+    431: _Meaning(
+        APIError,
+        "The headers of the request are too large for the server: look at what tracing, an agent or a proxy adds to them, "
+        "and at the length of the key ({api_key}).",
+    ),
+    511: _Meaning(
+        ServerError,
+        "The network wants a login (a captive portal): log in with a browser, or use another network.",
+    ),
+}
+"""HTTP statuses that proxies, networks and servers in between say. The service has no such codes."""
 
 
 @frozen(eq=False)
@@ -199,7 +234,7 @@ def read_answer(
     if isinstance(content, dict):
         envelope = content
         if status // 100 == 2 and _is_success(envelope):  # noqa: PLR2004
-            answer = _read_page(envelope, page, page_size, _age(headers))
+            answer = _read_page(envelope, page, page_size, parse_age(headers.get("Age")))
             for cluster in answer.clusters if region is not None else ():
                 if is_elsewhere(cluster.region_id, region):
                     where = printable(cluster.region_id, _SHORT_TEXT)
@@ -217,7 +252,7 @@ def read_answer(
         case 3:
             raise _redirected(status, headers)
         case 4 | 5:
-            raise _refused(response, _REFUSALS.get(status, _OTHER))
+            raise _refused(response, _FROM_BETWEEN.get(status) or _REFUSALS.get(status, _OTHER))
         case _:
             raise _unusable(_WRONG_SHAPE, f"Unexpected HTTP status {status}")
 
@@ -230,40 +265,6 @@ def is_refusal_by_service(error: ZillizError) -> bool:
     return isinstance(error, AuthenticationError) and error.code in _REFUSALS
 
 
-def parse_retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
-    """Read a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
-
-    Args:
-        value: The header, or None. What has neither form counts as absent.
-        date: The `Date` header of the same response, or None. A date is counted from it: the clocks may differ.
-        now: The time, aware; used if there is no such `Date`.
-
-    Returns:
-        Seconds, not negative and at most `MAX_RETRY_AFTER`, or None if nothing usable was sent.
-    """
-    value = (value or "").strip()
-    if value.isascii() and value.isdigit():
-        digits = value.lstrip("0")
-        # The length first: a header of thousands of digits is no work for `float`.
-        return min(float(digits or 0), MAX_RETRY_AFTER) if len(digits) <= 10 else MAX_RETRY_AFTER  # noqa: PLR2004
-    until = _http_date(value)
-    if until is None:
-        return None
-    since = _http_date((date or "").strip()) or now
-    return min(max((until - since).total_seconds(), 0.0), MAX_RETRY_AFTER)
-
-
-def _http_date(value: str) -> datetime | None:
-    if not value or len(value) > _SHORT_TEXT:
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-        # A date that ends in -0000, or has no zone, comes back naive; HTTP dates are in UTC.
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
 def _is_success(envelope: dict[str, Any]) -> bool:
     code = envelope.get("code")
     return code is None or (type(code) is int and code in _SUCCESS)
@@ -272,6 +273,10 @@ def _is_success(envelope: dict[str, Any]) -> bool:
 def _no_success(response: _Response, content: Json | InvalidJSON) -> APIError | ResponseError:
     """Return the error for a response with a 2xx status that is no page and has no known code."""
     if isinstance(content, InvalidJSON):
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            subject = f"The response (HTTP {response.status}) has an encoding that was not asked for"
+            return _unusable(_OTHER_ENCODING, f"{subject}: {printable(encoding, _SHORT_TEXT)}")
         # JSON that is nested too deep, or holds a number too large, is the same the next time.
         meaning = _NOT_JSON if content.retryable else _WRONG_SHAPE
         error = _unusable(meaning, f"The response (HTTP {response.status}) is {content.reason}")
@@ -285,16 +290,6 @@ def _no_success(response: _Response, content: Json | InvalidJSON) -> APIError | 
     # The official CLI reads it so too. Only here: a known code, or a status of its own, says it better than a text.
     limited = "rate limit" in _text_of(content, "message").lower()
     return _refused(response, _RATE_LIMITED if limited else _OTHER)
-
-
-def _age(headers: Mapping[str, str]) -> int:
-    """Return the seconds for which a cache has kept the response; 0 if it came from the service."""
-    value = headers.get("Age")
-    if value is None:
-        return 0
-    value = value.split(",", 1)[0].strip()
-    # What is no number of seconds was still written by a cache.
-    return int(value[:_AGE_DIGITS]) if value.isascii() and value.isdigit() else 1
 
 
 def _read_page(envelope: dict[str, Any], page: int, page_size: int, age: int) -> ClusterPage:

@@ -26,7 +26,15 @@ from aiozilliz._iteration.runner import PlanRunner
 from aiozilliz._public import public
 from aiozilliz._records.report import InventoryReport
 from aiozilliz._records.snapshot import Snapshot
-from aiozilliz._settings.checks import ListQuery, check_count, check_flag, check_seconds, check_type
+from aiozilliz._settings.checks import (
+    ONE_SHOT,
+    ListQuery,
+    check_count,
+    check_flag,
+    check_limiter,
+    check_seconds,
+    check_type,
+)
 
 _DEFAULT_RETRY: Final = RetryPolicy()
 _USAGE = "async with Inventory(...) as inventory:"
@@ -83,8 +91,8 @@ class Inventory:
         self._life = Lifetime("inventory", _USAGE, self._transport.check, self._transport.close)
         self._accounts = check_accounts(accounts)
         self._concurrency = check_count("concurrency", concurrency)
-        if limiter is not None and not callable(limiter):
-            raise TypeError(f"limiter must be a callable or None, not {type(limiter).__name__}")
+        if limiter is not None:
+            _check_factory(limiter)
         check_type("retry", retry, RetryPolicy)
         self._make_limiter = limiter
         self._limiter_needs_account = limiter is not None and _needs_account(limiter)
@@ -311,9 +319,24 @@ class Inventory:
         if make is None:
             return NO_LIMIT
         limiter = make(account) if self._limiter_needs_account else make()
-        if not isinstance(limiter, AbstractAsyncContextManager):
-            raise TypeError(f"limiter must return an async context manager, not {type(limiter).__name__}")
-        return limiter
+        if inspect.iscoroutine(limiter):
+            limiter.close()  # without a warning that nobody has awaited it
+        return check_limiter("limiter must return", limiter, "")
+
+
+def _check_factory(limiter: object) -> None:
+    kind = type(limiter)
+    # What `@asynccontextmanager` makes can be called, as a decorator. Other limiters that can be called may be factories.
+    if issubclass(kind, ONE_SHOT) or (hasattr(kind, "__aenter__") and not callable(limiter)):
+        raise TypeError(
+            f"limiter must be a callable that returns a limiter for each account, not a {kind.__name__}: "
+            "write `lambda: asyncio.Semaphore(4)`, or `lambda: limiter` for one that all accounts share"
+        )
+    if not callable(limiter):
+        raise TypeError(
+            f"limiter must be a callable or None, not {kind.__name__}: "
+            "write `lambda: aiolimiter.AsyncLimiter(10, 1)`, say"
+        )
 
 
 def _needs_account(make: Callable[..., object]) -> bool:

@@ -8,11 +8,16 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
 from aiozilliz._errors import ConfigurationError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 GLOBAL = "https://api.cloud.zilliz.com"
 """Base URL of the global site."""
@@ -23,6 +28,9 @@ CHINA = "https://api.cloud.zilliz.com.cn"
 _URL_ADVICE = "Pass {site}, or a URL such as 'https://host/prefix' as {base_url}."
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTES = (
+    "\"'`\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u300c\u300d\uff02\uff07"
+)
 
 _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
@@ -31,7 +39,8 @@ def key_fault(key: object) -> str | None:
     """Check an API key.
 
     A key is sent in an HTTP header, so it must be printable ASCII without white space. The service calls it an
-    alphanumeric string (docs.zilliz.com, Manage API Keys); only what can't be sent is refused here.
+    alphanumeric string (docs.zilliz.com, Manage API Keys); only what can't be sent is refused here, and quotation marks
+    around it, which come from a file or a shell.
 
     Returns:
         What is wrong with the key, without repeating it, or None.
@@ -40,6 +49,8 @@ def key_fault(key: object) -> str | None:
         return f"it is of type {type(key).__name__}, not str"
     if not key:
         return "it is empty"
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        return "it is in quotation marks, which are no part of it"
     if any(c.isspace() for c in key):
         return "it contains white space, such as a trailing newline from a file"
     if not key.isascii():
@@ -179,6 +190,47 @@ def check_type(name: str, value: object, kind: type) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
+
+
+@asynccontextmanager
+async def _entered_once() -> AsyncGenerator[None, None]:
+    yield
+
+
+ONE_SHOT = type(_entered_once())
+"""The type of what a function with `@asynccontextmanager` returns, which can be entered only once."""
+
+
+def check_limiter(subject: str, value: object, otherwise: str) -> AbstractAsyncContextManager[object]:
+    """Check a limiter, which is entered for each attempt.
+
+    Args:
+        subject: What must be a limiter, for the error.
+        value: What is one, or not.
+        otherwise: What else it may be, for the error.
+
+    Returns:
+        The limiter.
+
+    Raises:
+        TypeError: It is no async context manager, or one that can be entered only once.
+    """
+    if isinstance(value, ONE_SHOT):
+        raise TypeError(
+            f"{subject} an async context manager that can be entered many times, and what a function with "
+            f"@asynccontextmanager returns can be entered once: write a class with __aenter__ and __aexit__{otherwise}"
+        )
+    if isinstance(value, AbstractAsyncContextManager):
+        return cast("AbstractAsyncContextManager[object]", value)
+    what = type(value).__name__
+    if isinstance(value, type):
+        what = f"the class {value.__name__}"
+    elif callable(value):
+        what = f"{what} (pass what it returns)"
+    raise TypeError(
+        f"{subject} an async context manager such as asyncio.Semaphore(4) or aiolimiter.AsyncLimiter(10, 1), not {what}"
+        f"{otherwise}"
+    )
 
 
 def check_flag(name: str, value: object) -> bool:

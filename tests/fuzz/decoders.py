@@ -27,7 +27,8 @@ from aiozilliz import (
     cli_base_url,
     load_accounts,
 )
-from aiozilliz._http.wire import parse_retry_after, read_answer
+from aiozilliz._http.header_times import parse_retry_after
+from aiozilliz._http.wire import read_answer
 from aiozilliz._settings.credentials import find_key
 from aiozilliz.cli.state.files import FileError, decode_document
 from aiozilliz.cli.state.store import Journal

@@ -37,6 +37,7 @@ PURE_ROOMS = ("_records", "_pagination")
 PURE_MODULES = (
     "_errors",
     "_settings.checks",
+    "_http.header_times",
     "_http.wire",
     "_http.retry",
     "_iteration.changes",
@@ -201,12 +202,13 @@ def calls_aiohttp(name: str) -> bool:
 
 
 def test_only_the_transport_calls_aiohttp() -> None:
-    # `aiohttp_errors` names its exceptions; the demo is asked without proxies.
+    # `body` reads its responses and `aiohttp_errors` names its exceptions; the demo is asked without proxies.
     users = {name for name in MODULES if calls_aiohttp(name)}
 
     assert users == {
         "_http.transport",
         "_http.aiohttp_errors",
+        "_http.body",
         "cli.input.demo",
     }
 

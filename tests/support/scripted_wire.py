@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 import orjson
 from attrs import define
 
@@ -18,8 +19,6 @@ from tests.support.wire_server import listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-    import aiohttp
 
     from aiozilliz import ClusterPage, RetryPolicy
 
@@ -57,6 +56,7 @@ class ScriptedSession:
     """What is on the wire, in the place of aiohttp's session. After the script it says nothing."""
 
     closed = False
+    trace_configs = ()
 
     def __init__(self, *replies: Reply) -> None:
         self._script = iter(replies)
@@ -67,7 +67,7 @@ class ScriptedSession:
         reply = next(self._script, Reply(36000.0))
         await asyncio.sleep(reply.seconds)
         if reply.status is None:
-            raise ConnectionResetError
+            raise aiohttp.ClientConnectionError
         return ScriptedResponse(reply)
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -105,6 +106,17 @@ def test_verify_is_a_flag(value: Any) -> None:
         ZillizClient("k").iter_clusters(verify=value)
 
 
+@asynccontextmanager
+async def nothing_is_held() -> AsyncGenerator[None]:
+    yield
+
+
+class RetryClient:
+    """As aiohttp-retry has it: it wraps a session, and is none."""
+
+    __module__ = "aiohttp_retry.client"
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
@@ -127,7 +139,7 @@ def test_verify_is_a_flag(value: Any) -> None:
         ({"timeout": "1"}, TypeError, "timeout"),
         ({"timeout": True}, TypeError, "timeout"),
         ({"retry": 3}, TypeError, "RetryPolicy"),
-        ({"session": "a session"}, TypeError, "ClientSession"),
+        ({"session": "a session"}, TypeError, "ClientSession, not str"),
         ({"limiter": 20}, TypeError, "limiter"),
         ({"max_response_bytes": 0}, ValueError, "max_response_bytes"),
         ({"max_response_bytes": 1.5}, TypeError, "max_response_bytes"),
@@ -140,6 +152,40 @@ def test_a_wrong_set_up_is_refused_at_once(
     given: dict[str, Any] = {"api_key": "k", **arguments}
     with pytest.raises(error, match=says):
         ZillizClient(**given)
+
+
+WRONG_OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
+    "the class of sessions": (
+        {"session": aiohttp.ClientSession},
+        "ClientSession, not the class ClientSession",
+    ),
+    "a wrapped session": (
+        {"session": RetryClient()},
+        r"pass the aiohttp.ClientSession that it wraps, and .* retry=",
+    ),
+    "a number": ({"limiter": 20}, r"must be .* asyncio.Semaphore\(4\) or .*, not int; None is no limit"),
+    "a lock of threads": ({"limiter": threading.Lock()}, r"aiolimiter.AsyncLimiter\(10, 1\), not lock"),
+    "a class of limiters": ({"limiter": asyncio.Semaphore}, "not the class Semaphore"),
+    "a maker of limiters": (
+        {"limiter": lambda: asyncio.Semaphore(1)},
+        r"not function \(pass what it returns\)",
+    ),
+    "a maker of what can be entered once": (
+        {"limiter": nothing_is_held},
+        r"not function \(pass what it returns\)",
+    ),
+    "what can be entered once": (
+        {"limiter": nothing_is_held()},
+        "can be entered once: write a class with __aenter__",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", WRONG_OBJECTS)
+def test_an_object_of_a_wrong_kind_is_refused_with_what_to_write(which: str) -> None:
+    arguments, says = WRONG_OBJECTS[which]
+    with pytest.raises(TypeError, match=says):
+        ZillizClient("k", **arguments)
 
 
 def test_without_a_key_it_says_where_one_may_come_from(clean_environment: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import pickle
 import ssl
@@ -23,8 +24,10 @@ from aiohttp import client_exceptions
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from aiozilliz import (
+    Account,
     APIError,
     ConfigurationError,
+    Inventory,
     ResponseError,
     RetryPolicy,
     ServerError,
@@ -95,7 +98,15 @@ def sending(data: bytes) -> Script:
         (cut_body, "cut short"),
         (reset_in_body, "cut short"),
         (sending(b"SSH-2.0-OpenSSH\r\n\r\n"), "no valid HTTP"),
-        (sending(b"HTTP/1.1 200 X\r\nX: " + b"y" * 10_000), "no valid HTTP"),
+        (
+            sending(b"HTTP/1.1 200 X\r\nX: " + b"y" * 10_000),
+            "more headers, or a longer one, than can be read",
+        ),
+        (
+            sending(b"HTTP/1.1 200 X\r\n" + b"y" * 10_000 + b": 1\r\n\r\n"),
+            "or a longer one, than can be read",
+        ),
+        (sending(b"HTTP/1.1 200 X\r\n" + b"X: 1\r\n" * 1_000 + b"\r\n"), "more headers, or a longer one"),
         (sending(response(b"no gzip", headers=[("Content-Encoding", "gzip")])), "can't be decompressed"),
     ],
 )
@@ -465,31 +476,6 @@ async def test_raise_for_status_of_the_lender_changes_no_error() -> None:
         assert type(await ask(server, session=session)) is APIError
 
 
-@pytest.mark.parametrize(
-    ("fault", "text", "attempts"),
-    [
-        (LookupError(KEY), "The request could not be sent: LookupError", 1),
-        # So does uvloop report a TLS connection that was closed under it.
-        (RuntimeError("the handler is closed"), "The connection was lost: RuntimeError", 3),
-    ],
-)
-async def test_no_exception_from_within_aiohttp_passes_as_it_is(
-    fault: Exception, text: str, attempts: int
-) -> None:
-    async def sent_headers(session: aiohttp.ClientSession, context: Any, params: Any) -> None:
-        raise fault
-
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_headers_sent.append(sent_headers)
-    async with WireServer() as server, lent(trace_configs=[tracing]) as session:
-        policy = RetryPolicy(attempts=3, wait_initial=0, wait_jitter=0)
-        error = await ask(server, session=session, retry=policy)
-        assert type(error) is TransportError
-        assert text in str(error)
-        assert error.attempts == attempts
-        assert_conceals(error)
-
-
 @pytest.mark.parametrize("trust_env", [False, True])
 async def test_headers_that_tracing_adds_go_along(trust_env: bool) -> None:
     async def start(session: aiohttp.ClientSession, context: Any, params: Any) -> None:
@@ -627,15 +613,124 @@ async def test_a_proxy_that_is_down_is_named_without_its_credentials(monkeypatch
     assert "hunter2" not in repr(error)
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://", "http://h:port"])
-async def test_a_proxy_that_cant_be_used_is_told_to_the_log(
-    proxy: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+UNUSABLE_PROXIES = {
+    "socks5://user:hunter2@127.0.0.1:1": "it is SOCKS",
+    "SOCKS5h://127.0.0.1:1": "it is SOCKS",
+    "ftp://user:hunter2@127.0.0.1:1": "does not begin with http:// or https://",
+    "http://": "no host, or an invalid port",
+    "http://h:port": "invalid host or port",
+    "http://h:65536": "invalid host or port",
+    "http://h:0": "no host, or an invalid port",
+    "h:hunter2": "invalid host or port",
+    "http://user:hunter2#@127.0.0.1:1": "percent-encoded",
+    "http://user:1#hunter2@127.0.0.1:1": "percent-encoded",
+    "http://user:1/hunter2@127.0.0.1:1": "percent-encoded",
+    "http://user:hun/ter2@127.0.0.1:1": "percent-encoded",
+    "http://user:1?hunter2@127.0.0.1:1": "percent-encoded",
+    "http://127.0.0.1:1#hunter2": "a query or a fragment",
+    "http://user:hun ter2@127.0.0.1:1": "white space",
+    "http://user:hun\tter2@127.0.0.1:1": "white space",
+    "http://user:hunter2\u20ac@127.0.0.1:1": "can't be sent",
+    "http://[::1": "invalid host or port",
+    "http://::1:3128": "invalid host or port",
+}
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("proxy", UNUSABLE_PROXIES)
+async def test_a_proxy_that_cant_be_used_is_an_error_on_entering(
+    proxy: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv(name, proxy)
     async with WireServer() as server:
+        client = ZillizClient(KEY, base_url=server.url)
+        with pytest.raises(ConfigurationError, match=f"environment variable {name} can't be used") as caught:
+            await client.__aenter__()
+        inventory = Inventory([Account("a", KEY, base_url=server.url)])
+        with pytest.raises(ConfigurationError, match=f"environment variable {name} can't be used"):
+            await inventory.__aenter__()
+        assert server.connections == 0
+        error = caught.value
+        assert UNUSABLE_PROXIES[proxy] in error.message
+        assert ("ProxyConnector of aiohttp-socks" in error.message) is ("SOCKS" in error.message)
+        assert_conceals(error)
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        assert "hun" not in str(error)
+        assert "hunter2" not in shown.replace(f"proxy = {proxy!r}", "")  # this test's own frame
+        async with aiohttp.ClientSession() as session:  # a borrowed one has proxies of its own
+            assert await ask(server, session=session) is None
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "All_Proxy"])
+@pytest.mark.parametrize("form", ["{}", "  {} ", "{}\n", "\t{}/", "HTTP:{}"])
+async def test_a_proxy_is_found_under_each_name_with_blanks_around_it(
+    name: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with WireServer() as proxy, WireServer() as server:
+        url = proxy.url.removeprefix("http:") if form.startswith("HTTP:") else proxy.url
+        monkeypatch.setenv(name, form.format(url))
         assert await ask(server) is None
-        assert "proxy named by the environment is ignored" in caplog.text
-        assert len(server.requests) == 1
+        assert (len(proxy.requests), server.connections) == (1, 0)
+
+
+async def test_the_schemes_own_proxy_comes_before_the_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with WireServer() as proxy, WireServer() as server:
+        monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        assert await ask(server) is None
+        assert len(proxy.requests) == 1
+        monkeypatch.setenv("HTTP_PROXY", " ")  # as if it were not set
+        with pytest.raises(ConfigurationError, match="environment variable ALL_PROXY"):
+            await ask(server)
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://h:port"])
+async def test_a_proxy_that_is_not_for_this_host_is_not_looked_at(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with WireServer() as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", "example.com , 127.0.0.1")
+        assert await ask(server) is None
+        monkeypatch.delenv("NO_PROXY")
+        monkeypatch.delenv("HTTP_PROXY")
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert await ask(server) is None
+        assert len(server.requests) == 2
+
+
+async def test_a_proxys_password_is_sent_as_it_was_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with WireServer(answering(response(status=407))) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//us%40er:p%23a%2Fs%3As@"))
+        error = await ask(proxy, base_url="https://service.example")
+        assert isinstance(error, TransportError)
+        assert "The proxy refused the connection: HTTP 407" in str(error)
+        assert "user name and password into its URL" in error.advice
+        assert not error.retryable
+        sent = proxy.requests[0].get("Proxy-Authorization")[0].removeprefix("Basic ")
+        assert base64.b64decode(sent) == b"us@er:p#a/s:s"
+
+
+async def test_a_proxy_may_have_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+
+    try:
+        proxy = await asyncio.start_server(answer, "::1", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with proxy, WireServer() as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://[::1]:{proxy.sockets[0].getsockname()[1]}")
+        assert await ask(server) is None
+        assert asked.is_set()
+        assert server.connections == 0
 
 
 async def test_the_key_never_goes_in_clear_to_a_proxy_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -682,6 +777,29 @@ async def test_a_borrowed_session_that_its_owner_has_closed_is_a_runtime_error()
             await client.list_clusters()
         assert len(server.requests) == 1
         await client.aclose()
+
+
+async def test_a_session_that_its_owner_closes_under_a_body_ends_the_call_with_its_timeout() -> None:
+    async def half(exchange: Exchange) -> None:
+        await exchange.send(OK[:-9])
+        await exchange.silence()
+
+    began = asyncio.Event()
+
+    async def end(*_: object) -> None:
+        began.set()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_end.append(end)
+    async with WireServer(half) as server:
+        session = aiohttp.ClientSession(trace_configs=[tracing])
+        client = ZillizClient(KEY, base_url=server.url, session=session, timeout=0.2)
+        task = asyncio.create_task(client.list_clusters())
+        await began.wait()
+        await session.close()
+        with pytest.raises(RuntimeError, match="borrowed session is closed"):
+            await task
+        assert len(server.requests) == 1
 
 
 def test_a_client_belongs_to_one_event_loop() -> None:

@@ -21,7 +21,8 @@ from aiozilliz import (
     ServerError,
     ZillizError,
 )
-from aiozilliz._http.wire import MAX_RETRY_AFTER, PATH, page_url, parse_retry_after, read_answer
+from aiozilliz._http.header_times import MAX_RETRY_AFTER, parse_retry_after
+from aiozilliz._http.wire import PATH, page_url, read_answer
 from aiozilliz._settings.checks import ListQuery
 from tests.support import strategies as own
 
@@ -682,3 +683,55 @@ def test_an_answer_is_decoded_once_and_by_the_fast_reader(monkeypatch: pytest.Mo
         sys.setprofile(previous)
     assert len(page.clusters) == 3
     assert calls.count("integer") == 3
+
+
+# What stands between
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "advice"),
+    [
+        (407, APIError, "user name and password: put them into its URL, percent-encoded"),
+        (421, APIError, "does not serve this host"),
+        (426, APIError, "another protocol than HTTP/1.1"),
+        (431, APIError, "The headers of the request are too large"),
+        (511, ServerError, "captive portal"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", HTML, b"no JSON", b'{"message": "no"}'])
+def test_what_proxies_and_networks_answer_has_advice_of_its_own(
+    status: int, kind: type[APIError], advice: str, body: bytes
+) -> None:
+    error = refusal(body, status)
+    assert type(error) is kind
+    assert advice in error.advice
+    assert not error.retryable
+    # The service's own code says it better; and these are none of its codes.
+    assert isinstance(refusal({"code": 80001}, status), AuthenticationError)
+    assert advice not in refusal({"code": status}, 400).advice
+
+
+@pytest.mark.parametrize("encoding", ["compress", "gzip, br", "aws-chunked", "\x1b[31m" + "x" * 1000])
+def test_an_encoding_that_was_not_asked_for_is_named(encoding: str) -> None:
+    error = refusal(b"\x1f\x9d\x90", 200, {"Content-Encoding": encoding})
+    assert type(error) is ResponseError
+    assert "has an encoding that was not asked for" in str(error)
+    assert "Something in between encodes responses anew" in error.advice
+    assert error.retryable
+    assert str(error).isprintable()
+    assert len(str(error)) < 600
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "gzip", " Deflate "])
+def test_an_encoding_that_was_asked_for_is_not_blamed(encoding: str) -> None:
+    error = refusal(b"<html>", 200, {"Content-Encoding": encoding})
+    assert "encoding" not in str(error)
+    read_answer(
+        200,
+        {"Content-Encoding": "compress"},  # it says so, and is JSON all the same
+        b'{"code":0,"data":[]}',
+        page=1,
+        page_size=1,
+        now=NOW,
+        max_bytes=100,
+    )

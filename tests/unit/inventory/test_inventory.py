@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from tests.support.listing_server import QUICK, Listing, ListingServer, names, n
 from tests.support.wire_server import listing, response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
     from aiozilliz import ClusterPage
@@ -169,6 +170,51 @@ async def test_each_account_has_a_limit_of_its_own(kind: str) -> None:
         for _ in range(2):
             assert len(await ids(inventory.iter_clusters(page_size=2))) == 2
     assert made == expected
+
+
+@asynccontextmanager
+async def nothing_is_held() -> AsyncGenerator[None]:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("limiter", "says"),
+    ids=["instance", "once", "number"],
+    argvalues=[
+        (
+            asyncio.Semaphore(1),
+            r"not a Semaphore: write `lambda: asyncio.Semaphore\(4\)`, or `lambda: limiter` for one",
+        ),
+        (nothing_is_held(), "must be a callable that returns a limiter for each account"),
+        (7, r"not int: write `lambda: aiolimiter.AsyncLimiter\(10, 1\)`"),
+    ],
+)
+def test_a_limiter_is_no_maker_of_limiters(limiter: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        Inventory([Account("a", "k")], limiter=limiter)
+
+
+async def late() -> asyncio.Semaphore:
+    return asyncio.Semaphore(1)
+
+
+@pytest.mark.parametrize(
+    ("limiter", "says"),
+    [
+        (lambda: None, "not NoneType"),
+        (lambda: 7, "not int"),
+        (lambda: asyncio.Semaphore, "not the class Semaphore"),
+        (late, "not coroutine"),
+        (nothing_is_held, "can be entered once"),
+    ],
+    ids=["nothing", "number", "class", "coroutine", "once"],
+)
+async def test_what_a_maker_of_limiters_returns_is_checked(limiter: Any, says: str) -> None:
+    async with Inventory([Account("a", "k", base_url="http://127.0.0.1:1")], limiter=limiter) as inventory:
+        report = await inventory.collect()
+    assert type(report.failures["a"]) is TypeError
+    assert "limiter must return an async context manager" in str(report.failures["a"])
+    assert says in str(report.failures["a"])
 
 
 async def test_what_is_no_limit_fails_its_account_alone() -> None:

@@ -30,6 +30,11 @@ BAD_KEYS: list[tuple[object, str]] = [
     ("abc\x7f", "control"),
     ("abc\x1b[0m", "control"),
     ("schlüssel", "non-ASCII"),
+    ('"abc"', "quotation marks"),
+    ("'abc'", "quotation marks"),
+    ("abc'", "quotation marks"),
+    ('"', "quotation marks"),
+    ("\u201cabc\u201d", "quotation marks"),
     ("abc\ud800", "non-ASCII"),
     ("abc\u200b", "non-ASCII"),
     (b"abc", "of type bytes"),
@@ -44,15 +49,16 @@ def test_a_bad_key_is_told_by_its_kind(key: object, fault: str) -> None:
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
-def test_any_printable_ascii_without_white_space_is_a_key(key: str) -> None:
-    assert key_fault(key) is None
+def test_any_printable_ascii_without_white_space_and_quotation_marks_around_it_is_a_key(key: str) -> None:
+    assert (key_fault(key) is None) == (not {key[0], key[-1]} & {*"\"'`"})
 
 
 @given(st.text())
 def test_a_fault_is_one_of_a_few_texts_and_so_never_the_key(key: str) -> None:
     fault = key_fault(key)
-    assert fault is None or fault in {key_fault(example) for example in ("", " ", "\x00", "ü")}
-    assert (fault is None) == (key != "" and all(0x21 <= ord(c) <= 0x7E for c in key))
+    assert fault is None or fault in {key_fault(example) for example in ("", " ", "\x00", "ü", "'")}
+    bare = key != "" and not {key[0], key[-1]} & {*"\"'`"}
+    assert (fault is None) == (bare and all(0x21 <= ord(c) <= 0x7E for c in key))
 
 
 def test_the_error_names_the_source_and_what_to_do() -> None:

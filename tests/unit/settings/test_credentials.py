@@ -131,8 +131,10 @@ def test_the_message_about_a_bad_key_does_not_depend_on_the_key(key: str) -> Non
     with pytest.raises(ConfigurationError) as raised:
         find_key(key)
     texts = (str(raised.value), repr(raised.value), repr(raised.value.args))
+    examples = {"ASCII": "\u00fc", "control": "\x00", "quotation": '"a"'}
+    other = next((example for word, example in examples.items() if word in texts[0]), " ")
     with pytest.raises(ConfigurationError) as of_another:
-        find_key("\u00fc" if "ASCII" in texts[0] else "\x00" if "control" in texts[0] else " ")
+        find_key(other)
     assert texts == (str(of_another.value), repr(of_another.value), repr(of_another.value.args))
 
 
@@ -355,7 +357,6 @@ def test_a_file_without_a_key_is_named(folder: Path, text: str) -> None:
         (b"# hello\n; there\n[default]\n# api_key = old\napi_key = abc\n", "abc"),
         (b"[default]\napi_key = a%b%(c)s%%\n", "a%b%(c)s%%"),
         (b"[default]\napi_key = a=b:c#d;e\n", "a=b:c#d;e"),
-        (b'[default]\napi_key = "abc"\n', '"abc"'),
         (b"[default]\napi_key = abc\napi_key = def\n", "def"),
         (b"[default]\napi_key = abc\n[user]\nname = x\n[default]\napi_key = def\n", "def"),
         (b"[default]\napi_key = abc\n[default]\norg_id = x\n", "abc"),
@@ -366,6 +367,34 @@ def test_a_file_without_a_key_is_named(folder: Path, text: str) -> None:
 async def test_what_files_hold(folder: Path, content: bytes, key: str) -> None:
     (folder / "credentials").write_bytes(content)
     assert await _found() == (key, None)
+
+
+QUOTED = [
+    '"{}"',
+    "'{}'",
+    "`{}`",
+    '"{}',
+    "{}'",
+    "\u201c{}\u201d",
+    "\u2018{}\u2019",
+    "\u201e{}\u201c",
+    "\u00ab{}\u00bb",
+]
+
+
+@pytest.mark.parametrize("quoted", QUOTED)
+@pytest.mark.parametrize("source", ["argument", "environment", "file", "callable"])
+async def test_a_key_in_quotation_marks_is_refused_without_repeating_it(
+    source: str, quoted: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = quoted.format("abcdefgh12345678")
+    (folder / "credentials").write_text(f"[default]\napi_key = {key}\n", "utf-8")
+    if source == "environment":
+        monkeypatch.setenv("ZILLIZ_API_KEY", key)
+    given: Any = {"argument": key, "callable": lambda: key}.get(source)
+    with pytest.raises(ConfigurationError, match="in quotation marks, which are no part of it") as raised:
+        await find_key(given)[0].get()
+    assert "abcdefgh" not in repr(raised.value)
 
 
 @pytest.mark.parametrize("value", [f"{KEY} {KEY}", f"{KEY}ä", f"{KEY}\x7f", f"{KEY}\n  continued"])
