@@ -207,6 +207,7 @@ def test_only_the_transport_calls_aiohttp() -> None:
 
     assert users == {
         "_http.transport",
+        "_http.connector",
         "_http.aiohttp_errors",
         "_http.body",
         "cli.input.demo",
