@@ -1,4 +1,4 @@
-"""What it means if no response arrives, and how another error is raised in an exception's place, with nothing of it.
+"""What it means if no response arrives: the error for each exception of aiohttp's.
 
 aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
 """
@@ -9,16 +9,11 @@ import errno
 import os
 import ssl
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 
 import aiohttp
 
 from aiozilliz._errors import ConfigurationError, TransportError, printable
-
-if TYPE_CHECKING:
-    from aiozilliz._errors import ZillizError
-
-_E = TypeVar("_E", bound=BaseException)
 
 _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
 _CHECK_TIMEOUT: Final = "Check the service's status, or give a longer {timeout}."
@@ -41,39 +36,7 @@ class NoTimeLeftError(Exception):
     """The deadline has passed, or the pause that the service asked for outlasts it."""
 
 
-def bare(error: _E) -> _E:
-    """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
-
-
-class Replacement:
-    """An error that is raised in the place of a caught one, and does not lead back to it.
-
-    An exception of the HTTP library holds the request's headers and so the key, as do the frames of its traceback.
-    `raise ... from None` still keeps it in `__context__`; only what is raised after the `except` block has been left
-    is free of it:
-
-        try:
-            return dangerous()
-        except Exception as error:
-            replacement = Replacement(failure_of(error))
-        raise replacement.take()
-    """
-
-    __slots__ = ("_error",)
-
-    def __init__(self, error: Exception) -> None:
-        self._error: Exception | None = error
-
-    def take(self) -> Exception:
-        """Return the error, once. Nothing but the caller's `raise` must keep it: it will refer to the caller's frame."""
-        error, self._error = self._error, None
-        assert error is not None
-        return bare(error)
-
-
-def failure_of(error: Exception) -> ZillizError:
+def failure_of(error: BaseException) -> BaseException:
     """Return the error to raise for one that the exchange ended in.
 
     Args:
@@ -81,8 +44,10 @@ def failure_of(error: Exception) -> ZillizError:
 
     Returns:
         A `ConfigurationError` if the key would have been sent in clear, else a `TransportError`. It refers to nothing
-        of aiohttp's.
+        of aiohttp's. What is no `Exception`, such as a `CancelledError`, is returned as it is.
     """
+    if not isinstance(error, Exception):
+        return error
     if isinstance(error, ClearTextProxyError):
         return ConfigurationError(
             "The borrowed session would send the key in clear to a proxy on another host",

@@ -22,17 +22,11 @@ from attrs import define, field
 
 from aiozilliz._aio.limiter import RetryAfterGate
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
-from aiozilliz._http.aiohttp_errors import (
-    NoTimeLeftError,
-    Replacement,
-    bare,
-    cancelled_elsewhere,
-    failure_of,
-    out_of_time,
-)
+from aiozilliz._http.aiohttp_errors import NoTimeLeftError, cancelled_elsewhere, failure_of, out_of_time
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 from aiozilliz._settings.redaction import redact_error
+from aiozilliz._settings.tracebacks import Replacement, bare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -259,8 +253,7 @@ class PageRequest:
             # 2b. Room for the page. It is waited for outside of the limiter, which others may need for the very page that
             #     makes room.
             if room is not None and not room.is_free():
-                self._wait_for(_ROOM)
-                await self._wait_untimed(room.wait())
+                await self._wait_untimed(room.wait(), _ROOM)
             # 2c. The limiter, which may be the user's and do anything.
             self._wait_for(_LIMITER)
             page: ClusterPage | None = None
@@ -278,26 +271,29 @@ class PageRequest:
                 try:
                     # If a `Retry-After` arrived while this one queued, it gives up its slots without an attempt.
                     if not context.gate.asked or self._pause() == 0:
-                        # 3. Nothing of aiohttp's may pass: it holds the key.
+                        # 3. Nothing of aiohttp's may pass, nor a frame that shows what arrived: either may hold the key.
                         self._made += 1
-                        answer: Answer | Replacement
+                        answer: Answer | None = None
+                        failure: Replacement | None = None
                         try:
                             answer = await transport.send(
                                 context.base_url, self._url, secret, afresh=self._afresh
                             )
-                        except Exception as error:  # noqa: BLE001
-                            answer = Replacement(failure_of(error))
-                        if isinstance(answer, Replacement):
-                            context.check_open()  # a session that was closed has refused to send, or to go on
-                            raise answer.take()
-                        # What asks for a pause is read before anything else is sent; it may be a refusal under HTTP 200.
-                        if (
-                            turn.in_flight > 1
-                            and answer.status < HTTPStatus.BAD_REQUEST
-                            and "Retry-After" not in answer.headers
-                        ):
-                            await turn.wait()
-                        page = self._read(answer)
+                            # What asks for a pause is read before anything else is sent; it may be a refusal under 200.
+                            if (
+                                turn.in_flight > 1
+                                and answer.status < HTTPStatus.BAD_REQUEST
+                                and "Retry-After" not in answer.headers
+                            ):
+                                await turn.wait()
+                            page = self._read(answer)
+                        except BaseException as error:  # noqa: BLE001  # cancellations, too
+                            failure = Replacement(failure_of(error) if answer is None else error)
+                        answer = None  # a traceback shows the locals of this frame
+                        if failure is not None:
+                            if failure.is_error:
+                                context.check_open()  # a session that was closed has refused to send, or to go on
+                            raise failure.take()
                 except ZillizError as error:
                     self._note(error)
                     raise
@@ -337,14 +333,14 @@ class PageRequest:
         logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
 
     async def _take_slot(self, slots: asyncio.Semaphore) -> None:
-        self._wait_for(_SLOT, idle=False)
         if not slots.locked():
             await slots.acquire()
             return
-        await self._wait_untimed(slots.acquire())
+        await self._wait_untimed(slots.acquire(), _SLOT, idle=False)
 
-    async def _wait_untimed(self, waiting: Awaitable[object]) -> None:
+    async def _wait_untimed(self, waiting: Awaitable[object], what: str, *, idle: bool = True) -> None:
         """Wait while the deadline stands still: nobody fails for the others' sake."""
+        self._wait_for(what, idle=idle)
         timer = self._context.transport.timer
         asked = self._loop.time()
         timer.clear(self._block)
