@@ -66,6 +66,11 @@ def _on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def _named(advice: str, settings: Mapping[str, str]) -> str:
+    # Not `str.format`: users may set advice, and other braces in it are literal.
+    return _SETTING.sub(lambda name: settings[name[1]], advice)
+
+
 _new = new_object  # pickles of version 0.1.0 name it
 
 
@@ -129,8 +134,7 @@ class ZillizError(Exception):
         return _on_one_line(" ".join(part for part in parts if part))
 
     def _advice_with(self, settings: Mapping[str, str]) -> str:
-        # Not `str.format`: users may set advice, and other braces in it are literal.
-        return _SETTING.sub(lambda name: settings[name[1]], self._advice)
+        return _named(self._advice, settings)
 
     def __str__(self) -> str:
         return self.describe(SETTINGS)
@@ -287,7 +291,22 @@ class APIError(ZillizError):
 
 @public
 class AuthenticationError(APIError):
-    """The key is refused, or lacks the permission."""
+    """The key is refused, or lacks the permission. Its advice says where the key came from."""
+
+    _key_source = ""
+
+    @property
+    def key_source(self) -> str:
+        """Where the key came from: an argument, a callable, a variable, a file and section; or "" if it is unknown."""
+        return _named(self._key_source, SETTINGS)
+
+    @key_source.setter
+    def key_source(self, source: str) -> None:
+        self._key_source = source
+
+    def _advice_with(self, settings: Mapping[str, str]) -> str:
+        source = f"The key came from {_named(self._key_source, settings)}." if self._key_source else ""
+        return " ".join(part for part in (source, super()._advice_with(settings)) if part)
 
 
 @public

@@ -324,6 +324,8 @@ class PageRequest:
     def _note(self, error: ZillizError) -> None:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
         redact_error(error)
+        if isinstance(error, AuthenticationError):
+            error.key_source = self._context.key.origin
         pause = retry_after(error)
         if pause is not None:
             self._context.gate.extend(self._loop.time() + pause)

@@ -6,9 +6,11 @@ Each stage is one that a call really waits in. What is evaluated is what stackpr
 from __future__ import annotations
 
 import asyncio
+import os
 import traceback
+import types
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import pytest
@@ -20,7 +22,7 @@ from tests.support.listing_server import Listing, names, read
 from tests.support.wire_server import Exchange, WireServer, response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
     from types import TracebackType
 
 SLOW = RetryPolicy(attempts=2, deadline=3600.0, wait_initial=1800.0, wait_max=1800.0, wait_jitter=0.0)
@@ -79,6 +81,7 @@ class Stage:
 
     async def prepare(self, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> ZillizClient:
         options = self.options
+        self._stack = stack
         server = await stack.enter_async_context(WireServer(self._script))
         options["base_url"] = server.url
         match self.name:
@@ -96,7 +99,7 @@ class Stage:
             case "the hook of a request" | "the body":
                 config = aiohttp.TraceConfig()
                 config.on_request_headers_sent.append(self._on_headers_sent)
-                config.on_response_chunk_received.append(self._on_chunk)
+                config.on_request_end.append(self._on_headers_received)
                 options["session"] = aiohttp.ClientSession(trace_configs=[config])
             case "the key callable":
                 options["api_key"] = self._get_key
@@ -115,7 +118,7 @@ class Stage:
         if self.name == "the hook of a request":
             await self.hang()
 
-    async def _on_chunk(self, *_: Any) -> None:
+    async def _on_headers_received(self, *_: Any) -> None:
         self.reached.set()
 
     async def _get_key(self) -> str:
@@ -124,9 +127,9 @@ class Stage:
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
+        self._stack.push_async_callback(writer.wait_closed)
+        self._stack.callback(writer.close)
         self.reached.set()
-        await reader.read()
-        writer.close()
 
     async def _script(self, exchange: Exchange) -> None:
         match self.name:
@@ -293,12 +296,12 @@ async def test_a_call_that_is_cut_is_silent(
 
 
 CALLS: dict[str, Callable[[ZillizClient, Inventory], Any]] = {
-    "iter_pages": lambda client, _: read(client.iter_pages()),
+    "iter_pages": lambda client, _: read(cast("Any", client.iter_pages())),
     "iter_clusters": lambda client, _: read(client.iter_clusters()),
     "iter_clusters, 3 at once": lambda client, _: read(client.iter_clusters(concurrency=3, verify=True)),
     "snapshot": lambda client, _: client.snapshot(),
     "watch": lambda client, _: anext(client.watch_clusters()),
-    "inventory": lambda _, inventory: read(inventory.iter_clusters()),
+    "inventory": lambda _, inventory: read(cast("Any", inventory.iter_clusters())),
     "collect": lambda _, inventory: inventory.collect(),
     "inventory's watch": lambda _, inventory: anext(inventory.watch_clusters()),
 }
@@ -362,9 +365,7 @@ async def test_a_call_is_silent_wherever_it_is_cut(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-@pytest.mark.parametrize(
-    "hook", ["on_request_start", "on_request_headers_sent", "on_response_chunk_received"]
-)
+@pytest.mark.parametrize("hook", ["on_request_start", "on_request_headers_sent", "on_request_end"])
 def test_an_interrupt_out_of_a_hook_is_silent(hook: str, kind: type[BaseException]) -> None:
     async def interrupt(*_: Any) -> None:
         raise kind(MESSAGE)
@@ -395,7 +396,8 @@ async def test_a_coroutine_that_is_thrown_away_is_silent(monkeypatch: pytest.Mon
         client = await waits.prepare(stack, monkeypatch)
         call = Call(waits, client.list_clusters())
         work = call.run()
-        task = asyncio.create_task(_drive(work))
+        driven: Any = _drive(work)  # a coroutine in asyncio's eyes
+        task: asyncio.Task[None] = asyncio.create_task(driven)
         await call.reached()
         work.close()
         task.cancel()
@@ -404,13 +406,11 @@ async def test_a_coroutine_that_is_thrown_away_is_silent(monkeypatch: pytest.Mon
         assert_no_way_back(call.error)
 
 
-class _drive:  # noqa: N801  # an awaitable that passes on what a coroutine waits for, and keeps no hold of it
-    def __init__(self, work: Any) -> None:
-        self._work = work
-
-    def __await__(self) -> Any:
-        while True:
-            yield self._work.send(None)
+@types.coroutine
+def _drive(work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    # Passes on what a coroutine waits for, and leaves the end of it to others.
+    while True:
+        yield work.send(None)
 
 
 async def test_the_context_of_the_caller_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,7 +420,7 @@ async def test_the_context_of_the_caller_stays(monkeypatch: pytest.MonkeyPatch) 
 
         async def handle() -> None:
             try:
-                {}[MESSAGE]
+                os.environ["NO SUCH VARIABLE"]
             except LookupError:
                 await client.list_clusters()
 
@@ -443,12 +443,13 @@ async def test_a_call_of_aiohttp_itself_is_not_silent() -> None:
 
     async with WireServer(script) as server, aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bearer {KEY}"}
-        task = asyncio.create_task(session.get(server.url, headers=headers))  # type: ignore[arg-type]  # an awaitable
+        task = asyncio.create_task(session.get(server.url, headers=headers))
         await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as raised:
             await task
         frames = raised.value.__traceback__
         told = {where for where, text in (*evaluated(frames), *followed(frames)) if has_key(text)}
-        assert {"headers in ClientSession._request", "req.headers in ClientSession._request"} <= told
+        assert "headers in ClientSession._request" in told
+        assert [where for where in told if ".headers in " in where]
         assert leaks(raised.value)

@@ -12,6 +12,7 @@ import gc
 import inspect
 import logging
 import pickle
+import sys
 import textwrap
 import traceback
 from collections.abc import Mapping
@@ -94,7 +95,7 @@ def evaluated(frames: TracebackType | None) -> Iterator[tuple[str, str]]:
             for number, name in enumerate(names):
                 try:
                     value = getattr(value, name) if number else value
-                    texts = list(shown(value, 1))
+                    texts = [] if isinstance(value, ModuleType) else list(shown(value, 1))
                 except Exception:  # noqa: BLE001 - it says nothing
                     break
                 for text in texts:
@@ -105,7 +106,12 @@ def evaluated(frames: TracebackType | None) -> Iterator[tuple[str, str]]:
 def _dotted(code: Any) -> list[list[str]]:
     """Give the dotted names in the source of a function."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+        source = textwrap.dedent(inspect.getsource(code))
+        with suppress(
+            SystemError
+        ):  # of Python 3.11, now and then: "AST constructor recursion depth mismatch"
+            ast.parse(source)
+        tree = ast.parse(source)
     except (OSError, SyntaxError):  # no file, or a part of an expression
         return []
     found: list[list[str]] = []
@@ -145,7 +151,7 @@ def _is_apart(value: Any) -> bool:
     return (
         isinstance(value, _PASSED_OVER)
         or kind.__name__ == "Secret"
-        or kind.__module__.startswith(("tests.", "_pytest"))
+        or _TESTS in str(getattr(sys.modules.get(kind.__module__), "__file__", ""))
         or (code is not None and _TESTS in code.co_filename)
     )
 
@@ -158,6 +164,7 @@ def _parts(value: Any) -> Iterator[Any]:
             with suppress(ValueError):  # it is empty
                 yield cell.cell_contents
     elif isinstance(value, MethodType | functools.partial):
+        value = cast("Any", value)
         yield from (getattr(value, name, None) for name in ("__self__", "func", "args", "keywords"))
 
 
