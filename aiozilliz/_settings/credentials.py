@@ -210,9 +210,10 @@ def cli_base_url() -> str | None:
     path = cli_folder() / "config"
     config = read_ini(path)
     base_url = config.get("default", "base_url", fallback="") if config is not None else ""
+    if base_url or config is None:
+        warn_of_others(path, secret=False)
     if not base_url:
         return None
-    warn_of_others(path, secret=False)
     try:
         return check_base_url(base_url)
     except ConfigurationError as error:

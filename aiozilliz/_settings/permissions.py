@@ -7,7 +7,7 @@ is not asked, as in a container that may be anybody. Only POSIX has such modes.
 import logging
 import os
 from pathlib import Path
-from stat import S_IMODE, S_ISREG, S_ISVTX
+from stat import S_ISREG, S_ISVTX
 
 logger = logging.getLogger("aiozilliz")
 
@@ -19,21 +19,21 @@ def warn_of_others(path: Path, *, secret: bool) -> None:
     """Log a warning if other users may change a file, or the folder that it is in, or read a file that is secret.
 
     Args:
-        path: A file that has just been read.
+        path: A file that is read if it is there.
         secret: Whether it holds keys.
     """
     if os.name != "posix":
         return
     try:
-        status = path.stat()
+        mode = path.stat().st_mode if path.exists() else 0
         folders = {folder: folder.stat().st_mode for folder in {path.parent, path.resolve().parent}}
     except OSError:  # it is being replaced
         return
-    mode = S_IMODE(status.st_mode)
-    may = [word for word, bits in (("read", _READ if secret else 0), ("changed", _WRITE)) if mode & bits]
-    if may and S_ISREG(status.st_mode):
+    bits = {"read": _READ if secret else 0, "changed": _WRITE}
+    if S_ISREG(mode) and (may := [word for word in bits if mode & bits[word]]):
         logger.warning("%s can be %s by other users: run chmod 600 on it", path, " or ".join(may))
     for folder, folder_mode in folders.items():
-        # In a sticky folder, such as /tmp, others may create files, but not replace this one.
-        if folder_mode & _WRITE and not folder_mode & S_ISVTX:
-            logger.warning("%s can be replaced by other users: run chmod go-w on its folder %s", path, folder)
+        # In a sticky folder, such as /tmp, others can't replace a file, but create one.
+        if folder_mode & _WRITE and not (folder_mode & S_ISVTX and mode):
+            what = "replaced" if mode else "created"
+            logger.warning("%s can be %s by other users: they may write to its folder %s", path, what, folder)
