@@ -22,6 +22,7 @@ Errors are plain data. None holds a live object of the HTTP library, because tho
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from aiozilliz._public import new_object, public
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TEXT = 500
-"""Characters of the service's text that an error quotes at most."""
+"""Characters of the service's text that an error quotes at most, in its text or in an attribute."""
+
+_MAX_WHOLE: Final = 5_000
+"""Characters of the text of an error at most, and of each part of it. All but hostile ones are much shorter."""
+
+_MAX_ACCOUNTS: Final = 20
+_MAX_NAME: Final = 100
 
 SETTINGS: Final = {
     "api_key": "the api_key argument",
@@ -57,18 +64,27 @@ def printable(text: str, limit: int = MAX_TEXT) -> str:
         text: Any text, for instance a message of the service.
         limit: Maximum number of characters; a longer text is cut and ends in an ellipsis.
     """
-    return _on_one_line(text if len(text) <= limit else text[: limit - 1] + "…")
+    shown = _escaped(text[: limit + 1])  # escapes make it longer, never shorter
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def _on_one_line(text: str) -> str:
+def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def _bounded(text: Any, limit: int) -> Any:
+    """Return a text as it is if it is short enough when it is shown; else what is shown of it."""
+    if not isinstance(text, str) or len(_escaped(text[: limit + 1])) <= limit:
+        return text
+    return printable(text, limit)
+
+
 def _named(advice: str, settings: Mapping[str, str]) -> str:
     # Not `str.format`: users may set advice, and other braces in it are literal.
-    return _SETTING.sub(lambda name: settings[name[1]], advice)
+    named: str = _bounded(_SETTING.sub(lambda name: settings[name[1]], advice), _MAX_WHOLE)
+    return named
 
 
 _new = new_object  # pickles of version 0.1.0 name it
@@ -97,10 +113,10 @@ class ZillizError(Exception):
         page: int | None = None,
         retryable: bool = False,
     ) -> None:
-        super().__init__(message)
-        self._advice = advice
-        self.method = method
-        self.url = url
+        super().__init__(_bounded(message, _MAX_WHOLE))
+        self._advice = _bounded(advice, _MAX_WHOLE)
+        self.method = _bounded(method, MAX_TEXT)
+        self.url = _bounded(url, _MAX_WHOLE)
         self.page = page
         self.retryable = retryable
         self.attempts = 0
@@ -131,7 +147,7 @@ class ZillizError(Exception):
                 `max_response_bytes`, `limiter` and `session`; one that is missing keeps the library's name.
         """
         parts = (self._said(), self._asked(), self._advice_with({**SETTINGS, **settings}))
-        return _on_one_line(" ".join(part for part in parts if part))
+        return printable(" ".join(part for part in parts if part), _MAX_WHOLE)
 
     def _advice_with(self, settings: Mapping[str, str]) -> str:
         return _named(self._advice, settings)
@@ -222,15 +238,15 @@ class DecodeError(ResponseError):
         self,
         message: str,
         *,
-        index: int,
+        index: int = 0,
         cluster_id: str | None = None,
         field: str | None = None,
         **asked: Any,
     ) -> None:
         super().__init__(message, **asked)
         self.index = index
-        self.cluster_id = cluster_id
-        self.field = field
+        self.cluster_id = _bounded(cluster_id, MAX_TEXT)
+        self.field = _bounded(field, MAX_TEXT)
 
 
 @public
@@ -257,7 +273,7 @@ class APIError(ZillizError):
     """The service refused the request.
 
     Attributes:
-        status: The HTTP status.
+        status: The HTTP status, or 0 if it is unknown.
         code: The `code` of the body, or None if the body has none.
         request_id: The response header `requestid`, which the service's support needs, or None.
         retry_after: Seconds that the service asks to wait before the next request, or None.
@@ -267,7 +283,7 @@ class APIError(ZillizError):
         self,
         message: str,
         *,
-        status: int,
+        status: int = 0,
         code: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
@@ -276,7 +292,7 @@ class APIError(ZillizError):
         super().__init__(message, **asked)
         self.status = status
         self.code = code
-        self.request_id = request_id
+        self.request_id = _bounded(request_id, MAX_TEXT)
         self.retry_after = retry_after
 
     def _said(self) -> str:
@@ -332,14 +348,17 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
 
     def __new__(cls, message: str, failures: dict[str, Exception]) -> Self:
         """Create the group of the errors in `failures`, which must not be empty."""
-        return super().__new__(cls, message, list(failures.values()))
+        return super().__new__(cls, _bounded(message, _MAX_WHOLE), list(failures.values()))
 
     def __init__(self, message: str, failures: dict[str, Exception]) -> None:
         ZillizError.__init__(self, message)
         self.failures: dict[str, Exception] = dict(failures)
+        self.args = (*self.args, self.failures)  # what makes an equal one
 
     def _said(self) -> str:
-        return f"{super()._said()} Failed: {', '.join(self.failures)}."
+        names = [printable(name, _MAX_NAME) for name in islice(self.failures, _MAX_ACCOUNTS)]
+        more = len(self.failures) - len(names)
+        return f"{super()._said()} Failed: {', '.join(names)}{f' and {more} more' if more else ''}."
 
     def _new_args(self) -> tuple[object, ...]:
         return self.message, self.failures

@@ -145,8 +145,8 @@ def find_key(
         TypeError: `api_key` is of another type.
         ConfigurationError: There is no key, or it can't be used.
     """
-    whose = "" if account is None else f" of the account {printable(account, 100)!r}"
     try:
+        whose = "" if account is None else f" of the account {printable(account, 100)!r}"
         if api_key is None:
             return _find_outside(read_site=read_site)
         if isinstance(api_key, KeySource):

@@ -64,8 +64,9 @@ def shown(value: Any, depth: int = 2) -> Iterator[str]:
     with suppress(AttributeError):  # half made, as in the frames of a copy that failed
         yield repr(value)
     if depth:
-        for part in inside(value):
-            yield from shown(part, depth - 1)
+        with suppress(AttributeError):  # likewise
+            for part in inside(value):
+                yield from shown(part, depth - 1)
 
 
 def locals_of(frames: TracebackType | None, depth: int = 2) -> Iterator[tuple[str, str]]:

@@ -64,10 +64,12 @@ async def test_of_a_client(
     monkeypatch.setenv("ZILLIZ_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("ZILLIZ_API_KEY", "")
     api_key, origin = give(tmp_path)
-    async with WireServer(answering(refusal)) as server:
-        async with ZillizClient(api_key, base_url=server.url, retry=QUICK) as client:
-            with pytest.raises(AuthenticationError) as raised:
-                await client.list_clusters()
+    async with (
+        WireServer(answering(refusal)) as server,
+        ZillizClient(api_key, base_url=server.url, retry=QUICK) as client,
+    ):
+        with pytest.raises(AuthenticationError) as raised:
+            await client.list_clusters()
     for error in (raised.value, copy.copy(raised.value), pickle.loads(pickle.dumps(raised.value))):
         assert f"The key came from {origin}." in str(error)
         assert error.key_source == origin
