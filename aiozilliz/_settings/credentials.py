@@ -163,11 +163,10 @@ def find_key(
 
 
 def _find_outside(*, read_site: bool) -> tuple[KeySource, str | None]:
-    # Not `os.environ`, which a tracker would evaluate.
-    if os.getenv(ENVIRONMENT_KEY):
-        origin = f"the environment variable {ENVIRONMENT_KEY}"
-        secret = hide_frames(lambda: check_key(os.getenv(ENVIRONMENT_KEY), origin))
-        return KeySource(secret, origin=origin), None
+    origin = f"the environment variable {ENVIRONMENT_KEY}"
+    found = hide_frames(lambda: _key_in_environment(origin))
+    if found is not None:
+        return KeySource(found, origin=origin), None
     path = cli_folder() / "credentials"
     origin = f"section [default] of {printable(str(path))}"
     found = hide_frames(lambda: _key_in_file(path, origin))
@@ -180,6 +179,11 @@ def _find_outside(*, read_site: bool) -> tuple[KeySource, str | None]:
     return KeySource(found, origin=origin), cli_base_url() if read_site else None
 
 
+def _key_in_environment(origin: str) -> Secret | None:
+    key = os.getenv(ENVIRONMENT_KEY)
+    return check_key(key, origin) if key else None
+
+
 def _key_in_file(path: Path, origin: str) -> Secret | None:
     credentials = read_ini(path)
     key = credentials.get("default", "api_key", fallback="") if credentials is not None else ""
@@ -188,7 +192,8 @@ def _key_in_file(path: Path, origin: str) -> Secret | None:
 
 def cli_folder() -> Path:
     """Return the folder of the official command-line client's files (zilliz-cli 1.0.2)."""
-    folder = Path(os.getenv("ZILLIZ_CONFIG_DIR") or "~/.zilliz")
+    # A frame of the environment's shows all variables.
+    folder = Path(hide_frames(lambda: os.getenv("ZILLIZ_CONFIG_DIR")) or "~/.zilliz")
     try:
         return folder.expanduser()
     except RuntimeError:  # the user has no home directory, as in some containers
