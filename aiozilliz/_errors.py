@@ -115,8 +115,8 @@ class ZillizError(Exception):
     ) -> None:
         super().__init__(_bounded(message, _MAX_WHOLE))
         self._advice = _bounded(advice, _MAX_WHOLE)
-        self.method = _bounded(method, MAX_TEXT)
-        self.url = _bounded(url, _MAX_WHOLE)
+        self.method: str | None = _bounded(method, MAX_TEXT)
+        self.url: str | None = _bounded(url, _MAX_WHOLE)
         self.page = page
         self.retryable = retryable
         self.attempts = 0
@@ -245,8 +245,8 @@ class DecodeError(ResponseError):
     ) -> None:
         super().__init__(message, **asked)
         self.index = index
-        self.cluster_id = _bounded(cluster_id, MAX_TEXT)
-        self.field = _bounded(field, MAX_TEXT)
+        self.cluster_id: str | None = _bounded(cluster_id, MAX_TEXT)
+        self.field: str | None = _bounded(field, MAX_TEXT)
 
 
 @public
@@ -292,7 +292,7 @@ class APIError(ZillizError):
         super().__init__(message, **asked)
         self.status = status
         self.code = code
-        self.request_id = _bounded(request_id, MAX_TEXT)
+        self.request_id: str | None = _bounded(request_id, MAX_TEXT)
         self.retry_after = retry_after
 
     def _said(self) -> str:

@@ -35,8 +35,13 @@ CLASSES: list[type[ZillizError]] = [
     kind for kind in PUBLIC if isinstance(kind, type) and issubclass(kind, ZillizError)
 ]
 
+
+def repeated(text: str, times: int) -> str:
+    return text * times
+
+
 hostile = st.builds(
-    lambda text, times: text * times,
+    repeated,
     st.text(st.characters(codec=None), min_size=1, max_size=6),
     st.sampled_from([1, 7, 100, 499, 500, 501, 4_999, 5_000, 5_001, 100_000]),
 )
