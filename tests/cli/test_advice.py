@@ -173,7 +173,10 @@ def test_a_key_that_can_t_be_used_is_told_by_where_it_came_from(
     status, out, err = run("list", *args)
 
     assert (status, out, err.count("\n")) == (2, "", 1)
-    source = {"credentials": f"section [default] of {tmp_path / given}", "ZILLIZ_API_KEY": f"the environment variable {given}"}
+    source = {
+        "credentials": f"section [default] of {tmp_path / given}",
+        "ZILLIZ_API_KEY": f"the environment variable {given}",
+    }
     assert "The API key can't be used: it contains white space" in err
     assert f"It came from {source.get(given, given)}. " in err
     assert "two words" not in err
