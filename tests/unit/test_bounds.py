@@ -18,6 +18,7 @@ from aiozilliz import (
     InventoryError,
     InventoryReport,
     ResponseError,
+    ServerError,
     ZillizError,
 )
 from aiozilliz._errors import printable
@@ -118,7 +119,7 @@ LONG = "in01-" + "\x1b" * 1_000_000
         (response({"code": LONG}), ResponseError),
         (response({"code": 0, "data": {"clusters": [], "count": LONG}}), ResponseError),
         (response(b"", status=302, headers=[("Location", "/" + "x" * 8_000)]), ResponseError),
-        (response(b"", status=500, headers=[("requestid", "x" * 8_000)]), APIError),
+        (response(b"", status=500, headers=[("requestid", "x" * 8_000)]), ServerError),
     ],
     ids=["an id", "a field", "a message", "a code", "a count", "a target", "a request id"],
 )
@@ -127,9 +128,9 @@ async def test_what_a_service_says_is_cut(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with WireServer(answering(answer)) as server, quick_client(server.url) as client:
-        with pytest.raises(kind) as raised:
+        with pytest.raises(ZillizError) as raised:
             await client.list_clusters()
-        assert isinstance(raised.value, ZillizError)
+        assert type(raised.value) is kind
         assert_bounded(raised.value)
         assert len(str(raised.value)) < 2_000
         accounts = [Account("a", "k", base_url=server.url)]
