@@ -97,8 +97,10 @@ class ZillizClient:
         max_response_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._base_url = ""  # `repr` of a partly initialised client needs it
-        key, site = find_key(api_key, read_site=base_url is None)
-        del api_key  # the traceback of a later error refers to this frame
+        try:
+            key, site = find_key(api_key, read_site=base_url is None)
+        finally:
+            del api_key  # the traceback of an error refers to this frame
         self._transport = Transport(session, timeout, max_response_bytes)
         self._life = Lifetime("client", _USAGE, self._transport.check, self._transport.close)
         check_type("retry", retry, RetryPolicy)

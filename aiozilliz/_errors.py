@@ -23,12 +23,19 @@ copying keep everything.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Self, cast
 
 from aiozilliz._public import new_object, public
 
 MAX_TEXT = 500
-"""Characters of the service's text that an error quotes at most."""
+"""Characters of the service's text that an error quotes at most, in its text or in an attribute."""
+
+_MAX_WHOLE: Final = 5_000
+"""Characters of the text of an error at most, and of each part of it. All but hostile ones are much shorter."""
+
+_MAX_ACCOUNTS: Final = 20
+_MAX_NAME: Final = 100
 
 SETTINGS: Final = {
     "api_key": "the api_key argument",
@@ -55,13 +62,27 @@ def printable(text: str, limit: int = MAX_TEXT) -> str:
         text: Any text, for instance a message of the service.
         limit: Maximum number of characters; a longer text is cut and ends in an ellipsis.
     """
-    return _on_one_line(text if len(text) <= limit else text[: limit - 1] + "…")
+    shown = _escaped(text[: limit + 1])  # escapes make it longer, never shorter
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def _on_one_line(text: str) -> str:
+def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _bounded(text: Any, limit: int) -> Any:
+    """Return a text as it is if it is short enough when it is shown; else what is shown of it."""
+    if not isinstance(text, str) or len(_escaped(text[: limit + 1])) <= limit:
+        return text
+    return printable(text, limit)
+
+
+def _named(advice: str, settings: Mapping[str, str]) -> str:
+    # Not `str.format`: users may set advice, and other braces in it are literal.
+    named: str = _bounded(_SETTING.sub(lambda name: settings[name[1]], advice), _MAX_WHOLE)
+    return named
 
 
 _new = new_object  # pickles of version 0.1.0 name it
@@ -90,10 +111,10 @@ class ZillizError(Exception):
         page: int | None = None,
         retryable: bool = False,
     ) -> None:
-        super().__init__(message)
-        self._advice = advice
-        self.method = method
-        self.url = url
+        super().__init__(_bounded(message, _MAX_WHOLE))
+        self._advice = _bounded(advice, _MAX_WHOLE)
+        self.method: str | None = _bounded(method, MAX_TEXT)
+        self.url: str | None = _bounded(url, _MAX_WHOLE)
         self.page = page
         self.retryable = retryable
         self.attempts = 0
@@ -124,11 +145,10 @@ class ZillizError(Exception):
                 `max_response_bytes`, `limiter` and `session`; one that is missing keeps the library's name.
         """
         parts = (self._said(), self._asked(), self._advice_with({**SETTINGS, **settings}))
-        return _on_one_line(" ".join(part for part in parts if part))
+        return printable(" ".join(part for part in parts if part), _MAX_WHOLE)
 
     def _advice_with(self, settings: Mapping[str, str]) -> str:
-        # Not `str.format`: users may set advice, and other braces in it are literal.
-        return _SETTING.sub(lambda name: settings[name[1]], self._advice)
+        return _named(self._advice, settings)
 
     def __str__(self) -> str:
         return self.describe(SETTINGS)
@@ -223,8 +243,8 @@ class DecodeError(ResponseError):
     ) -> None:
         super().__init__(message, **asked)
         self.index = index
-        self.cluster_id = cluster_id
-        self.field = field
+        self.cluster_id: str | None = _bounded(cluster_id, MAX_TEXT)
+        self.field: str | None = _bounded(field, MAX_TEXT)
 
 
 @public
@@ -270,7 +290,7 @@ class APIError(ZillizError):
         super().__init__(message, **asked)
         self.status = status
         self.code = code
-        self.request_id = request_id
+        self.request_id: str | None = _bounded(request_id, MAX_TEXT)
         self.retry_after = retry_after
 
     def _said(self) -> str:
@@ -285,7 +305,22 @@ class APIError(ZillizError):
 
 @public
 class AuthenticationError(APIError):
-    """The key is refused, or lacks the permission."""
+    """The key is refused, or lacks the permission. Its advice says where the key came from."""
+
+    _key_source = ""
+
+    @property
+    def key_source(self) -> str:
+        """Where the key came from: an argument, a callable, a variable, a file and section; or "" if it is unknown."""
+        return _named(self._key_source, SETTINGS)
+
+    @key_source.setter
+    def key_source(self, source: str) -> None:
+        self._key_source = source
+
+    def _advice_with(self, settings: Mapping[str, str]) -> str:
+        source = f"The key came from {_named(self._key_source, settings)}." if self._key_source else ""
+        return " ".join(part for part in (source, super()._advice_with(settings)) if part)
 
 
 @public
@@ -314,15 +349,18 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
         """Create the group of the errors in `failures`, which must not be empty."""
         # A group can't be empty.
         errors = [ZillizError(message)] if failures is None else list(failures.values())
-        return super().__new__(cls, message, errors)
+        return super().__new__(cls, _bounded(message, _MAX_WHOLE), errors)
 
     def __init__(self, message: str, failures: dict[str, Exception] | None = None) -> None:
         ZillizError.__init__(self, message)
         self.failures: dict[str, Exception] = dict(failures or {})
 
     def _said(self) -> str:
-        failed = f" Failed: {', '.join(self.failures)}." if self.failures else ""
-        return f"{super()._said()}{failed}"
+        if not self.failures:
+            return super()._said()
+        names = [printable(name, _MAX_NAME) for name in islice(self.failures, _MAX_ACCOUNTS)]
+        more = len(self.failures) - len(names)
+        return f"{super()._said()} Failed: {', '.join(names)}{f' and {more} more' if more else ''}."
 
     def _new_args(self) -> tuple[object, ...]:
         return self.message, self.failures or None

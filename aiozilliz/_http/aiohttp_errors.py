@@ -1,4 +1,4 @@
-"""What it means if no response arrives, and how another error is raised in an exception's place, with nothing of it.
+"""What it means if no response arrives: the error for each exception of aiohttp's.
 
 aiohttp's own texts are not used: they can hold what the service or a proxy sent, or a proxy's password.
 """
@@ -11,20 +11,16 @@ import ssl
 import sys
 import traceback
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aiozilliz._errors import ConfigurationError, TransportError, printable
+from aiozilliz._errors import ConfigurationError, TransportError, ZillizError, printable
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from aiozilliz._errors import ZillizError
-
-_E = TypeVar("_E", bound=BaseException)
 
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
@@ -75,38 +71,6 @@ class EncodingError(aiohttp.ClientResponseError):
     """The response has an encoding that was not asked for, and can't be read here."""
 
 
-def bare(error: _E) -> _E:
-    """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
-
-
-class Replacement:
-    """An error that is raised in the place of a caught one, and does not lead back to it.
-
-    An exception of the HTTP library holds the request's headers and so the key, as do the frames of its traceback.
-    `raise ... from None` still keeps it in `__context__`; only what is raised after the `except` block has been left
-    is free of it:
-
-        try:
-            return dangerous()
-        except Exception as error:
-            replacement = Replacement(failure_of(error))
-        raise replacement.take()
-    """
-
-    __slots__ = ("_error",)
-
-    def __init__(self, error: Exception) -> None:
-        self._error: Exception | None = error
-
-    def take(self) -> Exception:
-        """Return the error, once. Nothing but the caller's `raise` must keep it: it will refer to the caller's frame."""
-        error, self._error = self._error, None
-        assert error is not None
-        return bare(error)
-
-
 def without_headers(
     error: aiohttp.ClientResponseError, request: aiohttp.ClientRequest
 ) -> aiohttp.ClientResponseError:
@@ -122,7 +86,7 @@ def without_headers(
     )
 
 
-def failure_of(error: Exception) -> ZillizError:
+def failure_of(error: BaseException) -> BaseException:
     """Return the error to raise for one that the exchange ended in.
 
     Args:
@@ -130,8 +94,10 @@ def failure_of(error: Exception) -> ZillizError:
 
     Returns:
         A `ConfigurationError` if the key would have been sent in clear, else a `TransportError`. It refers to nothing
-        of aiohttp's.
+        of aiohttp's. What is no `Exception`, such as a `CancelledError`, is returned as it is.
     """
+    if not isinstance(error, Exception):
+        return error
     if isinstance(error, ClearTextProxyError):
         return ConfigurationError(
             "The borrowed session would send the key in clear to a proxy on another host",

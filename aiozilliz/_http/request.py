@@ -24,8 +24,6 @@ from aiozilliz._aio.cancel_scope import Block, CancelScope, NoTimeLeftError
 from aiozilliz._aio.limiter import RetryAfterGate
 from aiozilliz._errors import APIError, AuthenticationError, ResponseError, TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import (
-    Replacement,
-    bare,
     cancelled_elsewhere,
     collection_out_of_time,
     failure_of,
@@ -34,6 +32,7 @@ from aiozilliz._http.aiohttp_errors import (
 from aiozilliz._http.retry import Retries, retry_after, spread, waits_are_off
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 from aiozilliz._settings.redaction import KNOWN_KEYS, redact_error
+from aiozilliz._settings.tracebacks import Replacement, bare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -235,8 +234,7 @@ class PageRequest:
             # 2b. Room for the page. It is waited for outside of the limiter, which others may need for the very page that
             #     makes room.
             if room is not None and not room.is_free():
-                self._wait_for(_ROOM)
-                await self._wait_untimed(room.wait())
+                await self._wait_untimed(room.wait(), _ROOM)
             # 2c. The limiter, which may be the user's and do anything.
             self._wait_for(_LIMITER)
             page: ClusterPage | None = None
@@ -254,9 +252,10 @@ class PageRequest:
                 try:
                     # If a `Retry-After` arrived while this one queued, it gives up its slots without an attempt.
                     if not context.gate.asked or self._passes_gate():
-                        # 3. Nothing of aiohttp's may pass: it holds the key.
+                        # 3. Nothing of aiohttp's may pass, nor a frame that shows what arrived: either may hold the key.
                         self._made += 1
-                        answer: Answer | Replacement
+                        answer: Answer | None = None
+                        failure: Replacement | None = None
                         try:
                             answer = await transport.send(
                                 context.base_url,
@@ -265,19 +264,19 @@ class PageRequest:
                                 afresh=self._afresh,
                                 on_cut_off=self._cut_off,
                             )
-                        except Exception as error:  # noqa: BLE001
-                            answer = Replacement(failure_of(error))
-                        if isinstance(answer, Replacement):
-                            context.check_open()  # a session that was closed has refused to send, or to go on
-                            raise answer.take()
-                        # What asks for a pause is read before anything else is sent; it may be a refusal under HTTP 200.
-                        if (
-                            turn.in_flight > 1
-                            and answer.status < HTTPStatus.MULTIPLE_CHOICES
-                            and "Retry-After" not in answer.headers
-                        ):
-                            await turn.wait()
-                        page = self._read(answer)
+                            # What asks for a pause is read before anything else is sent; it may be a refusal under 200.
+                            if (
+                                turn.in_flight > 1
+                                and answer.status < HTTPStatus.MULTIPLE_CHOICES
+                                and "Retry-After" not in answer.headers
+                            ):
+                                await turn.wait()
+                            page = self._read(answer)
+                        except BaseException as error:  # noqa: BLE001  # cancellations, too
+                            failure = Replacement(failure_of(error) if answer is None else error)
+                        answer = None  # a traceback shows the locals of this frame
+                        if failure is not None:
+                            raise self._error_of(failure)
                 except ZillizError as error:
                     self._note(error)
                     raise
@@ -293,6 +292,11 @@ class PageRequest:
                 raise RuntimeError("the limiter has swallowed an exception")
             if page is not None:
                 return page
+
+    def _error_of(self, failure: Replacement) -> BaseException:
+        if failure.is_error:
+            self._context.check_open()  # a session that was closed has refused to send, or to go on
+        return failure.take()
 
     def _read(self, answer: Answer) -> ClusterPage:
         page = read_answer(
@@ -311,6 +315,8 @@ class PageRequest:
     def _note(self, error: ZillizError) -> None:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
         redact_error(error)
+        if isinstance(error, AuthenticationError):
+            error.key_source = self._context.key.origin
         pause = retry_after(error)
         if pause is not None and not waits_are_off():
             self._context.gate.close(self._loop.time(), pause)
@@ -328,14 +334,14 @@ class PageRequest:
             self._note(bare(error))
 
     async def _take_slot(self, slots: asyncio.Semaphore) -> None:
-        self._wait_for(_SLOT, idle=False)
         if not slots.locked():
             await slots.acquire()
             return
-        await self._wait_untimed(slots.acquire())
+        await self._wait_untimed(slots.acquire(), _SLOT, idle=False)
 
-    async def _wait_untimed(self, waiting: Awaitable[object]) -> None:
+    async def _wait_untimed(self, waiting: Awaitable[object], what: str, *, idle: bool = True) -> None:
         """Wait while the deadline stands still: nobody fails for the others' sake."""
+        self._wait_for(what, idle=idle)
         timer = self._context.transport.timer
         asked = self._loop.time()
         timer.clear(self._block)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import Attribute, field, frozen
 
 from aiozilliz._errors import APIError, ResponseError, TransportError, ZillizError, printable
-from aiozilliz._http.aiohttp_errors import bare
 from aiozilliz._public import record
 from aiozilliz._settings.checks import check_count, check_seconds
+from aiozilliz._settings.tracebacks import bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -1,7 +1,8 @@
 """The only caller of aiohttp: a session, one request on the wire, and the bounds on its response.
 
-aiohttp's exceptions and its frames hold the request's headers, and so the key. `send` lets them pass; its caller catches
-all of them, and raises what `aiohttp_errors.failure_of` makes of each once its own `except` block has been left.
+aiohttp's exceptions and its frames hold the request's headers, and so the key, and a proxy's password. `send` lets them
+pass; its caller catches all of them, also cancellations, and raises what `aiohttp_errors.failure_of` makes of each, or the
+cancellation without these frames, once its own `except` block has been left.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from weakref import finalize
 
 import aiohttp
 from aiohttp import hdrs
-from attrs import define
+from attrs import define, field
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -25,7 +26,6 @@ from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
     ClearTextProxyError,
     ConnectionLostError,
-    Replacement,
     is_foreign,
     reason_of,
     without_headers,
@@ -35,6 +35,7 @@ from aiozilliz._http.connector import Connector
 from aiozilliz._http.retry import load
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 from aiozilliz._settings.proxies import environment_proxy
+from aiozilliz._settings.tracebacks import Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -64,8 +65,8 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes | None
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)  # like the headers it may repeat the key
 
 
 class Transport:
@@ -96,7 +97,8 @@ class Transport:
         self._lender = session
         self._session: aiohttp.ClientSession | None = None
         self._new_connections: aiohttp.ClientSession | None = None  # keeps none for a second request
-        self._proxies: dict[str, str | None] = {}
+        proxies: dict[str, str | None] = {}  # a URL may hold a password, so no attribute shows them
+        self._proxy_of: Callable[[str], str | None] = proxies.get
         self.timer = SharedTimer()
         self.turn = DecodeTurn()
         self._timeout, self._finer = _split_timeout(timeout)
@@ -112,7 +114,8 @@ class Transport:
         """
         load()
         if self._lender is None:
-            self._proxies = {base_url: environment_proxy(base_url) for base_url in base_urls}
+            proxies = {base_url: environment_proxy(base_url) for base_url in base_urls}
+            self._proxy_of = proxies.get
             self._session = _own_session(force_close=False)
             self._new_connections = _own_session(force_close=True)
 
@@ -183,7 +186,7 @@ class Transport:
                     url,
                     headers=_HEADERS.copy(),  # new and writable, as all that is passed: agents write into it
                     timeout=self._finer,
-                    proxy=self._proxies.get(base_url),
+                    proxy=self._proxy_of(base_url),
                     middlewares=[sender],
                     allow_redirects=False,
                 )
@@ -237,9 +240,7 @@ class _Sender:
     ) -> aiohttp.ClientResponse:
         if self._borrowed and request.proxy is not None and not request.is_ssl():
             _check_clear_text_proxy(request.proxy.host)
-        # Set here and not in `headers=`: aiohttp refuses a header together with what `.netrc` says of the host. No local
-        # holds the headers, as a timeout of the caller's own has this frame in its traceback.
-        request.headers[hdrs.AUTHORIZATION] = f"Bearer {self._secret.reveal()}"
+        _authorize(request, self._secret)
         try:
             response = await handler(request)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
@@ -265,6 +266,16 @@ class _Sender:
         if response is None or response.status < _REFUSAL:
             return None
         return Answer(response.status, response.headers, b"")
+
+
+def _authorize(request: aiohttp.ClientRequest, secret: Secret) -> None:
+    """Write the header with the key.
+
+    It is not one of `headers=`: aiohttp refuses it together with what `.netrc` says of the host. And it stands in a
+    function of its own, whose frame is gone when the request is awaited: a tracing hook gets exceptions with all frames
+    of aiohttp's, and error trackers evaluate what stands in the source lines around the current one.
+    """
+    request.headers[hdrs.AUTHORIZATION] = f"Bearer {secret.reveal()}"
 
 
 def _check_clear_text_proxy(host: str | None) -> None:

@@ -98,8 +98,7 @@ _OTHER_REGION = _Meaning(
 # Refusals, by what there is to do about them.
 _KEY_REFUSED = _Meaning(
     AuthenticationError,
-    "Check the key: {api_key}, ZILLIZ_API_KEY, the official CLI's credentials file. "
-    "Keys of the China site and of the global site are separate: {base_url} must fit the key.",
+    "Check the key. Keys of the China site and of the global site are separate: {base_url} must fit the key.",
 )
 _NO_PERMISSION = _Meaning(
     AuthenticationError,

@@ -2,7 +2,6 @@
 
 import configparser
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,12 +15,14 @@ from aiozilliz._settings.credentials import (
     ApiKey,
     KeySource,
     Secret,
+    check_key,
     cli_base_url,
     cli_folder,
     find_key,
     read_ini,
-    wrap_key,
 )
+from aiozilliz._settings.permissions import warn_of_others
+from aiozilliz._settings.tracebacks import hide_frames
 
 logger = logging.getLogger("aiozilliz")
 
@@ -44,12 +45,6 @@ def _name_in(error: Exception, name: object) -> None:
     """Let an error say which account it is about: there may be hundreds. Its advice stays."""
     if isinstance(name, str) and name:
         error.args = (f"Account {printable(repr(name), _SHOWN_NAME)}: {error.args[0]}", *error.args[1:])
-
-
-def _source_of(api_key: "ApiKey | KeySource") -> KeySource:
-    if api_key is None:
-        raise TypeError("an account needs an api_key: a str or a callable")
-    return api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
 
 
 def _identity(source: KeySource) -> object:
@@ -81,10 +76,14 @@ class Account:
     _api_key: KeySource = field(eq=_identity)
     base_url: str = field(converter=check_base_url)
 
-    def __init__(self, name: str, api_key: "ApiKey | KeySource", *, base_url: str = GLOBAL) -> None:
+    def __init__(self, name: str, api_key: "ApiKey", *, base_url: str = GLOBAL) -> None:
         try:
-            source = _source_of(api_key)
-            del api_key  # the traceback of a later error refers to this frame
+            try:
+                if api_key is None:
+                    raise TypeError("an account needs an api_key: a str or a callable")
+                source, _ = find_key(api_key, account=str(name))
+            finally:
+                del api_key  # the traceback of an error refers to this frame
             self.__attrs_init__(name, source, base_url)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # made by attrs
         except (TypeError, ValueError) as error:
             _name_in(error, name)
@@ -161,22 +160,17 @@ def load_accounts(*, base_url: str | None = None) -> list[Account]:
     """
     path = cli_folder() / "credentials"
     site = check_base_url(base_url) if base_url is not None else cli_base_url() or GLOBAL
-    found, fault = _organisations(path)
-    if found is None:
-        raise ConfigurationError(
-            fault,
-            advice="Log in with the official command-line client (`zilliz login`).",
-        )
-    _warn_of_readers(path)
+    found = hide_frames(lambda: _organisations(path))
+    warn_of_others(path, secret=True)
     times = Counter(name for name, _, _ in found)
     taken = {name for name, number in times.items() if name and number == 1}
     accounts: list[Account] = []
-    for name, org_id, secret in found:
+    for name, org_id, source in found:
         unique = name
         if unique not in taken or times[name] > 1:
             unique = _not_in(taken, org_id or name or "default")
             taken.add(unique)
-        accounts.append(Account(unique, KeySource(secret), base_url=site))
+        accounts.append(Account(unique, source, base_url=site))
     return accounts
 
 
@@ -189,23 +183,23 @@ def _not_in(taken: set[str], wanted: str) -> str:
     return unique
 
 
-def _organisations(path: Path) -> tuple[list[tuple[str, str, Secret]] | None, str]:
-    """Return name, id and key of each organisation, or what is wrong. Only this frame holds plain keys."""
+def _organisations(path: Path) -> list[tuple[str, str, KeySource]]:
+    """Return name, id and key of each organisation. It must be called by `hide_frames`."""
+    log_in = "Log in with the official command-line client (`zilliz login`)."
     credentials = read_ini(path)
     if credentials is None:
-        return None, f"There is no file {path}"
+        raise ConfigurationError(f"There is no file {path}", advice=log_in)
     sections = [name for name in credentials.sections() if name.startswith(_ORGANISATION)]
-    found: dict[Secret, tuple[str, str]] = {}
+    found: dict[Secret, tuple[str, str, KeySource]] = {}
     for section in (*sections, "default"):
-        if not credentials.get(section, "api_key", fallback=""):
-            continue
-        secret, fault = wrap_key(credentials.get(section, "api_key"))
-        if secret is None:
-            return None, f"The API key from section [{section}] of {path} can't be used: {fault}"
-        found.setdefault(secret, _named(credentials, section))
+        key = credentials.get(section, "api_key", fallback="")
+        if key:
+            origin = f"section [{printable(section, 100)}] of {printable(str(path))}"
+            secret = check_key(key, origin)
+            found.setdefault(secret, (*_named(credentials, section), KeySource(secret, origin=origin)))
     if not found:
-        return None, f"{path} holds no api_key"
-    return [(name, org_id, secret) for secret, (name, org_id) in found.items()], ""
+        raise ConfigurationError(f"{path} holds no api_key", advice=log_in)
+    return list(found.values())
 
 
 def _named(credentials: configparser.RawConfigParser, section: str) -> tuple[str, str]:
@@ -213,12 +207,3 @@ def _named(credentials: configparser.RawConfigParser, section: str) -> tuple[str
     if section.startswith(_ORGANISATION):
         org_id = section.removeprefix(_ORGANISATION)
     return credentials.get(section, "org_name", fallback="") or org_id, org_id
-
-
-def _warn_of_readers(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError:  # it is being replaced
-        return
-    if os.name == "posix" and mode & 0o077:
-        logger.warning("%s can be read or changed by other users: run chmod 600 on it", path)

@@ -1,6 +1,8 @@
 """Sources of API keys: an argument, a callable, the environment, the official command-line client's files.
 
-A key is wrapped in a `Secret` as soon as it is read, and unwrapped only where a request's header is written.
+A key is wrapped in a `Secret` as soon as it is read, and unwrapped only where a request's header is written. Between the
+two it is a local of functions that `hide_frames` runs, and of no others: whatever these raise, and on whichever line, no
+frame that is left in the traceback shows it.
 """
 
 from __future__ import annotations
@@ -10,15 +12,20 @@ import inspect
 import os
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from io import StringIO
 from json import detect_encoding
+from operator import attrgetter
 from pathlib import Path
-from typing import NoReturn, TypeAlias, cast
+from types import CellType
+from typing import Final, NoReturn, TypeAlias, cast
 
 from aiozilliz._errors import ConfigurationError, printable
 from aiozilliz._public import public
 from aiozilliz._settings.checks import GLOBAL, check_base_url, key_error, key_fault
+from aiozilliz._settings.permissions import warn_of_others
 from aiozilliz._settings.redaction import KNOWN_KEYS
+from aiozilliz._settings.tracebacks import hide_frames
 
 ApiKey: TypeAlias = str | Callable[[], str] | Callable[[], Awaitable[str]]
 """An API key, or a plain or async callable that returns one and is called before each attempt."""
@@ -28,6 +35,9 @@ _HOW_TO_GIVE_A_KEY = (
     f"Pass {{api_key}}, set {ENVIRONMENT_KEY}, "
     "or log in with the official command-line client (`zilliz login`)."
 )
+
+
+_contents: Final = attrgetter("cell_contents")  # written as `cell.cell_contents`, trackers would evaluate it
 
 
 class Secret:
@@ -42,7 +52,9 @@ class Secret:
     """Returns the plain key. Don't keep the result in a local: tracebacks refer to frames."""
 
     def __init__(self, value: str) -> None:
-        self.reveal = lambda: value
+        self.reveal = partial(
+            _contents, CellType(value)
+        )  # it shows no key, and has no frame when it is called
         KNOWN_KEYS.add(value)
 
     def __repr__(self) -> str:
@@ -59,17 +71,30 @@ class Secret:
 
 
 class KeySource:
-    """A fixed key, or a callable that returns one before each attempt."""
+    """A fixed key, or a callable that returns one before each attempt.
 
-    __slots__ = ("_ask", "fixed")
+    Args:
+        fixed: The key.
+        ask: The callable, if there is no fixed key.
+        origin: Where the key comes from, for errors. It may name a setting in braces, as `{api_key}`.
+    """
 
-    def __init__(self, fixed: Secret | None, ask: Callable[[], object] | None = None) -> None:
+    __slots__ = ("_ask", "fixed", "origin")
+
+    def __init__(
+        self, fixed: Secret | None, ask: Callable[[], object] | None = None, *, origin: str = "{api_key}"
+    ) -> None:
         self.fixed = fixed
+        self.origin = origin
         self._ask = ask
 
     def __repr__(self) -> str:
         fixed = getattr(self, "fixed", None)  # tracebacks show a partly initialised copy
         return f"<KeySource {'fixed' if fixed else 'callable'}>"
+
+    async def __call__(self) -> str:
+        """Return the current plain key: a source is an `ApiKey` too."""
+        return (await self.get()).reveal()
 
     async def get(self) -> Secret:
         """Get the current key.
@@ -83,35 +108,37 @@ class KeySource:
         """
         if self.fixed is not None:
             return self.fixed
-        secret, fault = await self._answer()
-        if secret is None:
-            raise key_error(fault, "the api_key callable")
-        return secret
-
-    async def _answer(self) -> tuple[Secret | None, str]:
-        # Only this frame holds the plain key, and it raises no error of ours.
         assert self._ask is not None
-        key = self._ask()
-        if inspect.isawaitable(key):
-            key = await key
-        return wrap_key(key)
+        held = CellType(
+            self._ask()
+        )  # what it returns is never a plain local, and a cell does not show what it holds
+        if not isinstance(_contents(held), str) and inspect.isawaitable(_contents(held)):
+            held = CellType(await _contents(held))
+        return hide_frames(lambda: check_key(_contents(held), self.origin))
 
 
-def wrap_key(key: object) -> tuple[Secret | None, str]:
-    """Return the key; or None and what is wrong with it, so that the frame that raises does not hold it."""
+def check_key(key: object, origin: str) -> Secret:
+    """Return the key as a secret. It must be called by `hide_frames`.
+
+    Raises:
+        ConfigurationError: It can't be used.
+    """
     fault = key_fault(key)
     if fault is not None:
-        return None, fault
-    return Secret(str.__str__(cast("str", key))), ""  # a subclass may mask itself in __str__
+        raise key_error(fault, origin)
+    return Secret(str.__str__(cast("str", key)))  # a subclass may mask itself in __str__
 
 
-def find_key(api_key: ApiKey | None, *, read_site: bool = True) -> tuple[KeySource, str | None]:
+def find_key(
+    api_key: ApiKey | None, *, read_site: bool = True, account: str | None = None
+) -> tuple[KeySource, str | None]:
     """Find the API key.
 
     Args:
         api_key: A key, a callable, or None for `ZILLIZ_API_KEY` (an empty one counts as unset), then the official
             command-line client's `credentials` file.
         read_site: Whether to read the base URL from that client's `config` file, if the key is from its files.
+        account: The name of the account that it is for, for errors.
 
     Returns:
         The key to use, and the base URL that its source names, or None.
@@ -120,45 +147,55 @@ def find_key(api_key: ApiKey | None, *, read_site: bool = True) -> tuple[KeySour
         TypeError: `api_key` is of another type.
         ConfigurationError: There is no key, or it can't be used.
     """
-    if api_key is None:
-        return _find_outside(read_site=read_site)
-    if isinstance(api_key, str):
-        return _fixed(wrap_key(api_key), "{api_key}"), None
-    if callable(api_key):
-        return KeySource(None, api_key), None
-    raise TypeError(f"api_key must be a str, a callable or None, not {type(api_key).__name__}")
+    try:
+        whose = "" if account is None else f" of the account {printable(account, 100)!r}"
+        if api_key is None:
+            return _find_outside(read_site=read_site)
+        if isinstance(api_key, KeySource):
+            return api_key, None
+        if isinstance(api_key, str):
+            origin = f"the api_key argument{whose}" if whose else "{api_key}"
+            held = CellType(api_key)
+            return KeySource(hide_frames(lambda: check_key(_contents(held), origin)), origin=origin), None
+        if callable(api_key):
+            return KeySource(None, api_key, origin=f"the api_key callable{whose}"), None
+        raise TypeError(f"api_key must be a str, a callable or None, not {type(api_key).__name__}")
+    finally:
+        del api_key  # a traceback refers to this frame
 
 
 def _find_outside(*, read_site: bool) -> tuple[KeySource, str | None]:
-    if os.environ.get(ENVIRONMENT_KEY):
-        source = f"the environment variable {ENVIRONMENT_KEY}"
-        return _fixed(wrap_key(os.environ[ENVIRONMENT_KEY]), source), None
+    origin = f"the environment variable {ENVIRONMENT_KEY}"
+    found = hide_frames(lambda: _key_in_environment(origin))
+    if found is not None:
+        return KeySource(found, origin=origin), None
     path = cli_folder() / "credentials"
-    found = _key_in_file(path)
+    origin = f"section [default] of {printable(str(path))}"
+    found = hide_frames(lambda: _key_in_file(path, origin))
     if found is None:
-        lack = f"section [default] of {path} has no api_key" if path.exists() else f"there is no file {path}"
+        lack = f"{origin} has no api_key" if path.exists() else f"there is no file {path}"
         raise ConfigurationError(
             f"No API key: {ENVIRONMENT_KEY} is not set and {lack}", advice=_HOW_TO_GIVE_A_KEY
         )
-    return _fixed(found, str(path)), cli_base_url() if read_site else None
+    warn_of_others(path, secret=True)
+    return KeySource(found, origin=origin), cli_base_url() if read_site else None
 
 
-def _key_in_file(path: Path) -> tuple[Secret | None, str] | None:
+def _key_in_environment(origin: str) -> Secret | None:
+    key = os.getenv(ENVIRONMENT_KEY)
+    return check_key(key, origin) if key else None
+
+
+def _key_in_file(path: Path, origin: str) -> Secret | None:
     credentials = read_ini(path)
     key = credentials.get("default", "api_key", fallback="") if credentials is not None else ""
-    return wrap_key(key) if key else None
-
-
-def _fixed(key: tuple[Secret | None, str], source: str) -> KeySource:
-    secret, fault = key
-    if secret is None:
-        raise key_error(fault, source)
-    return KeySource(secret)
+    return check_key(key, origin) if key else None
 
 
 def cli_folder() -> Path:
     """Return the folder of the official command-line client's files (zilliz-cli 1.0.2)."""
-    folder = Path(os.environ.get("ZILLIZ_CONFIG_DIR") or "~/.zilliz")
+    # A frame of the environment's shows all variables.
+    folder = Path(hide_frames(lambda: os.getenv("ZILLIZ_CONFIG_DIR")) or "~/.zilliz")
     try:
         return folder.expanduser()
     except RuntimeError:  # the user has no home directory, as in some containers
@@ -180,6 +217,8 @@ def cli_base_url() -> str | None:
     path = cli_folder() / "config"
     config = read_ini(path)
     base_url = config.get("default", "base_url", fallback="") if config is not None else ""
+    if base_url or config is None:
+        warn_of_others(path, secret=False)
     if not base_url:
         return None
     try:

@@ -63,21 +63,22 @@ _ESCAPE: Final = re.compile(
     | &\#[xX] 0* ([0-9A-Fa-f]{1,6}) ;?
     | &\# 0* ([0-9]{1,7}) ;?
     | \\+ ([0-7]{3})
-    | & (amp | lt | gt | quot | apos) ;
+    | & ([A-Za-z]{2,8}) ;
     | \\+ (.)
     """,
     re.VERBOSE | re.DOTALL,
 )
 _BASES: Final = (16, 16, 16, 16, 16, 10, 8)  # of the numbers above, in their order
+_NAMED_GROUP: Final = len(_BASES) + 1
 _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _BLANKS: Final = "bfnrtv"  # letters that mean one after a backslash
 _BASE64: Final = re.compile(r"[0-9A-Za-z+/_-]{11,}")
 _STANDARD: Final = str.maketrans("-_", "+/")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{16,}")
-# A list of bytes, as `63:61:6e`, `0x63, 0x61` or `[99 97 110]`.
+# A list of bytes, as `63:61:6e`, `6361 6e61`, `0x63, 0x61` or `[99 97 110]`.
 _LISTS: Final = (
     (
-        re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ :,-]{1,2}(?:0x)?[0-9A-Fa-f]{2}){7,}"),
+        re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ :,-]{0,2}(?:0x)?[0-9A-Fa-f]{2}){7,}"),
         "(?:0x)?([0-9A-Fa-f]{2})",
         16,
     ),
@@ -273,7 +274,9 @@ def _meaning(escape: re.Match[str]) -> str:
     value: str = escape[group]
     if group <= len(_BASES):
         return _character(int(value, _BASES[group - 1]))
-    return _NAMED.get(value) or (" " if value in _BLANKS else value)
+    if group == _NAMED_GROUP:
+        return _NAMED.get(value, " ")  # what it stands for, a soft hyphen say, is no character of a key
+    return " " if value in _BLANKS else value
 
 
 def _character(number: int) -> str:

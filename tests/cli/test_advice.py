@@ -97,7 +97,7 @@ def test_the_walk_over_the_sources_finds_advice_of_every_kind() -> None:
         "Check {base_url}, the network",
         "by {session}",
         "Pass {api_key}",
-        "Check the key: {api_key}",
+        "Check the key. Keys of the China site",
         "{deadline}",
         "{max_passes}",
         "without {verify}",
@@ -143,8 +143,9 @@ def test_messages_are_for_both_and_name_neither_arguments_nor_options() -> None:
     assert named == {
         # Only a session that Python code lends.
         "The borrowed session would send the key in clear to a proxy on another host",
-        # A line of the official client's file, by its name there.
+        # Lines of the official client's files, by their names there.
         "CALCULATED (base_url in CALCULATED)",
+        "CALCULATED holds no api_key",
     }
 
 
@@ -161,6 +162,7 @@ def test_a_key_that_can_t_be_used_is_told_by_where_it_came_from(
     args: list[str] = []
     if given == "--api-key-file":
         (tmp_path / "key").write_text("two words\n", "utf-8")
+        (tmp_path / "key").chmod(0o600)
         args = ["--api-key-file", str(tmp_path / "key")]
     elif given == "ZILLIZ_API_KEY":
         monkeypatch.setenv(given, "two words")
@@ -171,7 +173,10 @@ def test_a_key_that_can_t_be_used_is_told_by_where_it_came_from(
     status, out, err = run("list", *args)
 
     assert (status, out, err.count("\n")) == (2, "", 1)
-    source = {"credentials": str(tmp_path / given), "ZILLIZ_API_KEY": f"the environment variable {given}"}
+    source = {
+        "credentials": f"section [default] of {tmp_path / given}",
+        "ZILLIZ_API_KEY": f"the environment variable {given}",
+    }
     assert "The API key can't be used: it contains white space" in err
     assert f"It came from {source.get(given, given)}. " in err
     assert "two words" not in err
@@ -186,7 +191,7 @@ def test_a_refused_key_is_told_with_the_options(
     status, _, err = run("list", "--base-url", fake_zilliz_cloud.url)
 
     assert status == 3
-    assert "--api-key-file" in err
+    assert "The key came from the environment variable ZILLIZ_API_KEY. " in err
     assert "--base-url must fit" in err
     assert not PYTHON.search(err)
 

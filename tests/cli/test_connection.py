@@ -56,6 +56,7 @@ def test_a_typed_key_is_not_shown(
 def test_a_file_without_a_usable_key_is_wrong_set_up(content: bytes, tmp_path: Path, run: Run) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
+    file.chmod(0o600)  # others that may read it would be another line
 
     status, out, err = run("list", "--api-key-file", str(file), "--base-url", "http://localhost:9")
 

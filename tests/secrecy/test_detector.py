@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,8 @@ from aiozilliz import APIError, InventoryError
 from tests.support.detector import (
     KEY,
     assert_silent,
+    evaluated,
+    followed,
     has_key,
     leaks,
     referents,
@@ -131,6 +134,24 @@ def test_a_planted_leak_is_found(plant: Callable[[], BaseException], places: set
 def test_an_error_without_the_key_passes() -> None:
     assert_silent(refusal())
     assert_silent(_raised(lambda: ELSEWHERE["fail"](refusal(), "other")))
+
+
+def test_what_a_local_leads_to_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.py"
+    source = "def send(request):\n    raise LookupError if request else request.headers.items\n"
+    path.write_text(source, "utf-8")
+    names: dict[str, Any] = {}
+    exec(compile(source, path, "exec"), names)  # noqa: S102 - the text above it
+    request = SimpleNamespace(headers=[[[KEY]]])
+    frames = _raised(lambda: names["send"](request)).__traceback__
+
+    assert {where for where, text in evaluated(frames) if has_key(text)} == {
+        "request in send",
+        "request.headers in send",
+    }
+    assert "request.SimpleNamespace.list.list.list in send" in {
+        where for where, text in followed(frames) if has_key(text)
+    }
 
 
 def test_a_planted_attribute_of_an_object_is_found() -> None:

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import functools
 import gc
+import inspect
 import logging
 import pickle
+import sys
+import textwrap
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from types import FrameType, FunctionType, ModuleType, TracebackType
+from types import FrameType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.traceback import Traceback
@@ -29,6 +34,8 @@ KEY = "canaryKey9d8f7e6c5b4a3928"
 
 _TESTS = "/tests/"
 _PASSED_OVER = (type, ModuleType, FrameType, TracebackType)
+_LEVELS = 4
+"""How deep the objects are followed that a local refers to."""
 _NOISY = ("asyncio", "aiohttp", "aiohttp.client", "aiozilliz", "stamina", "opentelemetry")
 
 
@@ -57,19 +64,115 @@ def shown(value: Any, depth: int = 2) -> Iterator[str]:
     with suppress(AttributeError):  # half made, as in the frames of a copy that failed
         yield repr(value)
     if depth:
-        for part in inside(value):
-            yield from shown(part, depth - 1)
+        with suppress(AttributeError):  # likewise
+            for part in inside(value):
+                yield from shown(part, depth - 1)
 
 
 def locals_of(frames: TracebackType | None, depth: int = 2) -> Iterator[tuple[str, str]]:
     """Give what the frames of a traceback hold, those of the tests aside."""
+    for frame in frames_of(frames):
+        for name, value in frame.f_locals.items():
+            for text in shown(value, depth):
+                yield f"{name} in {frame.f_code.co_qualname}", text
+
+
+def frames_of(frames: TracebackType | None) -> Iterator[FrameType]:
+    """Give the frames of a traceback, those of the tests aside."""
     while frames is not None:
-        frame = frames.tb_frame
-        if _TESTS not in frame.f_code.co_filename:
-            for name, value in frame.f_locals.items():
-                for text in shown(value, depth):
-                    yield f"{name} in {frame.f_code.co_qualname}", text
+        if _TESTS not in frames.tb_frame.f_code.co_filename:
+            yield frames.tb_frame
         frames = frames.tb_next
+
+
+def evaluated(frames: TracebackType | None) -> Iterator[tuple[str, str]]:
+    """Give what the expressions of each frame's source say, as stackprinter evaluates them: names and their attributes.
+
+    All of a function counts, and not only the lines around the current one.
+    """
+    for frame in frames_of(frames):
+        for names in _dotted(frame.f_code):
+            value: Any = frame.f_locals.get(names[0], frame.f_globals.get(names[0]))
+            for number, name in enumerate(names):
+                try:
+                    value = getattr(value, name) if number else value
+                    texts = [] if isinstance(value, ModuleType) else list(shown(value, 1))
+                except Exception:  # noqa: BLE001 - it says nothing
+                    break
+                for text in texts:
+                    yield f"{'.'.join(names[: number + 1])} in {frame.f_code.co_qualname}", text
+
+
+@functools.cache
+def _dotted(code: Any) -> list[list[str]]:
+    """Give the dotted names in the source of a function."""
+    try:
+        source = textwrap.dedent(inspect.getsource(code))
+        with suppress(
+            SystemError
+        ):  # of Python 3.11, now and then: "AST constructor recursion depth mismatch"
+            ast.parse(source)
+        tree = ast.parse(source)
+    except (OSError, SyntaxError):  # no file, or a part of an expression
+        return []
+    found: list[list[str]] = []
+    for node in ast.walk(tree):
+        names: list[str] = []
+        at: ast.AST = node
+        while isinstance(at, ast.Attribute):
+            names.insert(0, at.attr)
+            at = at.value
+        if isinstance(at, ast.Name):
+            found.append([at.id, *names])
+    return found
+
+
+def followed(frames: TracebackType | None) -> Iterator[tuple[str, str]]:
+    """Give what is reached from the locals of each frame: attributes, items and closures, some levels deep.
+
+    What the tests themselves have made is left out. So is the one place in which a key has to be: below a `Secret`.
+    """
+    for frame in frames_of(frames):
+        seen: set[int] = set()
+        level = list(frame.f_locals.items())
+        for _ in range(_LEVELS + 1):
+            deeper: list[tuple[str, Any]] = []
+            for path, value in level:
+                if id(value) in seen or _is_apart(value):
+                    continue
+                seen.add(id(value))
+                yield f"{path} in {frame.f_code.co_qualname}", _plain(value)
+                deeper += [(f"{path}.{type(value).__name__}", part) for part in _parts(value)]
+            level = deeper
+
+
+def _is_apart(value: Any) -> bool:
+    kind = value if isinstance(value, type) else type(value)
+    code = getattr(value, "__code__", None)
+    return (
+        isinstance(value, _PASSED_OVER)
+        or kind.__name__ == "Secret"
+        or _TESTS in str(getattr(sys.modules.get(kind.__module__), "__file__", ""))
+        or (code is not None and _TESTS in code.co_filename)
+    )
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    with suppress(Exception):
+        yield from inside(value)
+    if isinstance(value, FunctionType):
+        for cell in value.__closure__ or ():
+            with suppress(ValueError):  # it is empty
+                yield cell.cell_contents
+    elif isinstance(value, MethodType | functools.partial):
+        value = cast("Any", value)
+        yield from (getattr(value, name, None) for name in ("__self__", "func", "args", "keywords"))
+
+
+def _plain(value: Any) -> str:
+    with suppress(Exception):
+        return repr(value)
+    return ""
 
 
 def without_tests(frames: TracebackType | None) -> TracebackType | None:
@@ -140,6 +243,8 @@ def traces(error: BaseException, *, frames: bool = True) -> Iterator[tuple[str, 
     yield from (("referents", text) for text in referents(_bare(error)))
     if frames:
         yield from locals_of(error.__traceback__)
+        yield from evaluated(error.__traceback__)
+        yield from followed(error.__traceback__)
         yield from tracebacks(error)
     parts = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
     for other in (error.__cause__, error.__context__, *parts):

@@ -6,6 +6,8 @@ import functools
 import getpass
 import inspect
 import math
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ import aiozilliz
 from aiozilliz.cli.input.filters import Arrangement, Output, Selection, parse_columns, parse_query, parse_sort
 from aiozilliz.cli.input.source import Connection, Paging
 from aiozilliz.cli.output.columns import FIELD_NAMES
-from aiozilliz.cli.output.console import end_prompt
+from aiozilliz.cli.output.console import end_prompt, print_error
 from aiozilliz.cli.output.formats import Format
 from aiozilliz.cli.process import debug
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Command = Callable[..., None]
 
 _LARGEST_KEY_FILE = 65536  # characters; the rest of a larger file is not read, as no key is that long
+_BY_OTHERS = 0o066  # bits of a mode: they may read or write it
 
 
 def connection_options(command: Command) -> Command:
@@ -327,6 +330,9 @@ def _read_text(name: str) -> str:
     if name != "-":
         # A BOM is no part of a key, and the client reports what is wrong with bytes that are no text.
         with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if os.name == "posix" and stat.S_ISREG(mode) and mode & _BY_OTHERS:
+                print_error(f"{name} can be read or changed by other users: run chmod 600 on it")
             return file.read(_LARGEST_KEY_FILE)
     if sys.stdin is None:
         return ""

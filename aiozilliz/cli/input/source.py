@@ -170,12 +170,13 @@ class Connection:
             account: The account.
             session: What `session` provides.
         """
-
-        async def get_key() -> str:
-            return (await account.key_source.get()).reveal()
-
+        # Its source says in errors where the key came from.
         return aiozilliz.ZillizClient(
-            get_key, base_url=account.base_url, session=session, timeout=self.timeout, retry=self.retry
+            account.key_source,
+            base_url=account.base_url,
+            session=session,
+            timeout=self.timeout,
+            retry=self.retry,
         )
 
     @property
