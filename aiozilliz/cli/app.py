@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "snapshot": "Save the whole listing as JSON.",
     "diff": "Show what changed between two snapshots, or since one.",
     "watch": "Print changes as they happen.",
+    "history": "Show what a watch has reported.",
     "accounts": "List the organisations you have keys for.",
 }
 """Name to its line in the help. Each has a module of its name."""

@@ -31,15 +31,16 @@ FORMATS = {
     "summary": ALL,
     "diff": ALL,
     "accounts": ALL,
+    "history": ALL,
     "watch": ALL - {Format.JSON},  # its array would never be closed
     "snapshot": {Format.JSON},  # a file for other commands, not a view
 }
-QUERIED = ("list", "summary", "diff", "accounts")
+QUERIED = ("list", "summary", "diff", "accounts", "history")
 ACCEPTED = [(name, form) for name, forms in FORMATS.items() for form in sorted(forms)]
 REFUSED = [(name, form) for name, forms in FORMATS.items() for form in sorted(ALL - forms)]
 CLUSTERS = 5
 # What each command writes about the clusters of the fake: objects, and lines of a table below its heading.
-OBJECTS = {"list": 5, "summary": 10, "diff": 3, "accounts": 1, "watch": 5, "snapshot": 1}
+OBJECTS = {"list": 5, "summary": 10, "diff": 3, "accounts": 1, "watch": 5, "history": 5, "snapshot": 1}
 FLAT_ROWS = OBJECTS | {"diff": 4}
 TABLE_LINES = OBJECTS | {"summary": 17, "diff": 8, "accounts": 2, "list": 6}
 KEYS = {
@@ -48,6 +49,7 @@ KEYS = {
     "diff": {"kind", "cluster", "previous", "changed"},
     "accounts": {"account", "key", "baseUrl"},
     "watch": {"time", "kind", "cluster", "previous", "changed"},
+    "history": {"time", "kind", "cluster", "previous", "changed"},
     "snapshot": {"version", "clusters"},
 }
 ODD = 'a, "b"\n\x1b[2J 夜'
@@ -84,9 +86,15 @@ def arguments(cloud: FakeZillizCloud, tmp_path: Path, run: Run) -> Callable[[str
 
     def arguments(name: str) -> list[str]:
         site = ["--base-url", cloud.url]
-        if name == "watch":
+        watch = [*site, "--interval", "0.01", "--confirmations", "1"]
+        if name in {"watch", "history"}:
             cloud.between_pages(lambda: cloud.fail_next(Fault.code(21119, "refused", status=401)))
-            return [*site, "--interval", "0.01", "--confirmations", "1"]
+        if name == "watch":
+            return watch
+        if name == "history":
+            state = str(tmp_path / "state")
+            assert run("watch", "--state", state, *watch)[0] == 3
+            return ["--state", state]
         if name != "diff":
             return site
         old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")

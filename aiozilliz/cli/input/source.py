@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,6 +47,10 @@ class Source(Protocol):
         """How far a reading has come."""
         ...
 
+    def readings(self, account: str | None) -> int:
+        """Return how many consistent readings of an account a watch has made; None is the only account."""
+        ...
+
     def iterate(self) -> AsyncIterator[tuple[str | None, Cluster]]:
         """Return an iterator of all clusters, each with the name of its account if there are several.
 
@@ -88,6 +93,22 @@ class Connection:
     timeout: float
     demo: bool
     all_orgs: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What is read, in words that stay the same from run to run: the base URL, and which keys."""
+        if self.demo:
+            return "the demo", "its keys"
+        if self.all_orgs:
+            keys = "all organisations"
+        elif self.api_key is not None:
+            keys = "the key of --api-key-file"
+        elif os.environ.get("ZILLIZ_API_KEY"):
+            keys = "the key of ZILLIZ_API_KEY"
+        else:
+            keys = "the default organisation"
+        base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
+        return (base_url or aiozilliz.GLOBAL).rstrip("/"), keys
 
     def for_all_orgs(self) -> Connection:
         """Return the same connection for all organisations."""
@@ -228,6 +249,10 @@ class _OneAccount:
         count = self._clusters.count if self._clusters is not None else None
         return Progress(pages=self._client.requests, clusters=self._seen, count=count)
 
+    def readings(self, account: str | None) -> int:
+        del account  # there is only one
+        return self._watcher.readings if self._watcher is not None else 0
+
     async def iterate(self) -> AsyncGenerator[tuple[None, Cluster], None]:
         paging = self._paging
         self._clusters = self._client.iter_clusters(
@@ -276,6 +301,9 @@ class _ManyAccounts:
         # The inventory itself counts its accounts only once it is read.
         accounts = (now.done, len(self._inventory.accounts))
         return Progress(accounts=accounts, pages=now.requests, clusters=self._seen, failed=now.failed)
+
+    def readings(self, account: str | None) -> int:
+        return self._watcher.readings.get(account or "", 0) if self._watcher is not None else 0
 
     async def iterate(self) -> AsyncGenerator[tuple[str, Cluster], None]:
         paging = self._paging
