@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import shell_complete
@@ -21,7 +22,7 @@ import aiozilliz
 from aiozilliz.cli.output.console import discard_stdout, print_error, report
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -51,6 +52,9 @@ _DEBUG = "aiozilliz.debug"
 _FAILURE_STATUS = "aiozilliz.failure_status"
 _SHELL_OFFSET = 128
 """What a shell adds to the number of the signal that ended a program."""
+
+_PATIENCE = 1.0
+"""Seconds after a signal until another one ends the process without waiting for anything."""
 
 _SIGNAL_NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -125,6 +129,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
     try:
         with _log_on_stderr():
             status = _invoke(group, args)
+            _check_interrupt()
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -250,69 +255,101 @@ def _log_on_stderr() -> Generator[None, None, None]:
 
 
 class _Process:
-    """Whether the command has the process for itself, and which signal asked it to end."""
+    """Whether the command has the process for itself, which signal ended it, and how to end what runs.
+
+    `cancel` is None while nothing is in an event loop: then a signal raises `KeyboardInterrupt`.
+    """
 
     owned = False
-    ended_by = signal.SIGINT
+    ended_by: signal.Signals | None = None
+    ended_at = 0.0
+    cancel: Callable[[], object] | None = None
 
 
 _process = _Process()
 
 
-@contextmanager
-def owned_process() -> Generator[None, None, None]:
-    """Run a command that has the process for itself. After the block signals are ignored: nothing must follow it.
-
-    SIGTERM ends the command as SIGINT does. A second signal ends it without waiting for anything.
-    """
+def own_process() -> None:
+    """Handle signals, as the command has the process for itself: it cleans up, and is then ended by `die`."""
     _process.owned = True
-    # If SIGINT is ignored, as after `nohup ... &`, it can't stand in for SIGTERM, which then ends the process itself.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        for number in _SIGNAL_NAMES:
-            signal.signal(number, signal.SIG_IGN)
+    sys.unraisablehook = _ignore_interrupts
+    for number in _SIGNAL_NAMES:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as after `nohup ... &`
+            signal.signal(number, _interrupt)
+
+
+def die() -> None:
+    """If a signal has ended the command, let it end the process too, so that a shell or a service manager sees it."""
+    if _process.ended_by is not None:
+        signal.signal(_process.ended_by, signal.SIG_DFL)
+        signal.raise_signal(_process.ended_by)
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` in a loop of its own. An interrupt ends it at once, also while a write waits for a reader."""
+    """Run `work` in a loop of its own. A signal ends it at once, also while a write waits for a reader."""
     import asyncio  # noqa: PLC0415  # neither help nor version need it, and it takes as long as click
 
+    if not _process.owned:
+        return asyncio.run(work)
+    _process.cancel = _do_nothing  # what comes before the task runs is found there
     try:
         return asyncio.run(_interruptible(work))
     finally:
-        if _process.owned:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        _process.cancel = None
+        _check_interrupt()
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    cancel = signal.getsignal(signal.SIGINT)  # asyncio's own: it cancels this task
-    if not callable(cancel) or threading.current_thread() is not threading.main_thread():
-        return await work
-    over = False
+    import asyncio  # noqa: PLC0415  # as above
 
-    def interrupted(number: int, frame: Any) -> None:
-        nonlocal over
-        # A write that nobody reads would block the loop, and so the cancellation; it continues into the null device.
-        discard_stdout()
-        if over and _process.owned:
-            _exit_now()
-        over = True
-        cancel(number, frame)
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
 
-    signal.signal(signal.SIGINT, interrupted)
+    def cancel() -> None:
+        task.cancel()  # at once, so that what was just written counts as discarded
+        loop.call_soon_threadsafe(_do_nothing)  # it may wait for something else
+
+    _process.cancel = cancel
+    if _process.ended_by is not None:
+        task.cancel()
     try:
         return await work
-    except BaseException:
-        if over and _process.owned and _has_threads():
-            _exit_now()
-        raise
     finally:
-        over = True
-        if not _process.owned:
-            signal.signal(signal.SIGINT, cancel)
+        _process.cancel = _do_nothing
+        if _process.ended_by is not None and _has_threads():
+            print_error(_SIGNAL_NAMES[_process.ended_by])
+            die()
+
+
+def _do_nothing() -> None:
+    """Leave a signal to those who look for it later."""
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    if _process.ended_by is not None:
+        # Some send a signal to the process and to its group; but whoever sends one later has waited in vain.
+        if time.monotonic() - _process.ended_at > _PATIENCE:
+            die()
+        return
+    _process.ended_by = signal.Signals(number)
+    _process.ended_at = time.monotonic()
+    # A write that nobody reads would block what is to end; it continues into the null device.
+    discard_stdout()
+    if _process.cancel is None:
+        raise KeyboardInterrupt
+    _process.cancel()
+
+
+def _check_interrupt() -> None:
+    """Raise the interrupt that was left for later, or that something has swallowed."""
+    if _process.ended_by is not None:
+        raise KeyboardInterrupt
+
+
+def _ignore_interrupts(unraisable: sys.UnraisableHookArgs) -> None:
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def _has_threads() -> bool:
@@ -320,16 +357,8 @@ def _has_threads() -> bool:
     return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
 
 
-def _exit_now() -> NoReturn:
-    os._exit(_report_signal())
-
-
 def _report_signal() -> int:
     """Report which signal ended the command, and return the exit status."""
-    print_error(_SIGNAL_NAMES[_process.ended_by])
-    return _SHELL_OFFSET + _process.ended_by
-
-
-def _terminate(_number: int, _frame: Any) -> None:
-    _process.ended_by = signal.SIGTERM
-    signal.raise_signal(signal.SIGINT)
+    number = _process.ended_by or signal.SIGINT
+    print_error(_SIGNAL_NAMES[number])
+    return _SHELL_OFFSET + number

@@ -76,7 +76,7 @@ def test_records_are_written_before_the_next_page_has_come(
     cloud.clear_faults()  # the interrupt may have come before the second request
 
     assert all(json.loads(line)["clusterId"] for line in lines)
-    assert (status, errors) == (130, "aiozilliz: interrupted\n")
+    assert (status, errors) == (-signal.SIGINT, "aiozilliz: interrupted\n")
 
 
 def test_what_no_encoding_and_no_terminal_takes_is_escaped_in_json(

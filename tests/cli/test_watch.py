@@ -401,7 +401,7 @@ def test_a_line_reaches_a_pipe_before_anything_else_happens_and_a_killed_watch_g
         started = time.monotonic()
         status, errors = second.end(signal.SIGINT)
         assert time.monotonic() - started < LONG / 10
-        assert (status, errors, second.rest()) == (130, "aiozilliz: interrupted\n", [])
+        assert (status, errors, second.rest()) == (-signal.SIGINT, "aiozilliz: interrupted\n", [])
         assert not first.rest()
 
     assert {name for _, name in kept(state)} == {"in01-a", "in01-c"}
@@ -420,7 +420,7 @@ def test_an_interrupt_amid_a_write_that_nobody_reads_loses_no_event(
         descriptor = child.stdout.fileno()
         received = os.read(descriptor, 1)  # it is writing, and what is left does not fit into the pipe
         child.send_signal(signal.SIGINT)
-        assert ended(child) == (130, "aiozilliz: interrupted\n")
+        assert ended(child) == (-signal.SIGINT, "aiozilliz: interrupted\n")
         while data := os.read(descriptor, 65536):
             received += data
     play(cloud)
@@ -481,7 +481,7 @@ def test_the_demo_changes_by_itself() -> None:
         watching = Watching(child)
         assert {watching.event()["kind"] for _ in range(250)} == {"added"}
         event = watching.event()
-        assert watching.end(signal.SIGINT)[0] == 130
+        assert watching.end(signal.SIGINT)[0] == -signal.SIGINT
 
     assert (event["kind"], event["cluster"]["clusterName"]) == ("added", "demo-1")
 
@@ -551,7 +551,7 @@ def test_a_killed_watch_of_all_organisations_goes_on(folder: Path, make_fake_zil
         found = [second.event() for _ in range(2)]
         assert by_account(found) == [("Acme", "modified", "a"), ("Bee", "modified", "a")]
         readings.wait(4)
-        assert second.end(signal.SIGINT) == (130, "aiozilliz: interrupted\n")
+        assert second.end(signal.SIGINT) == (-signal.SIGINT, "aiozilliz: interrupted\n")
         assert not second.rest()
 
     assert {account: known["cuSize"] for (account, _), known in kept(state).items()} == {
