@@ -42,8 +42,11 @@ Exit status:
     1  failed
     2  wrong usage or configuration
     3  the key is refused
-    4  some of several accounts failed; the results of the others were written
-  130  interrupted (143 by SIGTERM)
+    4  some of several accounts failed or were not compared; the results of the others were written
+    5  the responses do not show that the listing is complete
+A command that is interrupted or terminated dies of the signal ($? is 130 or 143).
+
+Each option has an environment variable: AIOZILLIZ_ALL_ORGS=1 is --all-orgs, AIOZILLIZ_OUTPUT=json is -o json.
 """
 
 

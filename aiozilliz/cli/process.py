@@ -47,6 +47,7 @@ FAILED = 1
 MISUSED = 2
 REFUSED = 3
 SOME_FAILED = 4
+UNPROVEN = 5
 
 _DEBUG = "aiozilliz.debug"
 _FAILURE_STATUS = "aiozilliz.failure_status"
@@ -193,11 +194,15 @@ def _status(error: Exception) -> int:
     match error:
         case CommandError():
             return error.status
-        case PartialError():
-            return SOME_FAILED
-        case aiozilliz.InventoryError():
+        case PartialError() | aiozilliz.InventoryError():
             statuses = {_status(failure) for failure in error.failures.values()}
+            if statuses == {UNPROVEN}:
+                return UNPROVEN
+            if isinstance(error, PartialError):
+                return SOME_FAILED
             return statuses.pop() if len(statuses) == 1 else FAILED
+        case aiozilliz.IncompleteListingError():
+            return UNPROVEN
         case aiozilliz.AuthenticationError():
             return REFUSED
         case aiozilliz.ConfigurationError():

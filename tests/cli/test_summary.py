@@ -45,7 +45,7 @@ def many_accounts(monkeypatch: pytest.MonkeyPatch, *clouds: FakeZillizCloud) -> 
         for name, cloud in zip("abcdef", clouds, strict=False)
     ]
 
-    def load(*, base_url: str | None) -> list[aiozilliz.Account]:
+    def load(*, base_url: str | None, organisations: object) -> list[aiozilliz.Account]:
         return accounts
 
     monkeypatch.setattr(aiozilliz, "load_accounts", load)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 import click
@@ -13,15 +14,24 @@ import aiozilliz
 from aiozilliz.cli.input.options import (
     complete_file,
     connection_options,
+    option,
     output_options,
     paging_options,
     selection_options,
 )
-from aiozilliz.cli.output.changes import Change, changes_layout, utc_text
+from aiozilliz.cli.output.changes import Change, NotCompared, changes_layout, utc_text
 from aiozilliz.cli.output.console import check_stdout, discard_stdout, print_error
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import MISUSED, call, set_failure_status
-from aiozilliz.cli.state.files import STANDARD_INPUT, FileError, error_of, failures_of, parts, read_document
+from aiozilliz.cli.process import MISUSED, SOME_FAILED, CommandError, call, set_failure_status
+from aiozilliz.cli.state.files import (
+    STANDARD_INPUT,
+    FileError,
+    doubt_of,
+    error_of,
+    failures_of,
+    parts,
+    read_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +44,11 @@ if TYPE_CHECKING:
 _HELP = """Show what changed from OLD to NEW, two files of `aiozilliz snapshot`, or with --live from OLD to now.
 
 One of the files may be -, standard input. If OLD is the report of many organisations, --live reads all of them. One
-that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per change:
-kind, (account,) cluster, previous, changed. CSV has a row per field that differs.
+that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per change: kind,
+(account,) cluster, previous, changed; and one of kind notCompared, with account and reason, for an organisation. CSV has a row per field that differs.
 
 Exit status: 0 success, with --exit-code 1 if there are changes, 2 failed or wrong usage, 3 the key is refused, 4 some
-organisations failed, 130 interrupted.
+organisations failed or are missing in one of the two, 5 with --live if the list could not be proven complete.
 
 \b
 Examples:
@@ -79,25 +89,20 @@ class _Difference:
         old: The older listing.
         new: The newer one.
         changes: In the order in which they are shown.
-        apart: Account that can't be compared to the reason.
-        moved: Whether an account is in only one of them, though it did not fail in the other.
+        apart: Account that was not compared, or failed in one of them, to the reason.
     """
 
     old: _Side
     new: _Side
     changes: list[Change] = field(factory=list[Change])
     apart: dict[str, str] = field(factory=dict[str, str])
-    moved: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.changes) or self.moved
 
 
 @click.command("diff", help=_HELP)
 @click.argument("old", required=False, shell_complete=complete_file)
 @click.argument("new", required=False, shell_complete=complete_file)
-@click.option("--live", is_flag=True, help="Compare OLD with the service's current list.")
-@click.option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
+@option("--live", is_flag=True, help="Compare OLD with the service's current list.")
+@option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
 @output_options()
 @selection_options
 @paging_options(verify=False)
@@ -124,14 +129,20 @@ def command(
     _warn(newer, "removed")
     try:
         writer = output.writer(_layout(difference))
-        for change in difference.changes:
-            writer.write(change)
+        for row in (*difference.changes, *starmap(NotCompared, difference.apart.items())):
+            writer.write(row)
         writer.finish(complete=True)
     except BrokenPipeError:
         discard_stdout()  # nobody reads on, but the exit status still says whether there are changes
     if failed is not None:
         raise failed
-    if exit_code and difference:
+    if difference.apart:
+        raise CommandError(
+            f"not compared as they are now: {len(difference.apart)} of the accounts", SOME_FAILED
+        )
+    if live and (doubt := doubt_of(newer.document)) is not None:
+        raise doubt
+    if exit_code and difference.changes:
         raise click.exceptions.Exit(1)
 
 
@@ -144,7 +155,7 @@ def _sides(
         raise click.UsageError("Pass two files, OLD and NEW, or OLD and --live.")
     if live and new is not None:
         raise click.UsageError("--live stands for NEW: pass only one file.")
-    if not live and (connection.demo or connection.all_orgs):
+    if not live and (connection.demo or connection.many):
         raise click.UsageError(
             "Two files are compared without the service: --demo and --all-orgs require --live."
         )
@@ -163,7 +174,7 @@ def _sides(
 
 
 def _read_like(older: _Side, connection: Connection, paging: Paging) -> Document:
-    if connection.all_orgs and not older.many:
+    if connection.many and not older.many:
         raise click.UsageError(f"{older.name} is the snapshot of one account: leave out --all-orgs.")
     if older.many and connection.api_key is not None:
         raise click.UsageError(
@@ -210,16 +221,12 @@ def _compare(older: _Side, newer: _Side, selection: Selection) -> _Difference:
     changes = newer.document.diff(older.document)
     for account, of_account in changes.items():
         difference.changes += _chosen(account, of_account, selection)
-    for names, here, there in (
-        (changes.only_in_older, older, newer),
-        (changes.only_in_newer, newer, older),
-    ):
-        for name in names:
-            if name in failures_of(there.document):
-                difference.apart[name] = f"failed in {there.name}, so it is not compared"
-            else:
-                difference.apart[name] = f"only in {here.name}"
-                difference.moved = True
+    for names, here in ((changes.only_in_older, older), (changes.only_in_newer, newer)):
+        difference.apart.update((name, f"only in {here.name}, so it is not compared") for name in names)
+    for side in (older, newer):
+        for name in failures_of(side.document):
+            last = "its last snapshot" if name in changes else "nothing"
+            difference.apart[name] = f"failed in {side.name}, so {last} is compared"
     return difference
 
 
@@ -251,7 +258,5 @@ def _layout(difference: _Difference) -> Layout:
     if difference.changes or difference.apart:
         head = [difference.old.headline("---"), difference.new.headline("+++")]
         counts = Counter(change.kind for change in difference.changes)
-        foot = [printable(f"@@ {name} @@ {reason}") for name, reason in difference.apart.items()]
         foot.append(", ".join(f"{counts[kind]} {kind}" for kind in aiozilliz.EventKind))
-    notes = tuple(f"account {name}: {reason}" for name, reason in difference.apart.items())
-    return changes_layout(many=difference.new.many, head=head, foot=foot, notes=notes)
+    return changes_layout(many=difference.new.many, head=head, foot=foot)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiozilliz.cli.input.options import complete_file, output_options, parsed_by, selection_options
+from aiozilliz.cli.input.options import complete_file, option, output_options, parsed_by, selection_options
 from aiozilliz.cli.output.changes import event_layout
 from aiozilliz.cli.state.store import read_history
 
@@ -53,10 +53,8 @@ def parse_since(text: str | None) -> datetime | None:
 
 @click.command("history", help=_HELP)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option(
-    "--state", metavar="FILE", required=True, shell_complete=complete_file, help="The state of a watch."
-)
-@click.option(
+@option("--state", metavar="FILE", required=True, shell_complete=complete_file, help="The state of a watch.")
+@option(
     "--since",
     metavar="TIME",
     callback=parsed_by(parse_since),

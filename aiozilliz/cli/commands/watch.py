@@ -14,6 +14,7 @@ from aiozilliz.cli.input.options import (
     complete_file,
     connection_options,
     finite_seconds,
+    option,
     output_options,
     selection_options,
 )
@@ -56,7 +57,7 @@ Examples:
     query=False,
 )
 @selection_options
-@click.option(
+@option(
     "--interval",
     type=click.FloatRange(min=0, min_open=True, max=1e6),
     metavar="SECONDS",
@@ -65,7 +66,7 @@ Examples:
     callback=finite_seconds,
     help="Time between two readings.",
 )
-@click.option(
+@option(
     "--confirmations",
     type=click.IntRange(min=1),
     metavar="N",
@@ -73,13 +74,13 @@ Examples:
     show_default=True,
     help="Consecutive readings that must miss a cluster before its removal is reported.",
 )
-@click.option(
+@option(
     "--state",
     metavar="FILE",
     shell_complete=complete_file,
     help="Keep the reported state in FILE, and resume from it.",
 )
-@click.option(
+@option(
     "--changes-only", is_flag=True, help="Don't print the clusters of the first reading, only what changes."
 )
 @connection_options
@@ -93,7 +94,7 @@ def command(
     changes_only: bool,
 ) -> None:
     """Write each event to standard output."""
-    many = connection.all_orgs
+    many = connection.many
     writer = output.writer(event_layout(many=many), gather=False)
     with nullcontext() if state is None else WatchState.open(state, *connection.identity, many=many) as known:
         call(

@@ -117,6 +117,27 @@ class Change:
                 yield f"{printable(name)}: {_shown(old)} -> {_shown(new)}"
 
 
+@frozen
+class NotCompared:
+    """An account of which not all is compared, and why: a row among the changes."""
+
+    account: str
+    reason: str
+    kind = "notCompared"
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {_KIND: self.kind, ACCOUNT: self.account, "reason": self.reason}
+
+    def flat(self) -> Iterator[dict[str, Any]]:
+        """Yield it as a row."""
+        yield {_KIND: self.kind, ACCOUNT: self.account, "field": "reason", "new": self.reason}
+
+    def lines(self) -> list[str]:
+        """Return the line for it."""
+        return [printable(f"@@ {self.account} @@ {self.reason}")]
+
+
 class LinesWriter:
     """Lines for people, in the place of a table, which could not hold changes.
 
@@ -134,9 +155,9 @@ class LinesWriter:
 
     def __init__(
         self,
-        lines: Callable[[Change], Iterable[str]],
+        lines: Callable[[Any], Iterable[str]],
         *,
-        heading: Callable[[Change], str] | None = None,
+        heading: Callable[[Any], str] | None = None,
         head: Iterable[str] = (),
         foot: Iterable[str] = (),
         empty: str = "",
@@ -153,11 +174,11 @@ class LinesWriter:
         self._colour = stdout_has_colour()
         self._out = Stdout(gather=gather)
 
-    def write(self, row: Change) -> None:
-        """Write the lines of a change, after the heading of its account."""
+    def write(self, row: Any) -> None:
+        """Write the lines of a row, after the heading of its account."""
         if self._heading is not None and (group := self._heading(row)) != self._group:
             self._group = group
-            self._before.append(group)
+            self._before += filter(None, [group])
         self._put(self._lines(row))
 
     def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # the lines of a watch have no end
@@ -189,29 +210,31 @@ def event_layout(*, many: bool) -> Layout:
     )
 
 
-def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str], notes: tuple[str, ...]) -> Layout:
-    """Return the layout of all changes between two listings.
+def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> Layout:
+    """Return the layout of all changes between two listings, and of what was not compared.
 
     Args:
         many: Whether they are of several accounts, which then have a heading each.
         head: Lines of text before the changes.
         foot: Lines of text after them.
-        notes: What the lines say beside the changes.
     """
     return Layout(
         table=partial(
             LinesWriter,
-            Change.lines,
-            heading=(lambda change: printable(f"@@ {change.account} @@")) if many else None,
+            lambda row: row.lines(),
+            heading=_heading if many else None,
             head=head,
             foot=foot,
             empty="No changes.",
         ),
         fields=(_KIND, *((ACCOUNT,) if many else ()), *_FLAT),
-        record=Change.record,
-        flat=Change.flat,
-        notes=notes,
+        record=lambda row: row.record(),
+        flat=lambda row: row.flat(),
     )
+
+
+def _heading(row: Change | NotCompared) -> str:
+    return printable(f"@@ {row.account} @@") if isinstance(row, Change) else ""
 
 
 def utc_text(moment: datetime) -> str:

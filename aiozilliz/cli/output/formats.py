@@ -16,7 +16,6 @@ from attrs import frozen
 from aiozilliz.cli.output.console import (
     Stdout,
     emit,
-    print_error,
     stdout_is_terminal,
     stdout_takes_unicode,
     write_exact_utf8,
@@ -76,14 +75,12 @@ class Layout:
         fields: The columns of CSV: keys of the flat rows.
         record: Returns a row as an object, for JSON, JSON lines, YAML and queries.
         flat: Returns a row as rows of CSV. None is its record alone.
-        notes: Lines that the table shows beside the rows. In the other formats they go to standard error.
     """
 
     table: Callable[..., Writer]
     fields: Sequence[str]
     record: Callable[[Any], Mapping[str, Any]] = _same
     flat: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
-    notes: tuple[str, ...] = ()
 
 
 def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bool = False) -> Writer:
@@ -100,14 +97,7 @@ def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bo
     """
     if form is Format.TABLE:
         return layout.table(header=header)
-    print_notes(layout)
     return _WRITERS[form](layout, header=header, gather=gather)
-
-
-def print_notes(layout: Layout) -> None:
-    """Write the notes of a layout to standard error."""
-    for note in layout.notes:
-        print_error(note)
 
 
 class _Stream(ABC):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiozilliz
-from aiozilliz.cli.process import MISUSED, CommandError, PartialError, accounts_error
+from aiozilliz.cli.process import MISUSED, UNPROVEN, CommandError, PartialError, accounts_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,7 +123,26 @@ def failures_of(document: Document) -> Mapping[str, Exception]:
 def error_of(document: Document) -> PartialError | aiozilliz.InventoryError | None:
     """Return the error for the accounts that failed: a `PartialError` if others did not, None if there are none."""
     failures = failures_of(document)
-    return accounts_error(failures, len(failures) + len(list(parts(document)))) if failures else None
+    return (
+        accounts_error(failures, len({*failures, *(name for name, _ in parts(document))}))
+        if failures
+        else None
+    )
+
+
+def doubt_of(document: Document) -> CommandError | None:
+    """Return the error for listings that could not be proven complete, or None if all are."""
+    names = [name for name, snapshot in parts(document) if not snapshot.consistent]
+    of = f" of {', '.join(name for name in names if name)}" if any(names) else ""
+    text = f"the listing{of} could not be proven complete: clusters may be missing"
+    return CommandError(text, UNPROVEN) if names else None
+
+
+def check_complete(document: Document) -> None:
+    """Raise the error for what a listing lacks: accounts that failed, or the proof."""
+    error = error_of(document) or doubt_of(document)
+    if error is not None:
+        raise error
 
 
 def parse_json(data: bytes) -> object:
