@@ -49,10 +49,21 @@ REFUSED = 3
 SOME_FAILED = 4
 UNPROVEN = 5
 
+COMPLETE_VARIABLE = "_AIOZILLIZ_COMPLETE"
+"""The environment variable by which a shell's script asks for completions."""
+
 _DEBUG = "aiozilliz.debug"
 _FAILURE_STATUS = "aiozilliz.failure_status"
 _SHELL_OFFSET = 128
 """What a shell adds to the number of the signal that ended a program."""
+
+_OTHER_NAMES = {
+    "--format": "--output",
+    "--limit": "| head",
+    "--key": "--api-key-file",
+    "--api-key": "--api-key-file",
+}
+"""Options of similar commands, to those that are meant."""
 
 _PATIENCE = 1.0
 """Seconds after a signal until another one ends the process without waiting for anything."""
@@ -146,8 +157,8 @@ def run(group: click.Group, args: Sequence[str]) -> int:
 
 def _invoke(group: click.Group, args: Sequence[str]) -> int:
     # Not `group.main`, which handles closed pipes and interrupts in its own way.
-    if instruction := os.environ.get("_AIOZILLIZ_COMPLETE"):
-        return shell_complete(group, {}, NAME, "_AIOZILLIZ_COMPLETE", instruction)
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        return shell_complete(group, {}, NAME, COMPLETE_VARIABLE, instruction)
     try:
         with group.make_context(NAME, list(args)) as context:
             try:
@@ -163,6 +174,11 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name in _OTHER_NAMES:
+            meant = _OTHER_NAMES[error.option_name]
+            error = click.UsageError(
+                f"No such option {error.option_name!r}. Did you mean {meant!r}?", error.ctx
+            )
         # Not written by click itself: then a full standard error would change the exit status, and odd arguments would
         # reach a terminal raw.
         text = io.StringIO()
