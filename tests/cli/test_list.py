@@ -111,7 +111,7 @@ def test_a_table_elsewhere_than_on_a_terminal_holds_everything(
 
     header, *rows = out.splitlines()
     assert (status, len(rows), err) == (0, 250, "")
-    columns = ("ID", "NAME", "STATUS", "PLAN", "CU", "REGION", "CU TYPE", "CREATED", "PROJECT")
+    columns = ("ID", "NAME", "STATUS", "PLAN", "CU", "REGION", "CU TYPE", "AGE", "PROJECT")
     assert all(name in header for name in columns)
     assert "…" not in out
 
