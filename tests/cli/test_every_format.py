@@ -14,7 +14,7 @@ import yaml
 import aiozilliz.cli.commands
 from aiozilliz.cli import main
 from aiozilliz.cli.app import COMMANDS
-from aiozilliz.cli.output.formats import Format
+from aiozilliz.cli.output.formats import GENERAL, Format
 from aiozilliz.testing import Fault
 from tests.support.running import open_terminal
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from aiozilliz.testing import FakeZillizCloud
     from tests.support.running import MakeCloud, Run
 
-ALL = set(Format)
+ALL: set[Format] = set(GENERAL)
 # A command is missing here if it can be called and this test does not know it.
-FORMATS = {
+FORMATS: dict[str, set[Format]] = {
     "list": ALL,
-    "summary": ALL,
+    "summary": set(Format),
     "diff": ALL,
     "accounts": ALL,
     "history": ALL,
@@ -38,7 +38,7 @@ FORMATS = {
 }
 QUERIED = ("list", "summary", "diff", "accounts", "history", "describe")
 ACCEPTED = [(name, form) for name, forms in FORMATS.items() for form in sorted(forms)]
-REFUSED = [(name, form) for name, forms in FORMATS.items() for form in sorted(ALL - forms)]
+REFUSED = [(name, form) for name, forms in FORMATS.items() for form in sorted(set(Format) - forms)]
 CLUSTERS = 5
 # What each command writes about the clusters of the fake: objects, and lines of a table below its heading.
 OBJECTS = {
@@ -150,6 +150,8 @@ def test_a_command_writes_a_format(
         header, *rows = csv.reader(io.StringIO(out, newline=""))
         assert len(rows) == FLAT_ROWS[name]
         assert {len(row) for row in rows} == {len(header)}
+    elif form is Format.PROMETHEUS:
+        assert len([line for line in out.splitlines() if not line.startswith("#")]) == 2 * OBJECTS[name]
     else:
         found = objects(form, out)
         assert len(found) == OBJECTS[name]
@@ -161,7 +163,7 @@ def test_all_formats_of_objects_say_the_same(
     name: str, arguments: Callable[[str], list[str]], run: Run
 ) -> None:
     given = arguments(name)
-    forms = sorted(FORMATS[name] - {Format.TABLE, Format.CSV})
+    forms = sorted(FORMATS[name] - {Format.TABLE, Format.CSV, Format.PROMETHEUS})
 
     found = [objects(form, run(name, "-o", form.value, *given)[1]) for form in forms]
 
@@ -208,7 +210,7 @@ def test_headings_can_be_left_out(
     assert bare
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("form", list(GENERAL))
 @pytest.mark.parametrize("name", QUERIED)
 def test_a_query_has_every_format(
     name: str, form: Format, arguments: Callable[[str], list[str]], run: Run
@@ -222,9 +224,10 @@ def test_a_query_has_every_format(
 
 @pytest.mark.parametrize(("name", "form"), REFUSED)
 def test_a_format_that_a_command_does_not_have_is_refused_with_those_that_it_has(
-    name: str, form: Format, cloud: FakeZillizCloud, run: Run
+    name: str, form: Format, cloud: FakeZillizCloud, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status, out, err = run(name, "-o", form.value, "--base-url", cloud.url)
+    monkeypatch.setenv("AIOZILLIZ_BASE_URL", cloud.url)
+    status, out, err = run(name, "-o", form.value)
 
     assert (status, out, cloud.requests) == (2, "", [])
     message = err.splitlines()[-1]

@@ -21,7 +21,7 @@ from aiozilliz.cli.input.options import (
 )
 from aiozilliz.cli.output.columns import ACCOUNT
 from aiozilliz.cli.output.console import print_error, while_stdout_is_read
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output.formats import Format, Layout
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.process import CommandError, PartialError, call
 
@@ -71,6 +71,7 @@ Examples:
   aiozilliz summary --demo
   aiozilliz summary --all-orgs --status RUNNING
   aiozilliz summary --by plan,region -o csv > summary.csv
+  aiozilliz summary -o prometheus > /var/lib/node_exporter/zilliz.prom
   aiozilliz summary --query "[?by=='region' && cuSize > `100`].value"
 """
 
@@ -204,7 +205,7 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
     shell_complete=complete_names(DIMENSIONS),
     help=f"Count the combinations of these, separated by commas: {', '.join(DIMENSIONS)}.",
 )
-@output_options()
+@output_options(*Format)
 @selection_options
 @from_option
 @paging_options()

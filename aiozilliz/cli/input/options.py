@@ -26,7 +26,7 @@ from aiozilliz.cli.input.filters import (
 from aiozilliz.cli.input.source import Connection, Paging
 from aiozilliz.cli.output.columns import FIELD_NAMES
 from aiozilliz.cli.output.console import end_prompt
-from aiozilliz.cli.output.formats import Format
+from aiozilliz.cli.output.formats import GENERAL, Format
 from aiozilliz.cli.process import debug
 from aiozilliz.cli.state.files import read_document
 
@@ -147,7 +147,7 @@ def output_options(
     """Add the options that become the command's argument `output`.
 
     Args:
-        *forms: The formats that the command has; none are all.
+        *forms: The formats that the command has; none are the general ones.
         default: The default format, for the help.
         query: Whether the command writes an array that can be queried.
 
@@ -164,7 +164,7 @@ def output_options(
         option(
             "-o",
             "--output",
-            type=click.Choice([form.value for form in forms or Format]),
+            type=click.Choice([form.value for form in forms or GENERAL]),
             help=f"Output format. Default: {default}.",
         ),
         *([apply] if query else []),
