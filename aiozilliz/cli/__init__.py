@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "script"]
 
-_EXTRA = {"click": "click", "jmespath": "jmespath", "wcwidth": "wcwidth", "yaml": "pyyaml"}
-"""Module to the package that provides it."""
+_EXTRA = {
+    "click": ("click", "cli"),
+    "jmespath": ("jmespath", "cli"),
+    "wcwidth": ("wcwidth", "cli"),
+    "yaml": ("pyyaml", "cli"),
+    "jinja2": ("jinja2", "report"),
+    "markupsafe": ("jinja2", "report"),
+}
+"""Module to the package that provides it, and the extra that installs that."""
 
 _ALLOCATIONS = 100_000
 """Allocations between two runs of the garbage collector. Loading makes half as many, hardly any of them in a cycle."""
@@ -45,9 +52,10 @@ def main(args: Sequence[str] | None = None) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
+        package, extra = _EXTRA[missing]
         sys.stderr.write(
-            f"aiozilliz: the command line needs {_EXTRA[missing]}, which is not installed. "
-            "Install it with: pip install 'aiozilliz[cli]'\n"
+            f"aiozilliz: the command line needs {package}, which is not installed. "
+            f"Install it with: pip install 'aiozilliz[{extra}]'\n"
         )
         return 1
     except KeyboardInterrupt:

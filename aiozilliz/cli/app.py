@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "diff": "Show what changed between two snapshots, or since one.",
     "watch": "Print changes as they happen.",
     "history": "Show what a watch has reported.",
+    "report": "Write a page about all clusters, to look at.",
     "describe": "Show all fields of one cluster.",
     "accounts": "List the organisations you have keys for.",
     "completion": "Print the completion script of a shell.",

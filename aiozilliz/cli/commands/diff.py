@@ -60,7 +60,7 @@ Examples:
 
 
 @frozen
-class _Side:
+class Side:
     """One of the two listings.
 
     Attributes:
@@ -73,16 +73,18 @@ class _Side:
 
     @property
     def many(self) -> bool:
+        """Whether it is of many accounts."""
         return isinstance(self.document, aiozilliz.InventoryReport)
 
     def headline(self, sign: str) -> str:
+        """Return the line that names it, after a sign."""
         count = sum(len(snapshot) for _, snapshot in parts(self.document))
         clusters = "1 cluster" if count == 1 else f"{count} clusters"
         return printable(f"{sign} {self.name}  {utc_text(self.document.taken_at)}  {clusters}")
 
 
 @define
-class _Difference:
+class Difference:
     """The difference between two listings.
 
     Attributes:
@@ -92,8 +94,8 @@ class _Difference:
         apart: Account that was not compared, or failed in one of them, to the reason.
     """
 
-    old: _Side
-    new: _Side
+    old: Side
+    new: Side
     changes: list[Change] = field(factory=list[Change])
     apart: dict[str, str] = field(factory=dict[str, str])
 
@@ -124,7 +126,7 @@ def command(
     failed = error_of(newer.document) if live else None
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to compare with
         raise failed
-    difference = _compare(older, newer, selection)
+    difference = compare(older, newer, selection)
     _warn(older, "added")
     _warn(newer, "removed")
     try:
@@ -148,7 +150,7 @@ def command(
 
 def _sides(
     connection: Connection, paging: Paging, old: str | None, new: str | None, *, live: bool
-) -> tuple[_Side, _Side]:
+) -> tuple[Side, Side]:
     if connection.demo and old is None:
         return _demo_sides(connection, paging)
     if old is None or (new is None and not live):
@@ -161,10 +163,10 @@ def _sides(
         )
     if old == new == STANDARD_INPUT:
         raise click.UsageError("Only one of the files can be standard input.")
-    older = _Side(old, read_document(old))
+    older = Side(old, read_document(old))
     if new is None:
-        return older, _Side("now", _read_like(older, connection, paging))
-    newer = _Side(new, read_document(new))
+        return older, Side("now", _read_like(older, connection, paging))
+    newer = Side(new, read_document(new))
     if older.many != newer.many:
         one, many = (new, old) if older.many else (old, new)
         raise FileError(
@@ -173,7 +175,7 @@ def _sides(
     return older, newer
 
 
-def _read_like(older: _Side, connection: Connection, paging: Paging) -> Document:
+def _read_like(older: Side, connection: Connection, paging: Paging) -> Document:
     if connection.many and not older.many:
         raise click.UsageError(f"{older.name} is the snapshot of one account: leave out --all-orgs.")
     if older.many and connection.api_key is not None:
@@ -184,16 +186,16 @@ def _read_like(older: _Side, connection: Connection, paging: Paging) -> Document
     return call((connection.for_all_orgs() if older.many else connection).collect(paging))
 
 
-def _demo_sides(connection: Connection, paging: Paging) -> tuple[_Side, _Side]:
+def _demo_sides(connection: Connection, paging: Paging) -> tuple[Side, Side]:
     """Read the demo's listing, and return it with a copy that has some changes."""
     older = call(connection.collect(paging))
     if isinstance(older, aiozilliz.Snapshot):
-        return _Side("demo", older), _Side("demo, changed", _after_changes(older))
+        return Side("demo", older), Side("demo, changed", _after_changes(older))
     snapshots = dict(older.snapshots)
     name = next(iter(snapshots))
     snapshots[name] = _after_changes(snapshots[name])
     newer = evolve(older, snapshots=snapshots, taken_at=snapshots[name].taken_at)
-    return _Side("demo", older), _Side("demo, changed", newer)
+    return Side("demo", older), Side("demo, changed", newer)
 
 
 def _after_changes(older: aiozilliz.Snapshot) -> aiozilliz.Snapshot:
@@ -211,8 +213,9 @@ def _after_changes(older: aiozilliz.Snapshot) -> aiozilliz.Snapshot:
     return aiozilliz.Snapshot(clusters, datetime.now(UTC), older.requests, consistent=older.consistent)
 
 
-def _compare(older: _Side, newer: _Side, selection: Selection) -> _Difference:
-    difference = _Difference(older, newer)
+def compare(older: Side, newer: Side, selection: Selection) -> Difference:
+    """Compare two listings, both of one account or both of many, as far as clusters are selected."""
+    difference = Difference(older, newer)
     if isinstance(newer.document, aiozilliz.Snapshot):
         assert isinstance(older.document, aiozilliz.Snapshot)
         difference.changes += _chosen(None, newer.document.diff(older.document), selection)
@@ -243,7 +246,7 @@ def _chosen(account: str | None, changes: aiozilliz.Changes, selection: Selectio
             yield Change(kinds.MODIFIED, change.cluster, change.previous, change.changed, account)
 
 
-def _warn(side: _Side, kind: str) -> None:
+def _warn(side: Side, kind: str) -> None:
     for account, snapshot in parts(side.document):
         if not snapshot.consistent:
             of = "" if account is None else f" of {account}"
@@ -252,7 +255,7 @@ def _warn(side: _Side, kind: str) -> None:
             )
 
 
-def _layout(difference: _Difference) -> Layout:
+def _layout(difference: Difference) -> Layout:
     head: list[str] = []
     foot: list[str] = []
     if difference.changes or difference.apart:

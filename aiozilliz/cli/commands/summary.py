@@ -47,7 +47,7 @@ DIMENSIONS = (ACCOUNT, *_VALUES)
 USUAL = ("plan", "region", "status")
 """The dimensions that are counted one by one without `--by`."""
 
-_TITLES = {name: "CU TYPE" if name == "cuType" else name.upper() for name in DIMENSIONS}
+TITLES = {name: "CU TYPE" if name == "cuType" else name.upper() for name in DIMENSIONS}
 _BY_NAME = {name.lower(): name for name in DIMENSIONS}
 _NUMBERS = (
     Column("clusters", "CLUSTERS", "number"),
@@ -183,7 +183,7 @@ def share(part: int, total: int) -> str:
 def _layout(summary: Summary, by: Sequence[str]) -> Layout:
     # Combinations have their numbers first: these are shown however little room there is.
     columns = (
-        (*_NUMBERS, *(Column(name, _TITLES[name], "cut") for name in by))
+        (*_NUMBERS, *(Column(name, TITLES[name], "cut") for name in by))
         if by
         else (Column("value", "", "cut"), *_NUMBERS)
     )
@@ -191,7 +191,7 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
         TableWriter,
         columns,
         cells=summary.cells,
-        heading=None if by else lambda row: _TITLES.get(row["by"], ""),
+        heading=None if by else lambda row: TITLES.get(row["by"], ""),
         empty="No cluster to count.",
     )
     return Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))

@@ -89,6 +89,11 @@ class Change:
         for name in names:
             yield name, before.get(name, ABSENT), after.get(name, ABSENT)
 
+    def shown_fields(self) -> Iterator[tuple[str, str, str]]:
+        """Return the fields that differ as text for people."""
+        for name, old, new in self.fields() if self.kind == "modified" else ():
+            yield printable(name), _shown(old), _shown(new)
+
     def line(self) -> str:
         """Return one line: a sign for the kind, and what distinguishes the cluster from others."""
         cluster = self.cluster
@@ -112,9 +117,8 @@ class Change:
         return time | {_KIND: str(self.kind)} | account
 
     def _differences(self) -> Iterator[str]:
-        if self.kind == "modified":
-            for name, old, new in self.fields():
-                yield f"{printable(name)}: {_shown(old)} -> {_shown(new)}"
+        for name, old, new in self.shown_fields():
+            yield f"{name}: {old} -> {new}"
 
 
 @frozen
