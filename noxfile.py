@@ -105,7 +105,15 @@ def wheel(session: nox.Session) -> None:
         session.install("--force-reinstall", f"aiozilliz[dev] @ {built.as_uri()}")
         for name in ("tests", "benchmarks"):
             shutil.copytree(name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("README.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "noxfile.py", "pyproject.toml"):
+        for name in (
+            "README.md",
+            "COOKBOOK.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "LICENSE",
+            "noxfile.py",
+            "pyproject.toml",
+        ):
             shutil.copy(name, work)
         with session.chdir(work):
             session.run("pytest", *session.posargs)
@@ -192,6 +200,29 @@ def fuzz(session: nox.Session) -> None:
     session.install("-e", ".[cli]", "atheris")
     for name in session.posargs or ("answer", "snapshot", "report", "organisations"):
         session.run("python", "-m", "tests.fuzz.guided", name)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Hold the fake against the OpenAPI description of the service, with requests that schemathesis makes up."""
+    session.install("-e", ".", "schemathesis>=4.32")
+    command = [str(Path(session.bin) / "python"), "-m", "aiozilliz.testing", "--api-key", "k"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as fake:  # noqa: S603  # our own
+        try:
+            assert fake.stdout is not None
+            url = fake.stdout.readline().strip()
+            session.run(
+                *("schemathesis", "run", "tests/testing/openapi.yaml", "--url", url),
+                *("-H", "Authorization: Bearer k", "--max-examples", "300"),
+                *(
+                    "--exclude-checks",
+                    "negative_data_rejection",
+                ),  # tests/testing/contract.py has a better one
+                *session.posargs,
+                env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.testing.contract"},
+            )
+        finally:
+            fake.terminate()
 
 
 @nox.session

@@ -148,27 +148,30 @@ class ZillizClient:
         await self._life.close()
 
     def list_clusters(
-        self, *, current_page: int = 1, page_size: int = 100
+        self, *, current_page: int = 1, page_size: int = 100, region: str | None = None
     ) -> Coroutine[Any, Any, ClusterPage]:
         """Return one page. Prefer `iter_clusters`; one page is rarely the whole list.
 
         Args:
             current_page: Page number, 1-based.
             page_size: Records to request. The service documents a maximum of 100 (List Clusters V2).
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
 
         Returns:
             The page as the service sent it, decoded. It must be awaited.
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1.
+            ValueError: An argument is below 1, or the region is an empty text.
             ZillizError: The page could not be fetched.
             RuntimeError: The client is not open.
         """
         check_count("current_page", current_page)
-        return self._reader.list_page(ListQuery(page_size), current_page)
+        return self._reader.list_page(ListQuery(page_size, region), current_page)
 
-    def iter_pages(self, *, page_size: int = 100, start_page: int = 1) -> PageIterator:
+    def iter_pages(
+        self, *, page_size: int = 100, region: str | None = None, start_page: int = 1
+    ) -> PageIterator:
         """Iterate over the pages as the service sends them, one request after another.
 
         The iteration ends when `count` records were received, at an empty page, or at a page that repeats the one
@@ -176,6 +179,7 @@ class ZillizClient:
 
         Args:
             page_size: Records to request per page. The service documents a maximum of 100 (List Clusters V2).
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             start_page: Number of the first page, 1-based.
 
         Returns:
@@ -183,13 +187,19 @@ class ZillizClient:
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1.
+            ValueError: An argument is below 1, or the region is an empty text.
         """
         check_count("start_page", start_page)
-        return self._reader.iter_pages(ListQuery(page_size), start_page)
+        return self._reader.iter_pages(ListQuery(page_size, region), start_page)
 
     def iter_clusters(
-        self, *, page_size: int = 100, concurrency: int = 1, verify: bool = False, max_passes: int = 5
+        self,
+        *,
+        page_size: int = 100,
+        region: str | None = None,
+        concurrency: int = 1,
+        verify: bool = False,
+        max_passes: int = 5,
     ) -> ClusterIterator:
         """Iterate over every cluster that the key can see, each `cluster_id` exactly once, in the service's order.
 
@@ -200,6 +210,7 @@ class ZillizClient:
         Args:
             page_size: Records to request per page. The service documents a maximum of 100 (List Clusters V2). If the
                 service uses another size, that one counts.
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             concurrency: Maximum number of requests in flight and pages in memory, together. With 1, a page is requested
                 only when one of its records is needed, and no task is created.
             verify: Whether to continue until the responses prove that nothing is missing: 2k-1 requests for a list of
@@ -212,7 +223,7 @@ class ZillizClient:
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1.
+            ValueError: An argument is below 1, or the region is an empty text.
             IncompleteListingError: While iterating, after every record seen was yielded: the responses do not show a
                 complete listing.
             ZillizError: While iterating: a page could not be fetched.
@@ -223,35 +234,49 @@ class ZillizClient:
         check_count("max_passes", max_passes)
         check_flag("verify", verify)
         return self._reader.iter_clusters(
-            ListQuery(page_size), concurrency=concurrency, verify=verify, max_passes=max_passes
+            ListQuery(page_size, region), concurrency=concurrency, verify=verify, max_passes=max_passes
         )
 
     def snapshot(
-        self, *, page_size: int = 100, concurrency: int = 4, max_passes: int = 5
+        self,
+        *,
+        page_size: int = 100,
+        region: str | None = None,
+        concurrency: int = 4,
+        max_passes: int = 5,
     ) -> Coroutine[Any, Any, Snapshot]:
         """Return the whole listing as it was at one moment, in as few requests as can prove it.
 
         Args:
             page_size: Records to request per page. The service documents a maximum of 100 (List Clusters V2).
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             concurrency: Maximum number of requests in flight.
             max_passes: Maximum number of passes over the pages.
 
         Returns:
             The snapshot. It must be awaited. If there is no proof, because the list keeps changing or the service
-            sends no `count`, it holds what the last pass saw, and its `consistent` is False.
+            sends no `count`, it holds what the last pass saw, and its `consistent` is False. It does not hold the
+            region: compare snapshots of the same one.
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1.
+            ValueError: An argument is below 1, or the region is an empty text.
             ZillizError: A page could not be fetched.
             RuntimeError: The client is not open.
         """
         check_count("concurrency", concurrency)
         check_count("max_passes", max_passes)
-        return self._reader.snapshot(ListQuery(page_size), concurrency=concurrency, max_passes=max_passes)
+        return self._reader.snapshot(
+            ListQuery(page_size, region), concurrency=concurrency, max_passes=max_passes
+        )
 
     def watch_clusters(
-        self, *, interval: float = 60.0, since: Snapshot | None = None, confirmations: int = 2
+        self,
+        *,
+        interval: float = 60.0,
+        region: str | None = None,
+        since: Snapshot | None = None,
+        confirmations: int = 2,
     ) -> ClusterWatcher:
         """Poll the listing and iterate over its changes, until the watcher is closed or the key is refused.
 
@@ -260,6 +285,7 @@ class ZillizClient:
 
         Args:
             interval: Seconds from the start of one poll to the start of the next, plus or minus 5 %.
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             since: The snapshot to start from. None reports every cluster of the first poll as `added`.
             confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`: an
                 empty response can be an incident, or a key that lost its permissions for a minute. Likewise polls in a
@@ -270,7 +296,8 @@ class ZillizClient:
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is out of range.
+            ValueError: An argument is out of range, or `since` holds a cluster of another region than `region`, which
+                would be reported as removed.
             AuthenticationError: While iterating: the service has refused the key, which is fixed. Other failures, those
                 of a key callable and of the keys that it returns among them, are outages: they are logged, and the
                 watch continues.
@@ -283,4 +310,6 @@ class ZillizClient:
         check_count("confirmations", confirmations)
         if since is not None and not isinstance(since, Snapshot):
             raise TypeError(f"since must be a Snapshot or None, not {type(since).__name__}")
-        return self._reader.watch(ListQuery(), interval=interval, since=since, confirmations=confirmations)
+        return self._reader.watch(
+            ListQuery(region=region), interval=interval, since=since, confirmations=confirmations
+        )

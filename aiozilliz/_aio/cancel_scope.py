@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+class NoTimeLeftError(Exception):
+    """A deadline has passed, or the pause that the service asked for outlasts it."""
+
+
 class CancelScope:
     """Ends blocks of `asyncio.timeout` at once, without cancelling the tasks that run them.
 
@@ -25,17 +29,19 @@ class CancelScope:
 
     Attributes:
         reason: Why it was cancelled, or None if it was not.
+        deadline: The deadline that has cancelled it, in seconds, or None.
     """
 
-    __slots__ = ("__weakref__", "_blocks", "_children", "reason")
+    __slots__ = ("__weakref__", "_blocks", "_children", "deadline", "reason")
 
     def __init__(self, parent: CancelScope | None = None) -> None:
         self._blocks: set[Timeout] = set()
         self._children: WeakSet[CancelScope] = WeakSet()
         self.reason: str | None = None
+        self.deadline: float | None = None
         if parent is not None:
             parent._children.add(self)  # noqa: SLF001  # of the same class
-            self.reason = parent.reason
+            self.reason, self.deadline = parent.reason, parent.deadline
 
     def attach(self, block: Timeout) -> None:
         """Attach an entered block; end it now if the scope is already cancelled."""
@@ -47,21 +53,29 @@ class CancelScope:
         """Detach a block. It must be called when the block is left."""
         self._blocks.discard(block)
 
-    def cancel(self, reason: str) -> None:
-        """End all attached blocks, and each that is attached later. The first reason is kept."""
+    def cancel(self, reason: str, deadline: float | None = None) -> None:
+        """End all attached blocks, and each that is attached later. The first reason is kept.
+
+        Args:
+            reason: Why.
+            deadline: The deadline, in seconds, if that is why.
+        """
         if self.reason is None:
-            self.reason = reason
+            self.reason, self.deadline = reason, deadline
         for block in self._blocks:
             expire(block)
         for child in list(self._children):
-            child.cancel(reason)
+            child.cancel(reason, deadline)
 
     def check(self) -> None:
         """Raise if the scope is cancelled.
 
         Raises:
+            NoTimeLeftError: A deadline has cancelled it.
             RuntimeError: It is cancelled; the message is the reason.
         """
+        if self.deadline is not None:
+            raise NoTimeLeftError
         if self.reason is not None:
             raise RuntimeError(self.reason)
 

@@ -37,10 +37,6 @@ class ClearTextProxyError(aiohttp.ClientError):
     """A borrowed session would have sent the key in clear to another host."""
 
 
-class NoTimeLeftError(Exception):
-    """The deadline has passed, or the pause that the service asked for outlasts it."""
-
-
 def bare(error: _E) -> _E:
     """Return the error without its traceback, cause and context, which lead to frames that may hold a key."""
     error.__cause__ = error.__context__ = None
@@ -104,6 +100,24 @@ def out_of_time(deadline: float, waiting_for: str) -> TransportError:
     return TransportError(
         f"Deadline of {deadline:g} s exceeded while waiting for {waiting_for}",
         advice="Allow more time with {deadline}, or ask less often.",
+        retryable=True,
+    )
+
+
+def collection_out_of_time(
+    deadline: float, waiting_for: str, last: ZillizError | None = None
+) -> TransportError:
+    """Return the error for an account that was not done at the deadline of a collection.
+
+    Args:
+        deadline: In seconds.
+        waiting_for: What was being waited for.
+        last: The failure of the latest attempt.
+    """
+    before = "" if last is None else f"; the latest failure: {type(last).__name__}: {last.message}"
+    return TransportError(
+        f"The collection's deadline of {deadline:g} s exceeded while waiting for {waiting_for}{before}",
+        advice="Allow the collection more time, or collect the accounts that take long by themselves.",
         retryable=True,
     )
 

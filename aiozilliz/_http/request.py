@@ -20,19 +20,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
+from aiozilliz._aio.cancel_scope import NoTimeLeftError
 from aiozilliz._aio.limiter import RetryAfterGate
 from aiozilliz._errors import AuthenticationError, TransportError, ZillizError
 from aiozilliz._http.aiohttp_errors import (
-    NoTimeLeftError,
     Replacement,
     bare,
     cancelled_elsewhere,
+    collection_out_of_time,
     failure_of,
     out_of_time,
 )
 from aiozilliz._http.retry import retry_after, spread, wait_before_retry
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
-from aiozilliz._settings.redaction import redact_error
+from aiozilliz._settings.redaction import KNOWN_KEYS, redact_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -119,12 +120,7 @@ class PageRequest:
     """One page, from the first attempt to the last. For the arguments see `RequestContext.fetch`."""
 
     def __init__(
-        self,
-        context: RequestContext,
-        query: ListQuery,
-        page: int,
-        scope: CancelScope,
-        room: PageRoom | None,
+        self, context: RequestContext, query: ListQuery, page: int, scope: CancelScope, room: PageRoom | None
     ) -> None:
         self._context = context
         self._query = query
@@ -143,7 +139,6 @@ class PageRequest:
         """Return the page. For what it raises see `RequestContext.fetch`."""
         context, scope = self._context, self._scope
         context.check_open()
-        scope.check()
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._deadline = self._started + context.policy.deadline
@@ -151,6 +146,7 @@ class PageRequest:
         timer = context.transport.timer
         page: ClusterPage | None = None
         try:
+            scope.check()
             async with block:
                 # 1. From here on the deadline and the caller may end it.
                 timer.set(block, self._deadline)
@@ -178,9 +174,10 @@ class PageRequest:
             scope.detach(block)
             timer.clear(block)
             self._wait_for(self._waiting_for, idle=False)
-        # 5. The scope was cancelled, the client was closed under the request, or it has failed.
+        # 5. The client was closed under the request, the scope was cancelled, its deadline has passed, or it has failed.
         context.check_open()
-        scope.check()
+        if scope.deadline is None:
+            scope.check()
         raise self._complete()
 
     async def _retry(self) -> ClusterPage:
@@ -321,6 +318,7 @@ class PageRequest:
             page_size=self._query.page_size,
             now=datetime.now(UTC),
             max_bytes=self._context.transport.max_response_bytes,
+            region=self._query.region,
         )
         logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
         return page
@@ -379,8 +377,8 @@ class PageRequest:
             self._room.set_idle(idle)
 
     def _check_time(self) -> None:
-        # The deadline's cancellation comes once; a callable or a limiter of the user's may have swallowed it.
-        if self._time_left() <= 0:
+        # A cancellation comes once; a callable or a limiter of the user's may have swallowed it.
+        if self._time_left() <= 0 or self._scope.reason is not None:
             raise NoTimeLeftError
 
     def _time_left(self) -> float:
@@ -389,11 +387,12 @@ class PageRequest:
     def _complete(self) -> ZillizError:
         """Return the last failure, or that the time is over, with what was asked in it."""
         # Nothing here keeps it: it will refer to this request by its traceback.
-        error = self._last or out_of_time(self._context.policy.deadline, self._waiting_for)
+        error, deadline = self._last, self._scope.deadline
+        if deadline is not None:
+            error = collection_out_of_time(deadline, self._waiting_for, error)
+        error = error or out_of_time(self._context.policy.deadline, self._waiting_for)
         self._last = self._unreported = None
-        error.method = "GET"
-        error.url = self._url
-        error.page = self._page
-        error.attempts = self._made
+        error.url = KNOWN_KEYS.redact(self._url, ours=True)  # a region may be anything
+        error.method, error.page, error.attempts = "GET", self._page, self._made
         error.elapsed = self._loop.time() - self._started
         return bare(error)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
 
 from attrs import frozen
 
@@ -30,7 +31,7 @@ from aiozilliz._errors import (
 )
 from aiozilliz._records.cluster import ClusterPage, structure_clusters
 from aiozilliz._records.json import InvalidJSON, Json, describe, parse
-from aiozilliz._settings.checks import ListQuery
+from aiozilliz._settings.checks import ListQuery, is_elsewhere
 
 PATH: Final = "/v2/clusters"
 """Path of List Clusters V2, below the base URL."""
@@ -79,6 +80,11 @@ _OTHER_PAGE = _Meaning(
     ResponseError,
     "If it lasts, something in between ignores the query: check {base_url}, proxies and caches.",
     retried=True,
+)
+
+_OTHER_REGION = _Meaning(
+    ResponseError,
+    "What answers at {base_url} does not know the parameter region: list all regions, and select by region_id.",
 )
 
 # Refusals, by what there is to do about them.
@@ -142,7 +148,8 @@ def page_url(base_url: str, query: ListQuery, page: int) -> str:
     Returns:
         An absolute URL with path and query. It holds no key.
     """
-    return f"{base_url.rstrip('/')}{PATH}?pageSize={query.page_size}&currentPage={page}"
+    url = f"{base_url.rstrip('/')}{PATH}?pageSize={query.page_size}&currentPage={page}"
+    return url if query.region is None else f"{url}&region={quote(query.region, safe='')}"
 
 
 def read_answer(
@@ -154,6 +161,7 @@ def read_answer(
     page_size: int,
     now: datetime,
     max_bytes: int,
+    region: str | None = None,
 ) -> ClusterPage:
     """Return the page that a response holds, or raise what the response means.
 
@@ -169,6 +177,7 @@ def read_answer(
         page_size: The page size that was requested; used if the service echoes none.
         now: The time, aware; a `Retry-After` date is counted from it if the response has no `Date`.
         max_bytes: The limit on the body, in bytes.
+        region: The region that was requested, or None for all.
 
     Returns:
         The page, with records in the order of the response.
@@ -180,7 +189,7 @@ def read_answer(
         APIError: The service refused for another reason.
         DecodeError: A record can't be decoded.
         ResponseError: The response is neither this page nor a refusal: not JSON, of the wrong shape, for another page,
-            too large, a redirect, or of a status that HTTP does not define.
+            for another region, too large, a redirect, or of a status that HTTP does not define.
     """
     if body is None and status < HTTPStatus.BAD_REQUEST:
         # A refusal goes on without its body: its status says enough.
@@ -190,7 +199,12 @@ def read_answer(
     if isinstance(content, dict):
         envelope = content
         if status // 100 == 2 and _is_success(envelope):  # noqa: PLR2004
-            return _read_page(envelope, page, page_size, _age(headers))
+            answer = _read_page(envelope, page, page_size, _age(headers))
+            for cluster in answer.clusters if region is not None else ():
+                if is_elsewhere(cluster.region_id, region):
+                    where = printable(cluster.region_id, _SHORT_TEXT)
+                    raise _unusable(_OTHER_REGION, f"The response holds clusters of another region, {where}")
+            return answer
     code = envelope.get("code")
     response = _Response(status, headers, body or b"", envelope, now)
     # `type`, as `True` would be found as 1 and 80001.0 as 80001.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from aiozilliz._errors import ConfigurationError
+from aiozilliz._errors import ConfigurationError, printable
 from aiozilliz._public import public
 from aiozilliz._settings.checks import GLOBAL, check_base_url
 from aiozilliz._settings.credentials import (
@@ -28,6 +28,7 @@ logger = logging.getLogger("aiozilliz")
 _ORGANISATION = "org."
 _MASK = "****"
 _SHOWN = 4  # characters at a key's end, enough to tell keys apart
+_SHOWN_NAME = 100
 _SHORTEST_SHOWN = 20  # of a shorter key, 4 characters are too many
 
 
@@ -37,6 +38,18 @@ def _check_name(name: object) -> str:
     if not name:
         raise ValueError("an account's name must not be empty")
     return name
+
+
+def _name_in(error: Exception, name: object) -> None:
+    """Let an error say which account it is about: there may be hundreds. Its advice stays."""
+    if isinstance(name, str) and name:
+        error.args = (f"Account {printable(repr(name), _SHOWN_NAME)}: {error.args[0]}", *error.args[1:])
+
+
+def _source_of(api_key: "ApiKey | KeySource") -> KeySource:
+    if api_key is None:
+        raise TypeError("an account needs an api_key: a str or a callable")
+    return api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
 
 
 def _identity(source: KeySource) -> object:
@@ -61,7 +74,7 @@ class Account:
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: The name is empty.
-        ConfigurationError: The key or base URL can't be used.
+        ConfigurationError: The key or base URL can't be used. Like the others, it says of which account.
     """
 
     name: str = field(converter=_check_name)
@@ -69,11 +82,13 @@ class Account:
     base_url: str = field(converter=check_base_url)
 
     def __init__(self, name: str, api_key: "ApiKey | KeySource", *, base_url: str = GLOBAL) -> None:
-        if api_key is None:
-            raise TypeError("an account needs an api_key: a str or a callable")
-        source = api_key if isinstance(api_key, KeySource) else find_key(api_key)[0]
-        del api_key  # the traceback of a later error refers to this frame
-        self.__attrs_init__(name, source, base_url)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # made by attrs
+        try:
+            source = _source_of(api_key)
+            del api_key  # the traceback of a later error refers to this frame
+            self.__attrs_init__(name, source, base_url)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # made by attrs
+        except (TypeError, ValueError) as error:
+            _name_in(error, name)
+            raise
 
     def __repr__(self) -> str:
         # Tracebacks with locals show the partly initialised account of a refused argument.

@@ -137,7 +137,12 @@ class Inventory:
         await self._life.close()
 
     def iter_clusters(
-        self, *, page_size: int = 100, verify: bool = False, max_passes: int = 5
+        self,
+        *,
+        page_size: int = 100,
+        region: str | None = None,
+        verify: bool = False,
+        max_passes: int = 5,
     ) -> InventoryIterator:
         """Iterate over every cluster of every account, in the order of arrival.
 
@@ -146,6 +151,7 @@ class Inventory:
 
         Args:
             page_size: Records to request per page.
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             verify: Whether to continue until the responses prove that nothing is missing.
             max_passes: Maximum number of passes over the pages of an account.
 
@@ -154,37 +160,63 @@ class Inventory:
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1.
+            ValueError: An argument is below 1, or the region is an empty text.
             InventoryError: While iterating, after every record that could be read: some accounts failed.
             RuntimeError: While iterating: the inventory is not open, the iterator was closed, or another task is
                 reading it.
         """
         check_flag("verify", verify)
         return self._iterate(
-            Results(self._accounts), ListQuery(page_size), max_passes, verify=verify, require_count=True
+            Results(self._accounts),
+            ListQuery(page_size, region),
+            max_passes,
+            verify=verify,
+            require_count=True,
         )
 
-    def collect(self, *, page_size: int = 100, max_passes: int = 5) -> Coroutine[Any, Any, InventoryReport]:
+    def collect(
+        self,
+        *,
+        page_size: int = 100,
+        region: str | None = None,
+        max_passes: int = 5,
+        deadline: float | None = None,
+    ) -> Coroutine[Any, Any, InventoryReport]:
         """Take a snapshot of every account, proven consistent if the service's responses allow it.
 
         Args:
             page_size: Records to request per page.
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             max_passes: Maximum number of passes over the pages of an account.
+            deadline: Seconds after which the requests of accounts that are not done are cancelled. Each of these is a
+                failure, a `TransportError` that says what it was waiting for; the others are reported, even if there
+                are none. An account is done when its reading has ended: one that has seen its whole listing and still
+                waits for the proof is not, so that no listing is stored in part. None is no limit.
 
         Returns:
             The snapshots, and the errors of accounts that failed. It must be awaited.
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is below 1.
+            ValueError: An argument is out of range, or the region is an empty text.
             RuntimeError: The inventory is not open.
         """
+        if deadline is not None:
+            check_seconds("deadline", deadline)
         results = SnapshotResults(self._accounts)
-        clusters = self._iterate(results, ListQuery(page_size), max_passes, verify=True, require_count=False)
+        query = ListQuery(page_size, region)
+        clusters = self._iterate(
+            results, query, max_passes, verify=True, require_count=False, deadline=deadline
+        )
         return results.collect(clusters)
 
     def watch_clusters(
-        self, *, interval: float = 60.0, since: InventoryReport | None = None, confirmations: int = 2
+        self,
+        *,
+        interval: float = 60.0,
+        region: str | None = None,
+        since: InventoryReport | None = None,
+        confirmations: int = 2,
     ) -> InventoryWatcher:
         """Poll the listings of all accounts and iterate over their changes.
 
@@ -192,6 +224,7 @@ class Inventory:
 
         Args:
             interval: Seconds from the start of one poll of an account to the start of its next, plus or minus 5 %.
+            region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             since: The report to start from. The clusters of an account that it lacks are reported as `added`.
             confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`, and
                 polls in a row in which the service must refuse a key before that account's watch ends.
@@ -201,7 +234,8 @@ class Inventory:
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: An argument is out of range.
+            ValueError: An argument is out of range, or `since` holds a cluster of another region than `region`, which
+                would be reported as removed.
             InventoryError: While iterating: no account is left, because each key was refused or the service gives no
                 `count`.
             RuntimeError: While iterating: the inventory is not open, the watcher was closed, or another task is
@@ -211,13 +245,14 @@ class Inventory:
         check_count("confirmations", confirmations)
         if since is not None and not isinstance(since, InventoryReport):
             raise TypeError(f"since must be an InventoryReport or None, not {type(since).__name__}")
+        query = ListQuery(region=region)
 
         # At most a quarter of the slots, so that an account that stops responding leaves some to the others.
         concurrency = max(1, min(WATCH_CONCURRENCY, self._concurrency // 4))
 
         def make_poller(account: Account, known: Snapshot | None, offset: float) -> Poller:
             return self._reader_of(account).poller(
-                ListQuery(),
+                query,
                 CancelScope(self._life.scope),
                 interval=interval,
                 since=known,
@@ -229,7 +264,14 @@ class Inventory:
         return InventoryWatcher(self._accounts, make_poller, self._life, since)
 
     def _iterate(
-        self, results: Results, query: ListQuery, max_passes: int, *, verify: bool, require_count: bool
+        self,
+        results: Results,
+        query: ListQuery,
+        max_passes: int,
+        *,
+        verify: bool,
+        require_count: bool,
+        deadline: float | None = None,
     ) -> InventoryIterator:
         check_count("max_passes", max_passes)
         self._results = results
@@ -248,7 +290,7 @@ class Inventory:
             )
 
         scheduler = Scheduler(results, start, concurrency=self._concurrency)
-        return InventoryIterator(scheduler, results, self._life.check_open, scope)
+        return InventoryIterator(scheduler, results, self._life.check_open, scope, deadline)
 
     def _reader_of(self, account: Account) -> AccountReader:
         reader = self._readers.get(account.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -45,6 +46,13 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
 
     An account that fails costs nobody else anything: everything that can be had comes first, then the `InventoryError`.
     To end it at a `break`, together with its requests, use it with `async with`.
+
+    Args:
+        scheduler: Sends the requests.
+        results: How each account has ended.
+        check_open: Raises a `RuntimeError` if nothing can be sent any more.
+        scope: Cancels the requests.
+        deadline: Seconds, from the first reading on, after which accounts that are not done fail; None is no limit.
     """
 
     def __init__(
@@ -53,8 +61,11 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         results: Results,
         check_open: Callable[[], None],
         scope: CancelScope,
+        deadline: float | None = None,
     ) -> None:
         super().__init__(scope)
+        self._deadline = deadline
+        self._timer: asyncio.TimerHandle | None = None
         self._scheduler = scheduler
         self._results = results
         self._check_open = check_open
@@ -66,6 +77,8 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
 
     async def _advance(self) -> tuple[Account, Cluster]:
         scheduler = self._scheduler
+        if self._timer is None and self._deadline is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._deadline, self._expire, self._deadline)
         while True:
             # 1. What has arrived comes first: it decides what else is worth asking.
             scheduler.collect_finished()
@@ -85,5 +98,12 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
                 raise self._results.end()
             await scheduler.wait()
 
+    def _expire(self, deadline: float) -> None:
+        # What is in flight fails at once, and with it the accounts that are open; what they have read is dropped.
+        self._scope.cancel("the deadline has passed", deadline)
+        self._scheduler.expire(deadline)
+
     async def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         await self._scheduler.stop()

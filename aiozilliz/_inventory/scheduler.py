@@ -38,6 +38,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from aiozilliz._http.aiohttp_errors import collection_out_of_time
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -244,6 +246,13 @@ class Scheduler:
             if self._retire(opened):
                 self.start_requests()
         return None
+
+    def expire(self, deadline: float) -> None:
+        """Open no further account: those whose turn has not come fail by the deadline, in seconds."""
+        while self._to_come:
+            self._results.done += 1
+            self._results.failed(self._to_come.popleft(), collection_out_of_time(deadline, "its turn"))
+        self._wake.set()
 
     async def wait(self) -> None:
         """Wait until there is something to do, if no records are ready."""

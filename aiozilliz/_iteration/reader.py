@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiozilliz._aio.cancel_scope import CancelScope, sleep
-from aiozilliz._errors import IncompleteListingError
+from aiozilliz._errors import IncompleteListingError, printable
 from aiozilliz._iteration.iterators import ClusterIterator, PageIterator
 from aiozilliz._iteration.poller import Poller
 from aiozilliz._iteration.runner import PlanRunner
@@ -16,6 +16,7 @@ from aiozilliz._iteration.watcher import ClusterWatcher
 from aiozilliz._pagination.planner import PagePlanner
 from aiozilliz._records.cluster import Cluster
 from aiozilliz._records.snapshot import Snapshot
+from aiozilliz._settings.checks import is_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -243,7 +244,18 @@ class AccountReader:
         concurrency: int,
         offset: float = 0.0,
     ) -> Poller:
-        """Return what a watch is made of. For the arguments see `Poller`."""
+        """Return what a watch is made of. For the arguments see `Poller`.
+
+        Raises:
+            ValueError: `since` holds a cluster of another region than the query's. It would seem to be removed.
+        """
+        for cluster in since or ():
+            if is_elsewhere(cluster.region_id, query.region):
+                raise ValueError(
+                    f"since holds {printable(cluster.cluster_id, 100)} of {self._name} in region "
+                    f"{printable(cluster.region_id, 100)}, and the watch is of region {printable(query.region or '', 100)}: "
+                    "pass what a watch of the same region has stored"
+                )
         return Poller(
             partial(self._take_reading, query, concurrency),
             sleep,

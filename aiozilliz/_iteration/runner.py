@@ -29,6 +29,7 @@ _NO_COUNT = _SEEN + "This service can only be read without {verify}."
 _IN_BETWEEN = _SEEN + "Check {base_url}, and proxies and caches in between."
 _NOT_FOUND = frozenset({400, 404})
 _PAGE_OUT_OF_RANGE = 96009
+_UNKNOWN_REGION = 96001  # under whatever status, it says nothing about the page
 _SHOWN = 5  # repeated passes, in the text of an error
 
 
@@ -291,6 +292,7 @@ class PlanRunner:
         return (
             type(error) is APIError
             and (error.code == _PAGE_OUT_OF_RANGE or error.status in _NOT_FOUND)
+            and error.code != _UNKNOWN_REGION
             and self._take_refusal(request, error)
         )
 

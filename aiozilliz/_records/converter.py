@@ -25,6 +25,12 @@ FORMAT_VERSION: Final = 1
 _ORDER: Final = ("taken_at", "requests", "consistent", "failures", "snapshots", "clusters")
 """The fields of snapshots and reports as they are written, after the version: what is short is first."""
 
+_OTHERS: Final = {
+    "clusters": ("snapshots", "it is an inventory report; read it with InventoryReport.from_json"),
+    "snapshots": ("clusters", "it is the snapshot of one account; read it with Snapshot.from_json"),
+}
+"""By the field that tells a snapshot or a report: that of the other, and what is said of a text that has it instead."""
+
 _PARTS: Final[dict[Any, str]] = {Snapshot: "the snapshot", Exception: "the failure"}
 """What a value in a mapping is called in an error."""
 
@@ -252,10 +258,15 @@ def _make_document_hook(kind: type, converter: Converter) -> _Hook:
         for name, of in _document_fields(kind).items()
     ]
 
+    mark = "clusters" if issubclass(kind, Snapshot) else "snapshots"
+    other_mark, is_other = _OTHERS[mark]
+
     def structure(value: Any, _: Any) -> Any:
         if type(value) is not dict:
             raise ValueError(f"it is {describe(value)}, not an object")
         given = cast("Mapping[str, Any]", value)
+        if other_mark in given and mark not in given:
+            raise ValueError(is_other)
         version = given.get("version")
         if type(version) is not int or version != FORMAT_VERSION:
             raise ValueError(

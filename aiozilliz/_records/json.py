@@ -126,7 +126,7 @@ def load(text: str | bytes | bytearray, where: str) -> Json:
     """Read JSON text that this package wrote.
 
     Args:
-        text: The text, or its UTF-8 bytes.
+        text: The text, or its bytes, in UTF-8, UTF-16 or UTF-32. PowerShell's `>` writes UTF-16 with a byte order mark.
         where: What it is called in an error.
 
     Returns:
@@ -140,10 +140,21 @@ def load(text: str | bytes | bytearray, where: str) -> Json:
         raise TypeError(f"{where} is read from str or bytes, not {type(text).__name__}")
     # A lone surrogate has no UTF-8 form. Passed on as it is, it makes the text "not JSON" instead of an encoding error.
     body = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
-    value = parse(body)
+    value = _parse_marked(body)
     if isinstance(value, InvalidJSON):
         raise ValueError(f"{where} can't be read: it is {value.reason}")
     return value
+
+
+def _parse_marked(body: bytes) -> Json | InvalidJSON:
+    """Read a JSON text in UTF-8, or in UTF-16 or UTF-32 as its byte order mark says."""
+    encoding = json.detect_encoding(body)
+    if encoding.startswith("utf-8"):
+        return parse(body)
+    try:
+        return parse(body.decode(encoding).encode())
+    except UnicodeDecodeError:
+        return InvalidJSON(f"{encoding.upper()} text that is cut or broken", retryable=False)
 
 
 def dump(value: Any) -> str:

@@ -165,6 +165,9 @@ class InventoryReport:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` wrote. A failure is a `ZillizError` whose text holds class and text of the original.
 
+        Args:
+            text: The text, or its bytes: in UTF-8, or as a byte order mark says, such as what PowerShell's `>` writes.
+
         Returns:
             The report.
 

@@ -203,6 +203,9 @@ class Snapshot:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` wrote.
 
+        Args:
+            text: The text, or its bytes: in UTF-8, or as a byte order mark says, such as what PowerShell's `>` writes.
+
         Returns:
             The snapshot.
 

@@ -22,6 +22,8 @@ CHINA = "https://api.cloud.zilliz.com.cn"
 
 _URL_ADVICE = "Pass {site}, or a URL such as 'https://host/prefix' as {base_url}."
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 
 
@@ -156,6 +158,19 @@ def check_count(name: str, value: object) -> int:
     return value
 
 
+def is_elsewhere(region_id: str, region: str | None) -> bool:
+    """Return whether a record is of another region than the one that was asked for.
+
+    The service's ids are in lower case, and no two differ in case only. So case does not count: a service that takes
+    `AWS-US-WEST-2` too has answered rightly.
+
+    Args:
+        region_id: The record's region; of an empty one nothing is known.
+        region: The region that was asked for, or None for all.
+    """
+    return region is not None and bool(region_id) and region_id.casefold() != region.casefold()
+
+
 def check_type(name: str, value: object, kind: type) -> None:
     """Check the type of an argument.
 
@@ -207,12 +222,23 @@ def _count(_: object, attribute: Attribute[int], value: object) -> None:
     check_count(attribute.name, value)
 
 
+def _region(_: object, attribute: Attribute[str | None], value: object) -> None:
+    if value is None:
+        return
+    check_type(attribute.name, value, str)
+    if not str(value).strip():
+        raise ValueError(f"{attribute.name} must not be empty; None is all regions")
+    if _SURROGATE.search(str(value)):
+        raise ValueError(f"{attribute.name} contains half of a character, which has no form in a URL")
+
+
 @frozen
 class ListQuery:
     """The query parameters of a listing, sent with each page's request.
 
     Attributes:
         page_size: Records to request per page. The service documents 1 to 100 (List Clusters V2).
+        region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
 
     Raises:
         TypeError: A value is of the wrong type.
@@ -220,3 +246,4 @@ class ListQuery:
     """
 
     page_size: int = field(default=100, validator=_count)
+    region: str | None = field(default=None, validator=_region)

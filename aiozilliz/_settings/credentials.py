@@ -10,6 +10,8 @@ import inspect
 import os
 import re
 from collections.abc import Awaitable, Callable
+from io import StringIO
+from json import detect_encoding
 from pathlib import Path
 from typing import NoReturn, TypeAlias, cast
 
@@ -220,13 +222,15 @@ def _parse(path: Path) -> tuple[configparser.RawConfigParser | None, str]:
     # Its section of defaults gets a name that no file can contain.
     parser = _Parser(default_section="\n", strict=False)
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
+        # UTF-8, or what PowerShell's `>` writes: UTF-16 with a byte order mark.
+        parser.read_file(StringIO(content.decode(detect_encoding(content)), newline=None))
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except OSError as error:
         return None, error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        return None, "it is not UTF-8 text"
+    except UnicodeDecodeError as error:
+        return None, f"it is not {error.encoding.upper()} text"
     except configparser.Error as error:  # its text quotes the lines
         bad_lines = [number for number, _ in getattr(error, "errors", ())] or [getattr(error, "lineno", "?")]
         return None, f"it is not an INI file, see line {bad_lines[0]}"

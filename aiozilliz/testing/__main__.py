@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from . import FakeZillizCloud
+from . import FakeZillizCloud, Fault
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -20,26 +20,18 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     option = parser.add_argument
-    option(
-        "--clusters",
-        type=int,
-        default=250,
-        metavar="N",
-        help="number of made-up clusters (default: %(default)s)",
-    )
+    option("--clusters", type=int, default=250, metavar="N", help="made-up clusters (default: %(default)s)")
     option("--port", type=int, default=0, metavar="P", help="port to listen on (default: a free one)")
     option("--api-key", metavar="K", help="accept only this key (default: any)")
-    option("--seed", type=int, default=0, metavar="S", help="the same seed makes up the same clusters")
     option(
-        "--max-page-size",
-        type=int,
-        default=100,
-        metavar="N",
-        help="maximum page size, at most 100; larger requests get this many records",
+        "--seed", type=int, default=0, metavar="N", help="makes up the same clusters, and failures, each time"
     )
+    option("--max-page-size", type=int, default=100, metavar="N", help="larger pages get this many records")
     option("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each response")
     option("--rate-limit", type=int, metavar="N", help="requests per second and key (default: no limit)")
     option("--shape", choices=("object", "array"), default="object", help="what `data` is in responses")
+    option("--fail", type=int, metavar="STATUS", help="some requests for pages fail with this HTTP status")
+    option("--fail-rate", type=float, metavar="SHARE", help="how many of them, 0 to 1 (default: 0.1)")
     return parser
 
 
@@ -67,16 +59,21 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: The arguments are wrong (status 2), or help was requested (0).
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
+    fail, fail_rate = options.pop("fail"), options.pop("fail_rate")
     try:
-        cloud = FakeZillizCloud(**vars(options))
+        cloud = FakeZillizCloud(**options)
+        if fail is not None:
+            cloud.fail_some(Fault.status(fail), 0.1 if fail_rate is None else fail_rate)
+        elif fail_rate is not None:
+            parser.error("--fail-rate needs --fail")
     except ValueError as error:
         parser.error(str(error))
     try:
         asyncio.run(_serve(cloud))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        sys.stderr.write(f"{parser.prog}: can't listen on port {options.port}: {reason}\n")
+        sys.stderr.write(f"{parser.prog}: can't listen on port {options['port']}: {reason}\n")
         return 1
     except KeyboardInterrupt:
         pass

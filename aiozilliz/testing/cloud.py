@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import time
+from collections import deque
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from attrs import evolve
 
-from .faults import Callbacks, Fault, FaultScript
+from .faults import Callbacks, Fault, FaultScript, read_recording
 from .listing import Listing, wire_fields, wire_record
-from .log import RequestLog
+from .log import LogEntry, log_entry
 from .samples import sample_cluster
-from .server import HOST, LoopbackServer, ServerThread
-from .service import MAX_PAGE_SIZE, Asked, Echo, Service, Shape
+from .server import HOST, LoopbackServer, LoopThread
+from .service import MAX_PAGE_SIZE, Asked, Echo, Order, Service, Shape, asked_page, bearer, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
+    from .faults import Recording
     from .listing import Record, SupportsToDict
     from .log import RecordedRequest
     from .server import Answer, Connection, Request
 
-Order: TypeAlias = Literal["stable", "shuffled"]
+LOGGED = 10_000
+"""The number of requests that the log holds."""
+
+_SETTABLE = ("api_key", "latency", "max_page_size", "rate_limit")
+_NOT_RECORDED = Fault.code(501, "The recording has no response left for this request.", status=501)
 _Callback = TypeVar("_Callback", bound="Callable[..., Any]")
 
 
@@ -41,14 +45,18 @@ class FakeZillizCloud:
     to its exception as a note, and so is a callback's error if the block was interrupted or cancelled.
 
     It follows the service's documentation. Refusals of `pageSize` (96008) and `currentPage` (96009) have HTTP status
-    200, a refused key (21119) has 401, and a request over the rate limit 429. `region` filters the list, which is empty
-    for an unknown region. No parameter sorts the list. Each request uses the next scripted fault, whatever it is for.
+    200, as has an unknown `region` (96001), a refused key (21119) has 401, and a request over the rate limit 429. The
+    documented regions are known, and those of the records. No parameter sorts the list. Each request uses the next
+    scripted fault, whatever it is for.
+
+    `api_key`, `latency`, `max_page_size` and `rate_limit` are attributes, too, and can be set while it runs: what was
+    set counts for the requests that arrive from then on. Any other attribute that is set is an `AttributeError`.
 
     Args:
         clusters: The number of clusters to make up, or the records: wire dicts, or objects with `to_dict()` such as
             `aiozilliz.Cluster`. Records are served as they are, even if they are incomplete or wrong.
         api_key: The only key that is accepted, or None for any.
-        seed: The same seed makes up the same clusters and shuffled orders.
+        seed: The same seed makes up the same clusters, shuffled orders and failures by chance.
         max_page_size: Maximum number of records on a page, 1 to 100. A larger `pageSize` in the documented range is
             reduced to it without an error, as a proxy may do.
         latency: Seconds to wait before each response.
@@ -67,6 +75,20 @@ class FakeZillizCloud:
 
     __module__ = "aiozilliz.testing"
 
+    api_key: str | None
+    latency: float
+    max_page_size: int
+    rate_limit: int | None
+
+    if not TYPE_CHECKING:  # type checkers know which attributes there are
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in _SETTABLE:
+                setattr(self._service, name, value)
+            elif "_url" in vars(self) and name not in vars(self):
+                raise AttributeError(f"{name!r} can't be set, but these can: {', '.join(_SETTABLE)}.")
+            super().__setattr__(name, value)
+
     def __init__(
         self,
         clusters: int | Iterable[Mapping[str, Any] | SupportsToDict] = 250,
@@ -82,44 +104,25 @@ class FakeZillizCloud:
         order: Order = "stable",
         port: int = 0,
     ) -> None:
-        if api_key == "":
-            raise ValueError("api_key must not be empty; None accepts any key.")
-        _check_whole("max_page_size", max_page_size, 1, MAX_PAGE_SIZE)
-        _check_whole("port", port, 0, 65535)
-        if rate_limit is not None:
-            _check_whole("rate_limit", rate_limit, 1)
-        if not 0 <= latency < math.inf:
-            raise ValueError(f"latency must be finite and not negative, not {latency}.")
-        for name, value, allowed in (
-            ("shape", shape, get_args(Shape)),
-            ("echo_page_size", echo_page_size, get_args(Echo)),
-            ("order", order, get_args(Order)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+        check_whole("port", port, 0, 65535)
         self._seed = seed
-        self._latency = latency
-        self._shuffled = order == "shuffled"
-        self._service = Service(
-            api_key=api_key,
-            max_page_size=max_page_size,
-            echo_page_size=echo_page_size,
-            shape=shape,
-            rate_limit=rate_limit,
-            retry_after=retry_after,
-        )
+        self._service = Service(retry_after, shape, echo_page_size, order)
+        self.api_key = api_key
+        self.latency = latency
+        self.max_page_size = max_page_size
+        self.rate_limit = rate_limit
         self._samples = 0
         self._listing = Listing(self._first_records(clusters))
         self._cuts = 0
         self._last_page: Answer | None = None
-        self._script = FaultScript()
-        self._log = RequestLog()
+        self._script = FaultScript(seed)
+        self._log: deque[LogEntry] = deque(maxlen=LOGGED)
         self._callbacks = Callbacks()
 
         self._state = threading.RLock()  # guards everything above against other threads
         self._turn = asyncio.Lock()  # held while a response is created and its callbacks run
         self._server = LoopbackServer(self._respond, port=port)
-        self._thread = ServerThread(self._start, self._server.close)
+        self._thread = LoopThread()
         self._entered = False
         self._url: str | None = None
 
@@ -134,9 +137,7 @@ class FakeZillizCloud:
             RuntimeError: The fake has not been started.
         """
         if self._url is None:
-            raise RuntimeError(
-                "A FakeZillizCloud has no URL until it is started: use `with` or `async with`."
-            )
+            raise RuntimeError("There is no URL before the start: use `with` or `async with`.")
         return self._url
 
     @property
@@ -147,17 +148,17 @@ class FakeZillizCloud:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """A copy of the log: every request so far in order of arrival, including refused and spoilt ones."""
+        """A copy of the log: the latest 10,000 requests in order of arrival, including refused and spoilt ones."""
         with self._state:
-            return self._log.entries
+            return [entry.recorded for entry in self._log]
 
     def add(self, *, index: int | None = None, **fields: Any) -> str:
         """Create a cluster.
 
         Args:
             index: Its position in the list, as for `list.insert`; None for the end.
-            fields: Values by wire name (`cuSize`) or by attribute name of `aiozilliz.Cluster` (`cu_size`). Other names
-                are sent unchanged. Missing fields are made up.
+            fields: Values of documented fields by wire name (`cuSize`, `deploymentOption`) or in Python's style
+                (`cu_size`, `deployment_option`). Other names are sent unchanged. Missing fields are made up.
 
         Returns:
             The id of the cluster.
@@ -196,23 +197,74 @@ class FakeZillizCloud:
         with self._state:
             self._listing.remove(cluster_id)
 
-    def fail_next(self, fault: Fault, times: int | None = 1) -> None:
+    def fail_next(self, fault: Fault, times: int | None = 1, *, page: int | None = None) -> None:
         """Script a fault for the next requests. Several faults are used in the order of the calls.
 
         Args:
             fault: What goes wrong.
             times: Number of requests; None for all, until `clear_faults()`.
+            page: Only requests for this page use it; None for any.
 
         Raises:
-            TypeError: `fault` is not a `Fault`, or `times` not an int.
-            ValueError: `times` is below 1.
+            TypeError: `fault` is not a `Fault`, or `times` or `page` not an int.
+            ValueError: `times` or `page` is below 1.
         """
         if not isinstance(fault, Fault):
             raise TypeError(f"fault must be a Fault, such as Fault.status(503), not {fault!r}.")
-        if times is not None:
-            _check_whole("times", times, 1)
+        for name, value in (("times", times), ("page", page)):
+            if value is not None:
+                check_whole(name, value, 1)
         with self._state:
-            self._script.add(fault, times)
+            self._script.add(fault, times, page=page)
+
+    def fail_some(self, fault: Fault, share: float = 0.1) -> None:
+        """Let a share of the requests for pages fail, until `clear_faults()`.
+
+        Chance decides, but the same seed decides the same for the same requests, whatever the order in which requests
+        for different pages arrive: it goes by what was asked, and by how often this key has asked for it. Faults that
+        were scripted before come first.
+
+        Args:
+            fault: What goes wrong.
+            share: From 0, for none of them, to 1, for all.
+
+        Raises:
+            ValueError: `share` is out of range.
+        """
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be between 0 and 1, not {share}.")
+        with self._state:
+            self._script.add(fault, None, share=share, used=True)
+
+    def replay(self, recording: Recording) -> None:
+        r"""Respond to the next requests with a recorded conversation instead of the list.
+
+        Each recorded response is used once, in order, whatever the key of the request. One that names a page waits for
+        a request for this page, so that a client may ask for several at once. A request that no response is left for
+        gets status 501, until `clear_faults()`. Like faults, responses that were not used are an error on leaving.
+
+        A recording is a file with a JSON object a line, such as this one, or the objects themselves:
+
+            {"page": 1, "status": 200, "headers": {"requestid": "1f"}, "body": "{\"code\": 0, \"data\": []}"}
+
+        `body` is text, or a JSON value. `headers` may be missing, as may `page`, `body` (empty), and those headers that
+        are about the connection, which are not sent. Other names are ignored. This makes a line of a response of
+        aiohttp's:
+
+            {"page": page, "status": response.status, "headers": dict(response.headers), "body": await response.text()}
+
+        Args:
+            recording: The path of the file, or the objects.
+
+        Raises:
+            OSError: The file can't be read.
+            ValueError: A response can't be read; the text has its number.
+        """
+        responses = list(read_recording(recording))
+        with self._state:
+            for fault, page in responses:
+                self._script.add(fault, 1, page=page)
+            self._script.add(_NOT_RECORDED, None, used=True)
 
     def clear_faults(self) -> None:
         """Remove the scripted faults that have not been used."""
@@ -245,21 +297,18 @@ class FakeZillizCloud:
         await self._start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         await self._server.close()
         self._report(error)
 
     def __enter__(self) -> Self:
         self._enter()
         self._thread.start()
+        self._thread.call(self._start())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._thread.stop()
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._thread.call(self._server.close(), last=True)
         self._report(error)
 
     def _enter(self) -> None:
@@ -272,32 +321,32 @@ class FakeZillizCloud:
 
     def _report(self, error: BaseException | None) -> None:
         with self._state:
-            unused = self._script.unused
-        unused_faults = f"Scripted faults that were not used: {', '.join(unused)}." if unused else ""
+            unused = ", ".join(self._script.unused)
         failure = self._callbacks.error or self._server.error
-        if failure is not None and (error is None or isinstance(error, Exception)):
-            error = failure
-        elif failure is not None and error is not None:
+        if failure is not None and error is not None and not isinstance(error, Exception):
             error.add_note(f"The fake cloud, or a callback between pages, failed: {failure!r}")
-        if error is not None and unused_faults:
-            error.add_note(unused_faults)
-        if failure is not None and error is failure:
+            failure = None
+        if unused and failure is None and error is None:
+            failure = AssertionError(f"Scripted faults that were not used: {unused}.")
+        elif unused and (told := failure or error):
+            told.add_note(f"Scripted faults that were not used: {unused}.")
+        if failure is not None:
             raise failure
-        if error is None and unused_faults:
-            raise AssertionError(unused_faults)
 
     async def _respond(self, request: Request, connection: Connection) -> None:
         monotonic = time.monotonic()
-        asked = self._service.examine(request, monotonic)
         with self._state:
-            index = self._log.add(request, connection.number, monotonic)
+            asked = self._service.examine(request, monotonic, self._listing.regions)
+            entry = log_entry(request, connection.number, monotonic)
+            self._log.append(entry)
             if isinstance(asked, Asked):
-                self._log.note(index, page=asked.page, page_size=asked.size)
+                entry.note(page=asked.page, page_size=asked.size)
         async with self._turn:
             with self._state:
-                fault = self._script.take()
-                self._log.note(index, fault=fault)
-        if pause := self._latency + (fault.seconds if fault else 0.0):
+                page = asked if isinstance(asked, Asked) else None
+                fault = self._script.take(asked_page(request), page, bearer(request))
+                entry.note(fault=fault)
+        if pause := self._service.latency + (fault.seconds if fault else 0.0):
             await asyncio.sleep(pause)
         async with self._turn:
             if not connection.is_open:
@@ -307,7 +356,7 @@ class FakeZillizCloud:
                 return
             answer = self._answer(asked, fault)
             with self._state:
-                recorded = self._log.note(index, status=answer.status)
+                recorded = entry.note(status=answer.status)
             half = fault is not None and fault.kind == "cut"
             connection.send(answer, method=request.method, keep_alive=request.keep_alive, half=half)
             if isinstance(asked, Asked) and (fault is None or fault.kind in {"delay", "repeat_page"}):
@@ -325,7 +374,8 @@ class FakeZillizCloud:
         if fault and fault.kind == "repeat_page" and self._last_page:
             return self._last_page
         self._cuts += 1
-        shuffle = Random(f"{self._seed}/{self._cuts}") if self._shuffled else None  # noqa: S311  # not a secret
+        shuffled = self._service.order == "shuffled"
+        shuffle = Random(f"{self._seed}/{self._cuts}") if shuffled else None  # noqa: S311  # not a secret
         size = self._service.used_size(asked)
         with self._state:
             cut = self._listing.cut(asked.page, size, region=asked.region, shuffle=shuffle)
@@ -334,18 +384,10 @@ class FakeZillizCloud:
 
     def _first_records(self, clusters: int | Iterable[Mapping[str, Any] | SupportsToDict]) -> list[Record]:
         if isinstance(clusters, int):
-            _check_whole("clusters", clusters, 0)
+            check_whole("clusters", clusters, 0)
             return [self._sample() for _ in range(clusters)]
         return [wire_record(cluster) for cluster in clusters]
 
     def _sample(self) -> Record:
         self._samples += 1
         return sample_cluster(self._samples - 1, self._seed)
-
-
-def _check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}.")
-    if value < low or (high is not None and value > high):
-        allowed = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{name} must be {allowed}, not {value}.")

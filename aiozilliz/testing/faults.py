@@ -2,39 +2,42 @@
 
 import asyncio
 import inspect
-import math
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+import json
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from http import HTTPStatus
+from http.client import responses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import define, frozen
 
+from .samples import Draws
 from .server import Answer
+from .service import Asked, check_seconds, check_whole
 
 if TYPE_CHECKING:
     from .log import RecordedRequest
 
+Recording: TypeAlias = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 FaultKind: TypeAlias = Literal["answer", "reset", "cut", "malformed", "delay", "repeat_page"]
 
-_HTML = (
-    b"<!DOCTYPE html>\n<html><head><title>%(title)s</title></head><body><h1>%(title)s</h1></body></html>\n"
-)
+_HTML = b"<!DOCTYPE html>\n<title>%(title)s</title>\n<h1>%(title)s</h1>\n"
+
+
+_STEPS = 1 << 53  # of chance
+# Headers that describe how a recorded body was sent, which is not how it is sent again.
+_FRAMING = {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"}
 
 
 def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return f"Status {status}"
+    return responses.get(status) or f"Status {status}"
 
 
 def _checked(status: int) -> int:
-    if isinstance(status, bool) or not isinstance(status, int):
-        raise TypeError(f"status must be an int, not {type(status).__name__}.")
-    if not 200 <= status <= 599:  # noqa: PLR2004  # the final statuses of HTTP
-        raise ValueError(f"status must be between 200 and 599, not {status}.")
-    return status
+    return check_whole("status", status, 200, 599)  # the final statuses of HTTP
 
 
 def _header(name: str, value: str) -> tuple[str, str]:
@@ -104,7 +107,9 @@ class Fault:
         pairs = tuple(_header(name, value) for name, value in extra.items())
         answer = Answer(status, answer.body, pairs if labelled else (*answer.headers, *pairs))
         given = {"retry_after": retry_after, "body": body, "headers": headers}
-        options = "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+        options = "".join(
+            f", {name}={reprlib.repr(value)}" for name, value in given.items() if value is not None
+        )
         return cls("answer", answer, text=f"status({status}{options})")
 
     @classmethod
@@ -123,8 +128,7 @@ class Fault:
             TypeError: `code` or `status` is not an int.
             ValueError: `code` means success, or `status` is not between 200 and 599.
         """
-        if isinstance(code, bool) or not isinstance(code, int):
-            raise TypeError(f"code must be an int, not {type(code).__name__}.")
+        check_whole("code", code)
         if code in {0, 200}:
             raise ValueError(f"The code {code} means success.")
         answer = Answer.json({"code": code, "message": message}, _checked(status))
@@ -145,10 +149,8 @@ class Fault:
             ValueError: `status` is not between 200 and 599.
         """
         title = "Please wait" if status == HTTPStatus.OK else _reason(_checked(status))
-        body = _HTML % {b"title": title.encode()}
-        return cls(
-            "answer", Answer(status, body, (("Content-Type", "text/html"),)), text=f"html(status={status})"
-        )
+        answer = Answer(status, _HTML % {b"title": title.encode()}, (("Content-Type", "text/html"),))
+        return cls("answer", answer, text=f"html(status={status})")
 
     @classmethod
     def reset(cls) -> "Fault":
@@ -178,8 +180,7 @@ class Fault:
         Raises:
             ValueError: `seconds` is negative or not finite.
         """
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"seconds must be finite and not negative, not {seconds}.")
+        check_seconds("seconds", seconds)
         return cls("delay", seconds=float(seconds), text=f"delay({seconds})")
 
     @classmethod
@@ -192,49 +193,103 @@ class Fault:
         return cls("repeat_page")
 
 
-@define
+@define(eq=False)
 class _Entry:
     fault: Fault
     left: int | None
-    taken: bool = False
+    page: int | None = None
+    share: float | None = None
+    used: bool = False
 
 
 class FaultScript:
-    """Faults in the order in which requests use them."""
+    """Faults in the order in which requests use them. Those of a share of requests depend on the seed."""
 
-    def __init__(self) -> None:
-        self._entries: deque[_Entry] = deque()
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._entries: list[_Entry] = []
+        self._counts: Counter[Hashable] = Counter()
 
-    def add(self, fault: Fault, times: int | None) -> None:
-        """Append a fault for a number of requests; None for all."""
-        self._entries.append(_Entry(fault, times))
+    def add(self, fault: Fault, times: int | None, **options: Any) -> None:
+        """Append a fault for a number of requests, or None for all.
+
+        Args:
+            fault: What goes wrong.
+            times: The number, or None.
+            options: `page`, the only one that it is for; `share`, of the requests that are for pages; `used`, if it is
+                no mistake when it is never used.
+        """
+        self._entries.append(_Entry(fault, times, **options))
 
     def clear(self) -> None:
         """Remove the faults that have not been used."""
         self._entries.clear()
 
-    def take(self) -> Fault | None:
-        """Return the fault of the next request, or None."""
-        if not self._entries:
-            return None
-        entry = self._entries[0]
-        entry.taken = True
-        if entry.left is not None:
-            entry.left -= 1
-            if not entry.left:
-                self._entries.popleft()
-        return entry.fault
+    def take(
+        self, page: int | None = None, asked: Asked | None = None, key: str | None = None
+    ) -> Fault | None:
+        """Return the fault of the next request, or None.
+
+        Args:
+            page: The page that the request names.
+            asked: What it asks for, or None if it is refused.
+            key: Its key.
+
+        Returns:
+            The fault.
+        """
+        for entry in self._entries:
+            if entry.page in {None, page} and (entry.share is None or self._chance(asked, key) < entry.share):
+                entry.used = True
+                entry.left = entry.left and entry.left - 1
+                if entry.left == 0:
+                    self._entries.remove(entry)
+                return entry.fault
+        return None
+
+    def _chance(self, asked: Asked | None, key: str | None) -> float:
+        # The requests of one key for one page are counted, so that neither the order in which requests for different
+        # pages arrive nor the requests that are refused decide which of them fail.
+        if asked is None:
+            return 1.0
+        self._counts[key, asked] += 1
+        return Draws("fault", self._seed, asked, self._counts[key, asked]).below(_STEPS) / _STEPS
 
     @property
     def unused(self) -> list[str]:
         """The unused faults as text. A fault for all requests counts as used after the first one."""
         texts: list[str] = []
         for entry in self._entries:
-            if entry.left is not None and entry.left > 1:
-                texts.append(f"{entry.fault!r} ({entry.left} times)")
-            elif entry.left is not None or not entry.taken:
-                texts.append(repr(entry.fault))
+            if entry.left or not entry.used:
+                page = "" if entry.page is None else f" for page {entry.page}"
+                times = f" ({entry.left} times)" if (entry.left or 0) > 1 else ""
+                texts.append(f"{entry.fault!r}{page}{times}")
         return texts
+
+
+def read_recording(recording: Recording) -> Iterator[tuple[Fault, int | None]]:
+    """Read recorded responses: JSON, one a line in a file, or mappings.
+
+    Yields:
+        The fault that responds with it, and the page that it is for, or None.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: A response can't be read; the text has its number.
+    """
+    if isinstance(recording, str | os.PathLike):
+        lines: Iterable[Any] = filter(str.strip, Path(recording).read_text("utf-8").split("\n"))
+    else:
+        lines = recording
+    for number, line in enumerate(lines, 1):
+        try:
+            response = json.loads(line) if isinstance(line, str) else line
+            body, page = response.get("body", ""), response.get("page")
+            body = body if isinstance(body, str) else json.dumps(body)
+            headers = {k: v for k, v in response.get("headers", {}).items() if k.lower() not in _FRAMING}
+            yield Fault.status(response["status"], body=body, headers=headers), page and int(page)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"Recorded response {number} can't be read: {error!r}") from error
 
 
 class Callbacks:

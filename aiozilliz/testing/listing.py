@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from attrs import frozen
+
+from .samples import REGIONS
 
 if TYPE_CHECKING:
     from random import Random
@@ -14,17 +17,11 @@ if TYPE_CHECKING:
 Record: TypeAlias = dict[str, Any]
 
 
-_WIRE_NAMES = {
-    "cluster_id": "clusterId",
-    "cluster_name": "clusterName",
-    "region_id": "regionId",
-    "cu_type": "cuType",
-    "cu_size": "cuSize",
-    "connect_address": "connectAddress",
-    "private_link_address": "privateLinkAddress",
-    "create_time": "createTime",
-    "project_id": "projectId",
-}
+_ATTRIBUTES = """
+    cluster_id cluster_name region_id cu_type cu_size connect_address private_link_address create_time project_id
+    deployment_option global_cluster_meta
+"""
+_WIRE_NAMES = {name: name[0] + name.title().replace("_", "")[1:] for name in _ATTRIBUTES.split()}
 
 
 class SupportsToDict(Protocol):
@@ -67,7 +64,7 @@ def wire_record(cluster: Mapping[str, Any] | SupportsToDict) -> Record:
 
 
 def wire_fields(fields: dict[str, Any]) -> Record:
-    """Rename fields from attribute names of `aiozilliz.Cluster` to wire names. Other names are kept.
+    """Rename fields from names such as `cluster_id` to wire names. Names of no documented field are kept.
 
     Returns:
         The values by wire name.
@@ -96,7 +93,11 @@ class Cut:
 
 
 class Listing:
-    """An ordered list of records with unique ids. It is not thread-safe."""
+    """An ordered list of records with unique ids. It is not thread-safe.
+
+    Attributes:
+        regions: The ids of the documented regions, and of all that a record has ever been in.
+    """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         """Take over `records`, which may have missing or broken ids for tests of that.
@@ -105,14 +106,10 @@ class Listing:
             ValueError: Two records have the same id.
         """
         self._records = list(records)
-        seen: set[str] = set()
-        for record in self._records:
-            cluster_id = record.get("clusterId")
-            if not isinstance(cluster_id, str):
-                continue
-            if cluster_id in seen:
-                raise ValueError(f"Two records have the id {cluster_id!r}.")
-            seen.add(cluster_id)
+        self.regions = {*REGIONS, *(str(record.get("regionId")) for record in self._records)}
+        ids = Counter(x for record in self._records if isinstance(x := record.get("clusterId"), str))
+        if twice := [cluster_id for cluster_id, times in ids.items() if times > 1]:
+            raise ValueError(f"Two records have the id {twice[0]!r}.")
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -136,6 +133,7 @@ class Listing:
             raise ValueError(f"A cluster needs a clusterId that is a string, not {cluster_id!r}.")
         if cluster_id in self:
             raise ValueError(f"There is already a cluster {cluster_id!r}.")
+        self.regions.add(str(record.get("regionId")))
         self._records.insert(len(self._records) if index is None else index, record)
 
     def update(self, cluster_id: str, fields: Record) -> None:
@@ -148,6 +146,7 @@ class Listing:
         position = self._find(cluster_id)
         if fields.get("clusterId", cluster_id) != cluster_id:
             raise ValueError("The id of a cluster can't change. Remove it and add another.")
+        self.regions.add(str(fields.get("regionId")))
         # A new object, because pages that hold the old one may not be sent yet.
         self._records[position] = {**self._records[position], **fields}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .faults import Fault
 from .server import Request
@@ -46,33 +46,23 @@ class RecordedRequest:
     status: int | None = None
 
 
-class RequestLog:
-    """Recorded requests in order of arrival. It is not thread-safe."""
+@define
+class LogEntry:
+    """A request in the log, of which more becomes known while it is served."""
 
-    def __init__(self) -> None:
-        self._entries: list[RecordedRequest] = []
+    recorded: RecordedRequest
 
-    @property
-    def entries(self) -> list[RecordedRequest]:
-        """A copy of the log."""
-        return list(self._entries)
+    def note(self, **what: Any) -> RecordedRequest:
+        """Set attributes of the recorded request, and return it."""
+        self.recorded = evolve(self.recorded, **what)
+        return self.recorded
 
-    def add(self, request: Request, connection: int, monotonic: float) -> int:
-        """Record a request that has just arrived, and return its index in the log."""
-        recorded = RecordedRequest(
-            method=request.method,
-            path=request.path,
-            query=request.query,
-            headers=request.headers,
-            when=datetime.now(UTC),
-            monotonic=monotonic,
-            connection=connection,
-            api_key=bearer(request),
+
+def log_entry(request: Request, connection: int, monotonic: float) -> LogEntry:
+    """Return the entry for a request that has just arrived."""
+    when, key = datetime.now(UTC), bearer(request)
+    return LogEntry(
+        RecordedRequest(
+            request.method, request.path, request.query, request.headers, when, monotonic, connection, key
         )
-        self._entries.append(recorded)
-        return len(self._entries) - 1
-
-    def note(self, index: int, **what: Any) -> RecordedRequest:
-        """Set attributes of the request at an index in the log, and return it."""
-        self._entries[index] = evolve(self._entries[index], **what)
-        return self._entries[index]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import struct
 import threading
@@ -12,14 +13,15 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from email.utils import formatdate
 from http import HTTPStatus
+from http.client import responses
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 HOST = "127.0.0.1"
 _BACKLOG = 512
@@ -27,10 +29,17 @@ _BACKLOG = 512
 MAX_HEAD = 65536
 """Maximum size of request line and headers, in bytes."""
 
-_MAX_BODY = 1 << 20
-_LONGEST_LENGTH = len(str(_MAX_BODY))
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _JSON = ("Content-Type", "application/json")
+
+_REQUEST_LINE = re.compile(
+    r"(?P<method>[\w!#$%&'*+.^`|~-]+) "
+    r"(?i:https?://(?:[\w.-]+|\[[\da-f:.]+\])(?::\d*)?)?"  # sent to proxies, and understood by every server
+    r"(?P<path>/[^?\x00-\x20\x7f]*|\*|(?<! ))(?:\?(?P<query>[^\x00-\x20\x7f]*))? "
+    r"HTTP/(?P<version>\d(?:\.\d)?)",
+    re.ASCII,
+)
+_HEADER = re.compile(r"([^:\s]+):[ \t]*(.*?)[ \t]*")
 
 
 class Headers(Mapping[str, str]):
@@ -45,16 +54,13 @@ class Headers(Mapping[str, str]):
             self._values[key] = f"{self._values[key]}, {value}" if key in self._values else value
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        return self._values[str(name).lower()]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._values
 
 
 @frozen
@@ -101,33 +107,32 @@ def parse_head(head: bytes) -> Request:
     Raises:
         BadRequestError: They are malformed.
     """
-    request_line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-    try:
-        method, target, version = request_line.split(" ")
-        pairs: list[tuple[str, str]] = []
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon or not name or name != name.strip():
-                raise BadRequestError("Malformed header.")
-            pairs.append((name, value.strip()))
-        url = urlsplit(target)
-    except ValueError:
-        raise BadRequestError("Malformed request line.") from None
-    if version not in {"HTTP/1.1", "HTTP/1.0"}:
+    request_line, *lines = head.decode("latin-1").strip("\r\n").split("\r\n")
+    found = _REQUEST_LINE.fullmatch(request_line)
+    if not found:
+        raise BadRequestError("Malformed request line.")
+    if not found["version"].startswith("1."):
         raise BadRequestError("This server speaks HTTP/1.1.", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-    headers = Headers(pairs)
+    fields = [_HEADER.fullmatch(line) for line in lines]
+    if None in fields:
+        raise BadRequestError("Malformed header.")
+    headers = Headers([(field[1], field[2]) for field in fields if field])
     wishes = {wish.strip().lower() for wish in headers.get("Connection", "").split(",")}
     return Request(
-        method=method,
-        path=unquote(url.path),
-        query=dict(parse_qsl(url.query, keep_blank_values=True)),
+        method=found["method"],
+        path=unquote(found["path"] or "/"),
+        query=dict(parse_qsl(found["query"], keep_blank_values=True)),
         headers=headers,
-        keep_alive=version == "HTTP/1.1" and "close" not in wishes,
+        keep_alive=found["version"] != "1.0" and "close" not in wishes,
     )
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader, send: Callable[[bytes], Any] = bytes) -> Request | None:
     """Read the next request of a connection, and discard its body.
+
+    Args:
+        reader: The connection's reader.
+        send: Sends bytes to a client that waits for a permission to go on (`Expect: 100-continue`).
 
     Returns:
         The request, or None if the client has closed the connection.
@@ -137,20 +142,18 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     """
     try:
         request = parse_head(await reader.readuntil(b"\r\n\r\n"))
+        length = request.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in request.headers or not re.fullmatch("[0-9]+", length):
+            raise BadRequestError("A body needs a Content-Length.", HTTPStatus.LENGTH_REQUIRED)
+        if not re.fullmatch("0*[0-9]{1,6}", length):
+            raise BadRequestError("Too large a body.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await reader.readexactly(int(length[-6:]))  # int() refuses thousands of digits
     except asyncio.IncompleteReadError:
         return None
     except asyncio.LimitOverrunError:
         raise BadRequestError("Too long.", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) from None
-    length = request.headers.get("Content-Length", "0")
-    if "Transfer-Encoding" in request.headers or not (length.isascii() and length.isdigit()):
-        raise BadRequestError("A body needs a Content-Length.", HTTPStatus.LENGTH_REQUIRED)
-    length = length.lstrip("0") or "0"
-    if len(length) > _LONGEST_LENGTH or int(length) > _MAX_BODY:  # int() refuses thousands of digits
-        raise BadRequestError("Too large a body.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    try:
-        await reader.readexactly(int(length))
-    except asyncio.IncompleteReadError:
-        return None
     return request
 
 
@@ -165,21 +168,16 @@ def render(answer: Answer, *, method: str = "GET", keep_alive: bool = True) -> t
     Returns:
         The bytes of the head, and those of the body.
     """
-    try:
-        reason = HTTPStatus(answer.status).phrase
-    except ValueError:
-        reason = ""
-    lines = [f"HTTP/1.1 {answer.status} {reason}"]
+    lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
     given = {name.lower() for name, _ in answer.headers}
-    if "date" not in given:
-        lines.append(f"Date: {formatdate(usegmt=True)}")
-    if "requestid" not in given:  # the service's support needs it
-        lines.append(f"requestid: {token_hex(16)}")
-    body = answer.body
-    if answer.status in _BODILESS:
-        body = b""
-    else:
+    ours = {
+        "Date": formatdate(usegmt=True),
+        "requestid": token_hex(16),
+    }  # the service's support needs the latter
+    lines += [f"{name}: {value}" for name, value in ours.items() if name.lower() not in given]
+    body = b"" if answer.status in _BODILESS else answer.body
+    if answer.status not in _BODILESS:
         lines.append(f"Content-Length: {len(body)}")
     if not keep_alive:
         lines.append("Connection: close")
@@ -192,11 +190,18 @@ class Connection:
 
     Attributes:
         number: Its number in the order of acceptance, from 1.
+        reader: What the client sends.
+        write: Sends bytes as they are.
+        drain: Waits until the write buffer has drained.
+        abort: Aborts the connection. Unsent data is lost.
     """
 
     def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.number = number
         self.reader = reader
+        self.write = writer.write
+        self.drain = writer.drain
+        self.abort = writer.transport.abort
         self._writer = writer
 
     @property
@@ -216,14 +221,9 @@ class Connection:
             half: Send only half of the body, and close the connection.
         """
         head, body = render(answer, method=method, keep_alive=keep_alive)
-        self._writer.write(head + (body[: len(body) // 2] if half else body))
+        self.write(head + (body[: len(body) // 2] if half else body))
         if half or not keep_alive:
             self._writer.close()
-
-    async def drain(self) -> None:
-        """Wait until the write buffer has drained."""
-        if not self._writer.is_closing():
-            await self._writer.drain()
 
     def reset(self) -> None:
         """Reset the connection (TCP RST). Unsent data is lost."""
@@ -232,10 +232,6 @@ class Connection:
         with socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM) as copy:
             copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
-
-    def abort(self) -> None:
-        """Abort the connection. Unsent data is lost."""
-        self._writer.transport.abort()
 
     async def close(self) -> None:
         """Send what is buffered, close the connection, and wait until it is closed."""
@@ -316,7 +312,7 @@ class LoopbackServer:
 
     async def _serve(self, connection: Connection) -> None:
         try:
-            while request := await read_request(connection.reader):
+            while request := await read_request(connection.reader, connection.write):
                 await self._respond(request, connection)
                 await connection.drain()
                 if not request.keep_alive or not connection.is_open:
@@ -329,55 +325,29 @@ class LoopbackServer:
             await connection.close()
 
 
-class ServerThread:
-    """Runs a server in a thread with its own event loop, for callers without a loop.
+class LoopThread(threading.Thread):
+    """A thread with an event loop, for callers without one."""
 
-    Args:
-        start: Starts the server. Called in the thread's loop.
-        close: Closes the server. Called in the thread's loop.
-    """
-
-    def __init__(self, start: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]) -> None:
-        self._start = start
-        self._close = close
-        self._loop: asyncio.AbstractEventLoop  # set by start(), as is the next
-        self._stop: asyncio.Event
+    def __init__(self) -> None:
         # A daemon, so that the process can exit even if the fake was not left.
-        self._thread = threading.Thread(target=self._run, name="fake-zilliz-cloud", daemon=True)
-        self._started: Future[None] = Future()
+        super().__init__(name="fake-zilliz-cloud", daemon=True)
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
 
-    def start(self) -> None:
-        """Start the thread, and wait until the server runs.
-
-        Raises:
-            OSError: The port is in use, or not permitted.
-        """
-        self._thread.start()
-        try:
-            self._started.result()
-        except OSError:
-            self._thread.join()
-            raise
-
-    def stop(self) -> None:
-        """Close the server, and wait until the thread has ended. `start()` must have succeeded before."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run the loop, in the thread."""
         with asyncio.Runner() as runner:
-            runner.run(self._serve())
+            self._loop.set_result(runner.get_loop())
+            runner.get_loop().run_forever()
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+    def call(self, coroutine: Coroutine[Any, Any, None], *, last: bool = False) -> None:
+        """Run a coroutine in the thread, from another. The thread ends after the last one, or one that fails."""
+        loop = self._loop.result()
         try:
-            await self._start()
-        except BaseException as error:  # noqa: BLE001  # raised in the waiting thread
-            self._started.set_exception(error)
-            return
-        self._started.set_result(None)
-        try:
-            await self._stop.wait()
+            asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        except BaseException:
+            last = True
+            raise
         finally:
-            await self._close()
+            if last:
+                loop.call_soon_threadsafe(loop.stop)
+                self.join()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-_KEPT_REQUESTS: Final = 1_000
 _MAX_LINE: Final = 1 << 24
 
 FAULTS: Final[dict[str, Callable[[], Fault]]] = {
@@ -120,15 +119,6 @@ def _execute(cloud: FakeZillizCloud, command: dict[str, Any]) -> None:
             raise ValueError(f"{what} is not a command")
 
 
-def _forget_requests(cloud: FakeZillizCloud) -> None:
-    # The log keeps every request, as tests are short. Indexes into it stay valid.
-    entries = cast("list[Any]", cloud._log._entries)  # noqa: SLF001  # no public way, as no test needs one
-    for place in range(len(entries) - _KEPT_REQUESTS, -1, -1):
-        if entries[place] is None:
-            break
-        entries[place] = None
-
-
 async def _serve(settings: Sequence[dict[str, Any]]) -> None:
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader(limit=_MAX_LINE)
@@ -142,7 +132,6 @@ async def _serve(settings: Sequence[dict[str, Any]]) -> None:
             command = json.loads(line)
             cloud = clouds[int(command["cloud"])]
             _execute(cloud, command)
-            _forget_requests(cloud)
             print(json.dumps(cloud.clusters), flush=True)
         for cloud in clouds:
             cloud.clear_faults()

@@ -272,7 +272,7 @@ def test_the_table_can_do_without_headings(run: Run) -> None:
 
     blocks = [block.splitlines() for block in out.split("\n\n")]
     assert len(blocks) == 4
-    assert blocks[0] == ["Total             250  100%  1,317"]
+    assert blocks[0] == ["Total              250  100%  1,462"]
     assert all(line.split()[-2].endswith("%") for block in blocks for line in block)
 
 

@@ -107,7 +107,7 @@ def test_dependencies_have_a_lowest_version_and_no_highest(pyproject: dict[str, 
 
     for requirement in required:
         if not requirement.startswith("aiozilliz["):
-            assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[\d.]+(b\d)?(; sys_platform .*)?", requirement), (
+            assert re.fullmatch(r"[a-z\d-]+(\[[a-z]+\])?>=[\d.]+(b\d)?(; sys_platform .*)?", requirement), (
                 requirement
             )
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from aiozilliz.testing import FakeZillizCloud, Fault
+from aiozilliz.testing.cloud import LOGGED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
@@ -111,7 +112,22 @@ async def test_a_region_filters(fetch: Fetch) -> None:
         expected = [record["clusterId"] for record in cloud.clusters if record["regionId"] == "az-eastus"]
         assert await listed(fetch, cloud, region="az-eastus", pageSize=100) == expected
         assert 0 < len(expected) < 50
-        assert await listed(fetch, cloud, region="nowhere") == []
+        status, body = await fetch(cloud, region="nowhere")
+        assert (status, json.loads(body)["code"]) == (200, 96001)
+
+
+async def test_a_region_is_known_by_documentation_or_by_a_record_and_stays_known(fetch: Fetch) -> None:
+    async with FakeZillizCloud([{"clusterId": "a", "regionId": "moon-1"}, {"clusterId": "b"}]) as cloud:
+        assert await listed(fetch, cloud, region="moon-1") == ["a"]
+        assert await listed(fetch, cloud, region="aws-us-east-1") == []
+        cloud.update("b", regionId="moon-2")
+        added = cloud.add(region_id="moon-3")
+        assert await listed(fetch, cloud, region="moon-2") == ["b"]
+        assert await listed(fetch, cloud, region="moon-3") == [added]
+        cloud.remove("a")
+        assert await listed(fetch, cloud, region="moon-1") == []
+        for unknown in ("", "moon-4", "AWS-US-EAST-1"):
+            assert json.loads((await fetch(cloud, region=unknown))[1])["code"] == 96001
 
 
 async def test_a_shuffled_list_is_cut_in_another_order_each_time_but_the_same_for_a_seed(
@@ -180,13 +196,13 @@ def test_clusters_are_the_same_for_the_same_seed_and_a_longer_list_begins_like_a
 async def test_the_log_tells_what_arrived(fetch: Fetch) -> None:
     async with FakeZillizCloud(3) as cloud:
         before = datetime.now(UTC)
-        await fetch(cloud, pageSize=2, region="x")
+        await fetch(cloud, pageSize=2, region="az-eastus")
         await fetch(cloud, "/elsewhere")
         first, second = cloud.requests
         assert (first.method, first.path, first.query) == (
             "GET",
             "/v2/clusters",
-            {"pageSize": "2", "region": "x"},
+            {"pageSize": "2", "region": "az-eastus"},
         )
         assert first.headers["AUTHORIZATION"] == "Bearer k"
         assert (first.api_key, first.page, first.page_size, first.status) == ("k", 1, 2, 200)
@@ -196,6 +212,36 @@ async def test_the_log_tells_what_arrived(fetch: Fetch) -> None:
         assert (second.path, second.page, second.status) == ("/elsewhere", None, 404)
         assert first.connection == second.connection == 1
         assert "Bearer" not in repr(first)
+
+
+async def test_the_log_holds_the_latest_requests_and_forgets_the_oldest(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LOGGED == 10_000
+    monkeypatch.setattr("aiozilliz.testing.cloud.LOGGED", 3)
+    async with FakeZillizCloud(3) as cloud:
+        for page in range(1, 8):
+            await fetch(cloud, currentPage=page)
+            assert [entry.page for entry in cloud.requests] == list(range(max(1, page - 2), page + 1))
+        assert {entry.status for entry in cloud.requests} == {200}
+
+
+async def test_a_request_that_the_log_has_forgotten_is_served_all_the_same(
+    fetch: Fetch, fetch_elsewhere: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiozilliz.testing.cloud.LOGGED", 1)
+    seen: list[RecordedRequest] = []
+    async with FakeZillizCloud(3) as cloud:
+        cloud.latency = 3600
+        waiting = asyncio.create_task(fetch(cloud))
+        while not cloud.requests:  # noqa: ASYNC110 - an arrival has no event
+            await asyncio.sleep(0)
+        cloud.latency = 0
+        cloud.between_pages(seen.append)
+        await fetch_elsewhere(cloud, currentPage=2)
+        assert [entry.page for entry in cloud.requests] == [2]
+        assert [entry.page for entry in seen] == [2]
+        waiting.cancel()
 
 
 async def test_connections_are_numbered() -> None:
@@ -283,15 +329,16 @@ def test_a_callback_with_two_arguments_is_refused() -> None:
         ({"clusters": ["x"]}, TypeError, "mapping or have to_dict"),
         ({"clusters": [{"clusterId": "a"}] * 2}, ValueError, "Two records"),
         ({"api_key": ""}, ValueError, "api_key must not be empty"),
+        ({"api_key": b"k"}, TypeError, "api_key must be a str or None, not bytes"),
         ({"max_page_size": 0}, ValueError, "max_page_size must be between 1 and 100"),
         ({"max_page_size": 101}, ValueError, "max_page_size must be between 1 and 100"),
         ({"max_page_size": 5.0}, TypeError, "max_page_size must be an int"),
         ({"rate_limit": 0}, ValueError, "rate_limit must be at least 1"),
         ({"latency": -0.1}, ValueError, "latency must be finite"),
         ({"latency": float("nan")}, ValueError, "latency must be finite"),
-        ({"shape": "list"}, ValueError, "shape must be one of 'object', 'array'"),
-        ({"echo_page_size": "none"}, ValueError, "echo_page_size must be one of"),
-        ({"order": "random"}, ValueError, "order must be one of"),
+        ({"shape": "list"}, ValueError, r"'shape' must be in \('object', 'array'\) \(got 'list'\)"),
+        ({"echo_page_size": "none"}, ValueError, r"'echo_page_size' must be in \('used', 'asked'\)"),
+        ({"order": "random"}, ValueError, r"'order' must be in \('stable', 'shuffled'\)"),
         ({"port": 70000}, ValueError, "port must be between 0 and 65535"),
     ],
 )
@@ -306,6 +353,7 @@ def test_arguments_are_checked_before_anything_runs(options: Any, error: type[Ex
         ((503,), TypeError, "must be a Fault"),
         ((Fault.reset(), 0), ValueError, "times must be at least 1"),
         ((Fault.reset(), 1.5), TypeError, "times must be an int"),
+        ((Fault.reset(), True), TypeError, "times must be an int, not bool"),
     ],
 )
 def test_scripted_faults_are_checked(arguments: Any, error: type[Exception], text: str) -> None:

@@ -33,8 +33,29 @@ def test_a_head_is_read_into_its_parts() -> None:
     assert request.keep_alive
 
 
-def test_a_path_is_decoded_and_may_come_with_a_host() -> None:
-    assert parse_head(b"GET http://x:1/a%2Fb HTTP/1.1\r\n\r\n").path == "/a/b"
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("http://x:1/a%2Fb", "/a/b", {}),
+        ("HTTPS://[::1]:1/a?b=c", "/a", {"b": "c"}),
+        ("http://x", "/", {}),
+        ("http://x?b=c", "/", {"b": "c"}),
+        ("//x/v2/clusters", "//x/v2/clusters", {}),
+        ("//x", "//x", {}),
+        ("///", "///", {}),
+        ("/a://b", "/a://b", {}),
+        ("/a?b=//c?d&e=f#g", "/a", {"b": "//c?d", "e": "f#g"}),
+        ("/?", "/", {}),
+        ("*", "*", {}),
+    ],
+)
+def test_a_path_is_decoded_and_may_come_with_a_host(target: str, path: str, query: dict[str, str]) -> None:
+    request = parse_head(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+    assert (request.path, request.query) == (path, query)
+
+
+def test_empty_lines_before_a_request_are_skipped() -> None:
+    assert parse_head(b"\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n").path == "/a"
 
 
 @pytest.mark.parametrize(
@@ -64,20 +85,60 @@ def test_header_names_are_looked_up_in_any_case() -> None:
         (b"nonsense\r\n\r\n", 400),
         (b"GET / HTTP/1.1 more\r\n\r\n", 400),
         (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
+        (b"GET http:// HTTP/1.1\r\n\r\n", 400),
+        (b"GET ftp://x/ HTTP/1.1\r\n\r\n", 400),
+        (b"GET v2/clusters HTTP/1.1\r\n\r\n", 400),
+        (b"GET  HTTP/1.1\r\n\r\n", 400),
+        (b"GET ?a HTTP/1.1\r\n\r\n", 400),
+        (b"GET /a\x00 HTTP/1.1\r\n\r\n", 400),
+        (b"GET /a\tb HTTP/1.1\r\n\r\n", 400),
+        (b"GET / http/1.1\r\n\r\n", 400),
+        (b"G\xc4T / HTTP/1.1\r\n\r\n", 400),
+        (b"G(T / HTTP/1.1\r\n\r\n", 400),
+        (b" / HTTP/1.1\r\n\r\n", 400),
+        (b"CONNECT x:443 HTTP/1.1\r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"\x16\x03\x01\x00\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n folded: x\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\na b: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\na : x\r\n\r\n", 400),
         (b"GET / HTTP/2\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 2000 + b"\r\n\r\n", 431),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 411),
+        (b"POST / HTTP/1.1\r\nContent-Length: 3, 3\r\n\r\nabc", 411),
         (b"POST / HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 900 + b"\r\n\r\n", 413),
     ],
 )
 async def test_what_is_no_request_for_us_is_refused(data: bytes, status: int) -> None:
     with pytest.raises(BadRequestError) as caught:
         await read(data)
     assert caught.value.answer.status == status
+
+
+async def test_a_length_of_many_digits_is_a_number() -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"POST /a HTTP/1.1\r\nContent-Length: " + b"0" * 9000 + b"3\r\n\r\nabc")
+    assert await read_request(reader)
+    assert not reader._buffer  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - not public
+
+
+@pytest.mark.parametrize("expect", ["100-continue", "100-Continue"])
+async def test_a_client_that_waits_for_a_permission_gets_it_before_its_body_is_read(expect: str) -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(f"POST /a HTTP/1.1\r\nExpect: {expect}\r\nContent-Length: 3\r\n\r\n".encode())
+    sent: list[bytes] = []
+
+    def send(data: bytes) -> None:
+        sent.append(data)
+        reader.feed_data(b"abc")
+
+    request = await read_request(reader, send)
+    assert request is not None
+    assert sent == [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 async def test_a_body_is_read_and_dropped() -> None:

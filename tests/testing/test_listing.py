@@ -121,6 +121,12 @@ def test_fields_are_taken_by_both_names_but_not_at_once() -> None:
         "not_known": 1,
         "globalClusterMeta": None,
     }
+    newer = {"deployment_option": "Dedicated", "global_cluster_meta": None, "private_link_address": ""}
+    assert wire_fields(newer) == {
+        "deploymentOption": "Dedicated",
+        "globalClusterMeta": None,
+        "privateLinkAddress": "",
+    }
     with pytest.raises(TypeError, match="Given twice, as cu_size and as cuSize"):
         wire_fields({"cu_size": 1, "cuSize": 2})
 

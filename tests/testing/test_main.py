@@ -4,8 +4,10 @@ import asyncio
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -69,6 +71,53 @@ def test_without_options_it_serves_250_clusters_to_any_key() -> None:
         assert json.loads(body)["data"]["count"] == 250
 
 
+def failures(url: str, order: list[int]) -> list[tuple[int, int]]:
+    """The pages that fail, each with the number of the request for it."""
+    counts: Counter[int] = Counter()
+    failed: list[tuple[int, int]] = []
+    for page in order:
+        counts[page] += 1
+        status, body = ask(url, "k", f"?currentPage={page}&pageSize=10")
+        if status != 200:
+            assert (status, json.loads(body)["code"]) == (503, 503)
+            failed.append((page, counts[page]))
+    return sorted(failed)
+
+
+def test_the_same_seed_fails_the_same_requests_in_whatever_order() -> None:
+    pages = [*range(1, 26)] * 4
+    seen: list[list[tuple[int, int]]] = []
+    for seed, order in (("7", pages), ("7", sorted(pages)), ("7", pages[::-1]), ("8", pages)):
+        with serving("--fail", "503", "--seed", seed) as (process, line):
+            seen.append(failures(line.removesuffix("\n"), order))
+            process.terminate()
+            assert process.communicate(timeout=60) == ("", "")
+    assert seen[0] == seen[1] == seen[2] != seen[3]
+    assert all(2 <= len(failed) <= 25 for failed in seen)  # 10 of 100 in the mean
+
+
+@pytest.mark.parametrize(("rate", "failed"), [("0", 0), ("1", 10)])
+def test_a_rate_of_nothing_fails_none_and_a_rate_of_one_fails_all(rate: str, failed: int) -> None:
+    with serving("--fail", "503", "--fail-rate", rate) as (_, line):
+        assert len(failures(line.removesuffix("\n"), [*range(1, 11)])) == failed
+
+
+def test_a_terminated_command_says_nothing_whatever_its_clients_do() -> None:
+    with serving("--latency", "3600") as (process, line):
+        parts = urlsplit(line.removesuffix("\n"))
+        assert parts.port is not None
+        with (
+            socket.create_connection(("127.0.0.1", parts.port), timeout=60) as waiting,
+            socket.create_connection(("127.0.0.1", parts.port), timeout=60) as wrong,
+        ):
+            waiting.sendall(b"GET /v2/clusters HTTP/1.1\r\nAuthorization: Bearer k\r\n\r\n")
+            wrong.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+            assert wrong.recv(99).startswith(b"HTTP/1.1 400 ")
+            process.terminate()
+            assert process.communicate(timeout=60) == ("", "")
+            assert process.returncode == 0
+
+
 def test_a_taken_port_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     with FakeZillizCloud(1) as cloud:
         port = str(urlsplit(cloud.url).port)
@@ -86,6 +135,12 @@ def test_a_taken_port_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str
         (["--latency", "nan"], "latency must be finite"),
         (["--shape", "list"], "invalid choice"),
         (["--api", "k"], "unrecognized arguments"),
+        (["--fail-rate", "0.1"], "--fail-rate needs --fail"),
+        (["--fail", "503", "--fail-rate", "1.1"], "share must be between 0 and 1, not 1.1"),
+        (["--fail", "503", "--fail-rate", "nan"], "share must be between 0 and 1"),
+        (["--fail", "503", "--fail-rate", "often"], "invalid float value: 'often'"),
+        (["--fail", "600"], "status must be between 200 and 599"),
+        (["--fail", "down"], "invalid int value: 'down'"),
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+import pytest
 from hypothesis import given, strategies as st
 
+from aiozilliz import ClusterStatus
 from aiozilliz.testing.samples import sample_cluster
 
 FIELDS = [
@@ -20,6 +22,8 @@ FIELDS = [
     "privateLinkAddress",
     "createTime",
     "projectId",
+    "deploymentOption",
+    "globalClusterMeta",
 ]
 PREFIXES = {
     "Free": "in03",
@@ -28,6 +32,12 @@ PREFIXES = {
     "Enterprise": "in01",
     "BusinessCritical": "in01",
 }
+LISTED_STATUSES = [  # List Clusters V2
+    *("CREATING", "RUNNING", "DELETING", "DELETED", "STOPPING", "RESUMING", "MODIFYING", "ABNORMAL"),
+    *("FREEZING", "FROZEN", "UNFREEZED", "RESTORE_BACKUP", "MIGRATING", "RESIZING", "UPGRADING"),
+    *("WRITING_OPERATION", "SET_PRIVATE_LINK"),
+]
+TERRAFORM_STATUSES = ["STOPPED", "INITIALIZING", "SUSPENDING", "SUSPENDED", "CU_MODIFYING"]
 MANY = [sample_cluster(index) for index in range(500)]
 
 
@@ -44,6 +54,11 @@ def test_a_record_looks_as_documented(index: int, seed: int) -> None:
     assert bool(record["cuType"]) is dedicated
     assert bool(record["cuSize"]) is dedicated
     assert 0 <= record["cuSize"] <= 256
+    assert record["deploymentOption"] == ("Dedicated" if dedicated else record["plan"])
+    if meta := record["globalClusterMeta"]:
+        assert dedicated
+        assert re.fullmatch(r"glo-[0-9a-f]{15}", meta["globalClusterId"])
+        assert set(meta) == {"globalClusterId", "role"}
     china = record["regionId"].startswith(("ali-", "tc-"))
     domain = "zilliz.com.cn" if china else "zillizcloud.com"
     address = rf"https://{record['clusterId']}(-privatelink)?\.{record['regionId']}\.vectordb\.{domain}"
@@ -72,13 +87,30 @@ def test_the_same_seed_and_index_give_the_same_record_on_every_machine() -> None
     }
 
 
+@given(seed=st.integers(), start=st.integers(0, 10**6))
+def test_each_documented_status_occurs_among_a_hundred_clusters_of_any_seed(seed: int, start: int) -> None:
+    statuses = [sample_cluster(index, seed)["status"] for index in range(start, start + 100)]
+    assert {*LISTED_STATUSES, *TERRAFORM_STATUSES} == {*statuses, *ClusterStatus}
+    assert statuses.count("RUNNING") > 30
+
+
+@pytest.mark.parametrize("seed", [0, 1, 77])
+def test_global_clusters_have_one_primary_and_its_secondaries(seed: int) -> None:
+    roles: dict[str, list[str]] = {}
+    for index in range(100):
+        if meta := sample_cluster(index, seed)["globalClusterMeta"]:
+            roles.setdefault(meta["globalClusterId"], []).append(meta["role"])
+    assert list(roles.values()) == [["PRIMARY", "SECONDARY", "SECONDARY"]] * 4
+
+
 def test_variety_is_what_an_inventory_meets() -> None:
-    seen = {name: {record[name] for record in MANY} for name in FIELDS}
+    seen = {name: {record[name] for record in MANY} for name in FIELDS if name != "globalClusterMeta"}
     assert seen["plan"] == set(PREFIXES)
     assert {"az-eastus", "ali-cn-hangzhou", "aws-us-west-2", "gcp-us-west1", "tc-ap-beijing"} <= seen[
         "regionId"
     ]
-    assert {"RUNNING", "STOPPED", "CREATING", "MODIFYING"} <= seen["status"]
+    assert seen["status"] == {*LISTED_STATUSES, *TERRAFORM_STATUSES}
+    assert seen["deploymentOption"] == {"Free", "Serverless", "Dedicated"}
     assert {"", "Performance-optimized", "Capacity-optimized", "Tiered-storage"} == seen["cuType"]
     assert len(seen["projectId"]) == 4
     assert "" in seen["privateLinkAddress"]

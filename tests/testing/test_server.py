@@ -144,6 +144,53 @@ def test_head_gets_no_body_and_garbage_a_400() -> None:
         assert [request.method for request in cloud.requests] == ["HEAD"]
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /v2/clusters HTTP/1.0\r\nAuthorization: bearer k", 200),
+        (b"GET http://service.example:80/v2/clusters HTTP/1.0\r\nAuthorization: Bearer k", 200),
+        (b"GET //service.example/v2/clusters HTTP/1.0\r\nAuthorization: Bearer k", 404),
+        (b"GET //v2/clusters HTTP/1.0\r\nAuthorization: Bearer k", 404),
+        (b"POST /v2/clusters HTTP/1.0\r\nContent-Length: 2", 405),
+        (b"OPTIONS * HTTP/1.0", 404),
+        (b"GET http://[ HTTP/1.1", 400),
+        (b"GET /v2/clusters", 400),
+        (b"GET /v2/clusters HTTP/9.9", 505),
+        (b"\x16\x03\x01", 400),
+    ],
+)
+def test_a_request_gets_one_answer_and_the_end_of_the_connection(head: bytes, status: int) -> None:
+    with FakeZillizCloud(3) as cloud, connect(cloud) as sock:
+        sock.sendall(head + b"\r\n\r\n{}")
+        answer = read_to_end(sock)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_a_client_that_expects_a_permission_gets_it_and_then_its_answer() -> None:
+    with FakeZillizCloud(3) as cloud, connect(cloud) as sock, sock.makefile("rb") as answers:
+        head = b"POST /v2/clusters HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+        for _ in range(2):
+            sock.sendall(head)
+            assert answers.readline() + answers.readline() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            sock.sendall(b"abc")
+            assert answers.readline() == b"HTTP/1.1 405 Method Not Allowed\r\n"
+            headers = http.client.parse_headers(answers)
+            assert json.loads(answers.read(int(headers["Content-Length"])))["code"] == 405
+        assert len(cloud.requests) == 2
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_order() -> None:
+    with FakeZillizCloud(9) as cloud, connect(cloud) as sock:
+        sock.sendall(b"".join(REQUEST % size for size in range(1, 8)))
+        sock.sendall(b"nonsense\r\n\r\n")
+        answers = read_to_end(sock).split(b"HTTP/1.1 ")[1:]
+        sizes = [answer.count(b"clusterId") for answer in answers]
+        assert sizes == [1, 2, 3, 4, 5, 6, 7, 0]
+        assert answers[-1].startswith(b"400 ")
+
+
 def test_a_connection_is_kept_for_the_next_request_and_closed_on_request() -> None:
     with FakeZillizCloud(3) as cloud, connect(cloud) as sock:
         sock.sendall(REQUEST % 1 + REQUEST % 2)

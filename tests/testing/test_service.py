@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from aiozilliz.testing.listing import Listing
 from aiozilliz.testing.server import Answer, parse_head
-from aiozilliz.testing.service import Asked, Service, SlidingWindow, bearer
+from aiozilliz.testing.service import Asked, Service, bearer
 
 LISTING = Listing({"clusterId": f"in01-{i}"} for i in range(25))
 
@@ -64,13 +64,21 @@ def test_a_cap_does_not_widen_the_documented_range() -> None:
 def test_a_page_size_out_of_range_is_code_96008_under_200(size: str) -> None:
     status, body = ask(Service(), f"?pageSize={quote(size)}")
     assert status == 200
-    assert body == {"code": 96008, "message": "pageSize must be between 1 and 100."}
+    assert body == {"code": 96008, "message": "The parameter value for pageSize should be between 1 and 100."}
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "2147483648", "", "one"])
 def test_a_page_number_out_of_range_is_code_96009_under_200(page: str) -> None:
     status, body = ask(Service(), f"?currentPage={page}")
-    assert (status, body["code"]) == (200, 96009)
+    message = "The parameter currentPage should have a value between 1 and the maximum value of Int."
+    assert (status, body) == (200, {"code": 96009, "message": message})
+
+
+@pytest.mark.parametrize("region", ["", "nowhere", "aws-us-west-2,az-eastus", "none", "None"])
+def test_an_unknown_region_is_code_96001_under_200(region: str) -> None:
+    status, body = ask(Service(), f"?region={region}")
+    message = "Invalid RegionId. Please use the ListCloudRegions API to obtain a list of supported regionIds."
+    assert (status, body) == (200, {"code": 96001, "message": message})
 
 
 @pytest.mark.parametrize("query", ["?pageSize=1", "?pageSize=100", "?currentPage=2147483647", "?projectId=x"])
@@ -88,12 +96,17 @@ def test_a_page_beyond_the_end_is_empty_and_still_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [None, "", "Bearer", "Bearer ", "Basic k", "k", "bearer k", "Bearer k k", "Bearer  k"]
+    "key", [None, "", "Bearer", "Bearer ", "Basic k", "k", "bearer", "Bearer k k", "Bearer  k"]
 )
 def test_a_missing_or_malformed_key_is_refused_even_where_any_is_taken(key: str | None) -> None:
     status, body = ask(Service(), key=key)
-    assert (status, body["code"]) == (401, 21119)
-    assert body["message"]
+    assert (status, body) == (401, {"code": 21119, "message": "The apikey is illegal."})
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_the_key_has_no_case(scheme: str) -> None:
+    assert ask(Service(api_key="k"), key=f"{scheme} k")[0] == 200
+    assert bearer(parse_head(head("/", key=f"{scheme} Abc"))) == "Abc"
 
 
 def test_only_the_given_key_is_taken() -> None:
@@ -130,13 +143,14 @@ def test_the_key_is_what_stands_after_bearer() -> None:
 def test_no_second_admits_more_than_the_limit_and_none_is_refused_without_need(
     limit: int, gaps: list[int]
 ) -> None:
-    window = SlidingWindow(limit)
+    service = Service(rate_limit=limit)
+    request = parse_head(head("/v2/clusters"))
     admitted: list[float] = []
     now = 0.0
     for gap in gaps:
         now += gap / 8  # eighths are exact
         recent = [arrival for arrival in admitted if arrival > now - 1]
-        assert window.admit(now) is (len(recent) < limit)
+        assert isinstance(service.examine(request, now), Asked) is (len(recent) < limit)
         if len(recent) < limit:
             admitted.append(now)
 

@@ -74,7 +74,9 @@ def keys() -> list[ZillizClient]:
 async def one_account(session: aiohttp.ClientSession) -> None:
     async with ZillizClient("key", session=session, timeout=10) as client:
         assert_type(client, ZillizClient)
-        clusters = client.iter_clusters(page_size=50, concurrency=4, verify=True, max_passes=3)
+        clusters = client.iter_clusters(
+            page_size=50, region="aws-us-west-2", concurrency=4, verify=True, max_passes=3
+        )
         assert_type(clusters, ClusterIterator)
         async with clusters as entered:
             assert_type(entered, ClusterIterator)
@@ -85,23 +87,23 @@ async def one_account(session: aiohttp.ClientSession) -> None:
         await clusters.aclose()
         assert_type([cluster async for cluster in client.iter_clusters()], list[Cluster])
 
-        pages = client.iter_pages(page_size=10, start_page=2)
+        pages = client.iter_pages(page_size=10, region=None, start_page=2)
         assert_type(pages, PageIterator)
         async for page in pages:
             assert_type(page, ClusterPage)
-        page = await client.list_clusters(current_page=2, page_size=5)
+        page = await client.list_clusters(current_page=2, page_size=5, region="aws-us-west-2")
         assert_type(page.clusters, tuple[Cluster, ...])
         assert_type(page.count, int | None)
         assert_type((page.current_page, page.page_size), tuple[int, int])
 
-        task = asyncio.create_task(client.snapshot(page_size=10, concurrency=2, max_passes=1))
+        task = asyncio.create_task(client.snapshot(page_size=10, region="r", concurrency=2, max_passes=1))
         assert_type(await task, Snapshot)
         assert_type(client.requests, int)
     await client.aclose()
 
 
 async def watching(client: ZillizClient, known: Snapshot) -> None:
-    watcher = client.watch_clusters(interval=5, since=known, confirmations=3)
+    watcher = client.watch_clusters(interval=5, region="r", since=known, confirmations=3)
     assert_type(watcher, ClusterWatcher)
     async for event in watcher:
         assert_type(event, ClusterEvent)
@@ -156,7 +158,7 @@ async def many_accounts(older: InventoryReport) -> None:
     assert_type(cli_base_url(), str | None)
     async with Inventory(accounts, concurrency=4, limiter=lambda: asyncio.Semaphore(2)) as inventory:
         assert_type(inventory.accounts, tuple[Account, ...])
-        clusters = inventory.iter_clusters(page_size=10, verify=True, max_passes=2)
+        clusters = inventory.iter_clusters(page_size=10, region="r", verify=True, max_passes=2)
         assert_type(clusters, InventoryIterator)
         async for account, cluster in clusters:
             assert_type((account, cluster), tuple[Account, Cluster])
@@ -164,7 +166,7 @@ async def many_accounts(older: InventoryReport) -> None:
         assert_type(progress, InventoryProgress)
         assert_type([progress.accounts, progress.done, progress.failed, progress.requests], list[int])
 
-        report = await inventory.collect(page_size=10, max_passes=2)
+        report = await inventory.collect(page_size=10, region="r", max_passes=2, deadline=30)
         assert_type(report, InventoryReport)
         assert_type(report.snapshots, Mapping[str, Snapshot])
         assert_type(report.failures, Mapping[str, Exception])
@@ -175,7 +177,7 @@ async def many_accounts(older: InventoryReport) -> None:
         assert_type(changes["a"], Changes)
         assert_type((changes.only_in_older, changes.only_in_newer), tuple[tuple[str, ...], tuple[str, ...]])
 
-        watcher = inventory.watch_clusters(interval=5, since=report, confirmations=1)
+        watcher = inventory.watch_clusters(interval=5, region="r", since=report, confirmations=1)
         assert_type(watcher, InventoryWatcher)
         async for account, event in watcher:
             assert_type((account, event), tuple[Account, ClusterEvent])
@@ -224,7 +226,13 @@ async def fakes() -> None:
             *(Fault.reset(), Fault.cut(), Fault.malformed(), Fault.delay(0.1), Fault.repeat_page()),
         )
         cloud.fail_next(faults[0], times=2)
+        cloud.fail_next(faults[0], page=3)
+        cloud.fail_some(faults[0], 0.2)
+        cloud.replay("recorded.jsonl")
+        cloud.replay([{"page": 1, "status": 200, "body": {"code": 0, "data": []}}])
         cloud.clear_faults()
+        cloud.api_key, cloud.rate_limit, cloud.latency, cloud.max_page_size = None, 7, 0.5, 50
+        assert_type((cloud.latency, cloud.max_page_size), tuple[float, int])
 
         @cloud.between_pages
         def change(request: RecordedRequest) -> None:

@@ -56,13 +56,13 @@ CONVERSATIONS = [
     ),
     Conversation(
         "four at once, one is refused once",
-        Listing(NINE, instead={3: refusal(96001, 400)}),
+        Listing(NINE, instead={3: refusal(96009, 400)}),
         Iterate(concurrency=4),
         (1, 4, 1),
     ),
     Conversation(
         "four at once, one is refused twice",
-        Listing(NINE, instead=dict.fromkeys((3, 6), refusal(96001, 400))),
+        Listing(NINE, instead=dict.fromkeys((3, 6), refusal(96009, 400))),
         Iterate(concurrency=4),
         (1, 4, 1, 1, 4),
     ),

@@ -35,7 +35,7 @@ CONVERSATIONS = [
     ),
     InventoryConversation(
         "inventory: one is refused its second page once",
-        {"prod": Listing("a b c", instead={2: refusal(96001, 400)}), "test": FIVE},
+        {"prod": Listing("a b c", instead={2: refusal(96009, 400)}), "test": FIVE},
     ),
     InventoryConversation(
         "inventory: one is incomplete", {"odd": Listing("a b c", count="over"), "test": FIVE}

@@ -49,7 +49,7 @@ CONVERSATIONS = [
     Conversation("snapshot: one pass only", Listing(FIVE), Snapshots(max_passes=1)),
     Conversation("snapshot: a page fails", Listing(FIVE, instead={2: refusal(501, 501)}), Snapshots()),
     Conversation(
-        "snapshot: a page is refused once", Listing(FIVE, instead={2: refusal(96001, 400)}), Snapshots()
+        "snapshot: a page is refused once", Listing(FIVE, instead={2: refusal(96009, 400)}), Snapshots()
     ),
     Conversation("verified: one page, out of a cache", Script((), then=CACHED), VERIFY),
     Conversation("snapshot: one page, out of a cache", Script((), then=CACHED), Snapshots()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,46 @@ def test_where_something_else_is_refused_no_frame_of_ours_holds_the_key(name: An
     with pytest.raises((TypeError, ValueError)) as caught:
         Account(name, KEY, base_url=base_url)
     assert KEY not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"api_key": "key\n"}, ConfigurationError, "The API key can't be used: it contains white space"),
+        ({"api_key": ""}, ConfigurationError, "The API key can't be used: it is empty"),
+        ({"api_key": None}, TypeError, "an account needs an api_key"),
+        ({"api_key": 7}, TypeError, "api_key must be a str"),
+        ({"base_url": ""}, ConfigurationError, "The base URL can't be used: it is empty"),
+        ({"base_url": 7}, TypeError, "base_url must be a str"),
+    ],
+    ids=repr,
+)
+def test_whatever_is_refused_the_error_names_the_account(
+    arguments: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error) as caught:
+        Account(**{"name": "acct-17", "api_key": KEY, **arguments})
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(f"Account 'acct-17': {says}")
+    assert isinstance(caught.value.args[0], str)
+    if isinstance(caught.value, ConfigurationError):
+        assert caught.value.advice
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_name_is_shown_in_short_and_on_one_line() -> None:
+    with pytest.raises(TypeError) as caught:
+        Account("a\n\x1b" + "b" * 1000, 7)  # type: ignore[arg-type]
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("name", ["", 7, None])
+def test_a_name_that_is_none_is_not_shown(name: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^an account's name must"):
+        Account(name, KEY)
+    with pytest.raises(ConfigurationError, match=r"^The API key"):
+        Account(name, "key\n")
 
 
 @pytest.mark.parametrize("key", [None, 7, b"k"])
@@ -284,6 +325,16 @@ def test_the_site_is_that_of_the_config_file_unless_one_is_given(write: Callable
     assert [account.base_url for account in load_accounts()] == [GLOBAL, GLOBAL]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_files_that_powershell_wrote_are_read(write: Callable[..., Path], mark: str, encoding: str) -> None:
+    mark = "" if encoding in {"utf-16", "utf-32", "utf-8-sig"} else mark  # these write one themselves
+    write(f"{mark}[org.1]\r\norg_name = Zürich 東京\r\napi_key = {KEY}\r\n".encode(encoding))
+    write(f"{mark}[default]\r\nbase_url = {SITE}\r\n".encode(encoding), "config")
+    assert loaded() == [("Zürich 東京", KEY)]
+    assert [account.base_url for account in load_accounts()] == [SITE]
+
+
 def test_a_broken_config_file_does_not_matter_where_a_site_is_given(write: Callable[..., Path]) -> None:
     write(WHOLE)
     path = write("no ini", "config")
@@ -327,7 +378,7 @@ def test_without_the_variable_the_folder_is_in_the_home(
     [
         pytest.param(f"api_key = {KEY}\n".encode(), "line 1", id="no section"),
         pytest.param(f"[default]\n{KEY}\n".encode(), "line 2", id="no value"),
-        pytest.param(f"[default]\napi_key = {KEY}".encode("utf-16"), "UTF-8", id="UTF-16"),
+        pytest.param(f"[default]\napi_key = {KEY}".encode("utf-16")[:-1], "UTF-16", id="cut UTF-16"),
         pytest.param(b"", "holds no api_key", id="empty"),
         pytest.param(b"[user]\nname = x\n[org.1]\norg_name = A\n", "holds no api_key", id="logged out"),
         pytest.param(

@@ -219,7 +219,12 @@ def stored(**changes: Any) -> str:
         (stored(failures={"eu": 7}), "the failure of 'eu' is the number 7, not a text"),
         (stored(snapshots={"a": 7}), "the snapshot of 'a' can't be read: it is the number 7"),
         (stored(snapshots={"a": {}}), "the snapshot of 'a' can't be read: its format version is null"),
-        (snapshot("x").to_json(), "snapshots is null"),
+        (snapshot("x").to_json(), r"the snapshot of one account.* Snapshot\.from_json"),
+        (
+            stored(snapshots={"a": json.loads(stored())}),
+            r"the snapshot of 'a' can't be read: it is an inventory report",
+        ),
+        (stored().encode("utf-16")[:-1], "UTF-16 text that is cut or broken"),
     ],
 )
 def test_what_can_not_be_read_is_told(text: str, says: str) -> None:

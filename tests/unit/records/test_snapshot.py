@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import json
 import pickle
@@ -20,6 +21,7 @@ from aiozilliz import (
     ClusterPage,
     ClusterStatus,
     EventKind,
+    InventoryReport,
     Modification,
     Snapshot,
 )
@@ -413,7 +415,15 @@ def stored(**changes: Any) -> str:
     [
         ("", "empty"),
         ("{", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
+        (b"\xff\xfe", "empty"),
+        (b"\xff\xfe{", "UTF-16 text that is cut or broken"),
+        (listing("a").to_json().encode("utf-16")[:-1], "UTF-16 text that is cut or broken"),
+        (listing("a").to_json().encode("utf-32")[:-1], "UTF-32 text that is cut or broken"),
+        (listing("a").to_json().encode("utf-16")[:-8], "not JSON"),
+        (codecs.BOM_UTF16_LE + b"\x00\xd8\x00\xd8", "UTF-16 text that is cut or broken"),
+        (bytes(64), "not JSON"),
+        (InventoryReport({}, {}, NOON).to_json(), r"an inventory report.*InventoryReport\.from_json"),
+        (InventoryReport({"a": listing("a")}, {}, NOON).to_json(), r"InventoryReport\.from_json"),
         ("\ud800", "not JSON"),
         ("<html>", "HTML"),
         ("NaN", "not JSON"),
@@ -458,8 +468,11 @@ def test_fields_of_a_later_version_of_the_same_format_are_passed_over() -> None:
     assert Snapshot.from_json(stored(account="x")) == listing("a")
 
 
-def test_a_byte_order_mark_is_taken() -> None:
+def test_it_is_read_in_every_encoding_that_a_shell_writes() -> None:
     text = listing("é").to_json()
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
+        assert Snapshot.from_json(text.encode(encoding)) == listing("é")
+        assert Snapshot.from_json(f"\ufeff{text}".encode(encoding)) == listing("é")
     assert Snapshot.from_json("\ufeff" + text) == Snapshot.from_json(text.encode("utf-8-sig")) == listing("é")
 
 

@@ -387,7 +387,9 @@ def test_a_bad_key_in_the_file_is_refused_and_shown_nowhere(folder: Path, value:
         (f"[default]\n = {KEY}\n".encode(), "it is not an INI file, see line 2"),
         (f"[default\napi_key = {KEY}\n".encode(), "it is not an INI file, see line 1"),
         (f"[default]\napi_key = {KEY}\n\xff\n".encode("latin-1"), "it is not UTF-8 text"),
-        (f"[default]\napi_key = {KEY}\n".encode("utf-16"), "it is not UTF-8 text"),
+        (f"[default]\napi_key = {KEY}\n".encode("utf-16")[:-1], "it is not UTF-16-LE text"),
+        (f"[default]\napi_key = {KEY}\n".encode("utf-32")[:-1], "it is not UTF-32-LE text"),
+        (f"{KEY}\n".encode("utf-16"), "it is not an INI file, see line 1"),
     ],
 )
 def test_a_malformed_file_is_refused_and_its_text_shown_nowhere(
