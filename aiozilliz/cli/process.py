@@ -119,6 +119,16 @@ def debug(context: click.Context) -> None:
     logger.setLevel(logging.DEBUG)
 
 
+@contextmanager
+def timestamps() -> Generator[None, None, None]:
+    """Begin the messages of the library with their local time while the block runs."""
+    _process.timestamps = True
+    try:
+        yield
+    finally:
+        _process.timestamps = False
+
+
 def set_failure_status(status: int) -> None:
     """Set the exit status of failures of the current command, for one that uses `FAILED` for something else."""
     click.get_current_context().meta[_FAILURE_STATUS] = status
@@ -249,6 +259,8 @@ class _StderrHandler(logging.Handler):
         return debug or record.levelno >= logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
+        if _process.timestamps:
+            self.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
         shown = copy.copy(record)  # other handlers get the record as it was logged
         if isinstance(record.args, tuple):
             shown.args = tuple(
@@ -278,10 +290,13 @@ def _log_on_stderr() -> Generator[None, None, None]:
 class _Process:
     """Whether the command has the process for itself, which signal ended it, and how to end what runs.
 
+    With `timestamps`, messages of the library begin with their local time, as those of a command that runs for months.
+
     `cancel` is None while nothing is in an event loop: then a signal raises `KeyboardInterrupt`.
     """
 
     owned = False
+    timestamps = False
     ended_by: signal.Signals | None = None
     ended_at = 0.0
     cancel: Callable[[], object] | None = None

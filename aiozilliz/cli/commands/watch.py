@@ -19,9 +19,9 @@ from aiozilliz.cli.input.options import (
     selection_options,
 )
 from aiozilliz.cli.output.changes import Change, event_layout, utc_text
-from aiozilliz.cli.output.console import while_stdout_is_read
+from aiozilliz.cli.output.console import report, stderr_is_terminal, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.process import call
+from aiozilliz.cli.process import call, timestamps
 from aiozilliz.cli.state.files import parts
 from aiozilliz.cli.state.store import WatchState
 
@@ -96,7 +96,10 @@ def command(
     """Write each event to standard output."""
     many = connection.many
     writer = output.writer(event_layout(many=many), gather=False)
-    with nullcontext() if state is None else WatchState.open(state, *connection.identity, many=many) as known:
+    with (
+        timestamps(),
+        nullcontext() if state is None else WatchState.open(state, *connection.identity, many=many) as known,
+    ):
         call(
             _Watch(connection, selection, writer, known, changes_only=changes_only).run(
                 interval, confirmations
@@ -167,6 +170,11 @@ class _Watch:
         if new and self._state is not None:
             self._state.record([], begun=new)
         self._begun.update(new)
+        if new and stderr_is_terminal():
+            names = ", ".join(filter(None, new))
+            report(
+                f"First reading complete{f': {names}' if names else ''}. Watching for changes; Ctrl-C ends it."
+            )
 
 
 async def _stop_if_interrupted() -> None:

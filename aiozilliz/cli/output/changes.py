@@ -10,8 +10,16 @@ import click
 from attrs import frozen
 
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.console import Stdout, report, stderr_is_terminal, stdout_has_colour
+from aiozilliz.cli.output.console import (
+    Stdout,
+    report,
+    stderr_is_terminal,
+    stdout_has_colour,
+    stdout_is_terminal,
+    stdout_width,
+)
 from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output.table import cut
 from aiozilliz.cli.output.text import json_text, printable
 
 if TYPE_CHECKING:
@@ -152,6 +160,7 @@ class LinesWriter:
         foot: Lines after the last change.
         empty: What to report if there are no lines at all and standard error is a terminal.
         gather: Whether changes that come together may be written together.
+        fit: Whether a line is cut to the width of a terminal.
         header: Not used: there are no columns to name.
     """
 
@@ -166,9 +175,11 @@ class LinesWriter:
         foot: Iterable[str] = (),
         empty: str = "",
         gather: bool = True,
+        fit: bool = False,
         header: bool = True,
     ) -> None:
         del header
+        self._width = stdout_width() if fit and stdout_is_terminal() else None
         self._lines = lines
         self._heading = heading
         self._group = ""
@@ -183,7 +194,7 @@ class LinesWriter:
         if self._heading is not None and (group := self._heading(row)) != self._group:
             self._group = group
             self._before += filter(None, [group])
-        self._put(self._lines(row))
+        self._put(self._lines(row), _SIGNS.get(getattr(row, "kind", ""), ""))
 
     def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # the lines of a watch have no end
         """Write the last lines."""
@@ -192,12 +203,12 @@ class LinesWriter:
             report(self._empty)
         self._out.flush()
 
-    def _put(self, lines: Iterable[str]) -> None:
-        lines = [*self._before, *lines]
+    def _put(self, lines: Iterable[str], sign: str = "") -> None:
+        lines = [*self._before, *(cut(line, self._width) if self._width else line for line in lines)]
         if lines:
             self._before = []
             self._empty = ""
-            self._out.write("".join(f"{_painted(line) if self._colour else line}\n" for line in lines))
+            self._out.write("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
 
 
 def event_layout(*, many: bool) -> Layout:
@@ -207,7 +218,7 @@ def event_layout(*, many: bool) -> Layout:
         many: Whether they are of several accounts.
     """
     return Layout(
-        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False),
+        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False, fit=True),
         fields=(_TIME, *((ACCOUNT,) if many else ()), _KIND, *_FLAT),
         record=Change.record,
         flat=Change.flat,
@@ -251,8 +262,9 @@ def wire_name(attribute: str) -> str:
     return re.sub("_([a-z])", lambda letter: letter[1].upper(), attribute)
 
 
-def _painted(line: str) -> str:
-    colour = _COLOURS.get(line[:1])
+def _painted(line: str, sign: str) -> str:
+    # The line of an event begins with its time, other lines with their sign.
+    colour = _COLOURS.get(line[:1]) or (_COLOURS.get(sign) if line[:1].isdecimal() else None)
     bold = line.startswith(("---", "+++")) or None
     return line if colour is None else click.style(line, fg=colour, bold=bold)
 

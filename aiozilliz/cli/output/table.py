@@ -243,7 +243,7 @@ class _Rendered:
 def _cell(text: str, width: int, paint: Paint, style: str, *, right: bool, terminal: bool) -> str:
     size = _size(text)
     if size > width:
-        text = _cut(text, width)
+        text = cut(text, width)
         size = _size(text)
     if terminal:
         text = _isolated(text)
@@ -270,12 +270,13 @@ def _size(text: str) -> int:
     return wcswidth(text)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """Return text with no more than `width` cells, and an ellipsis if it has lost some."""
     if text.isascii():
-        return text[: width - 1].rstrip() + "…"
+        return text if len(text) <= width else text[: width - 1].rstrip() + "…"
     from wcwidth import clip  # noqa: PLC0415  # as above
 
-    return clip(text, 0, width - 1).rstrip() + "…"
+    return text if _size(text) <= width else clip(text, 0, width - 1).rstrip() + "…"
 
 
 def _isolated(text: str) -> str:
