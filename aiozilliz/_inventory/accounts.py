@@ -143,20 +143,24 @@ def check_accounts(accounts: Iterable[Account]) -> tuple[Account, ...]:
 
 
 @public
-def load_accounts(*, base_url: str | None = None) -> list[Account]:
+def load_accounts(
+    *, base_url: str | None = None, organisations: Iterable[str] | None = None
+) -> list[Account]:
     """Read all organisations from the official command-line client's credentials file (zilliz-cli 1.0.2).
 
     For keys that are stored elsewhere, create the `Account` objects yourself.
 
     Args:
         base_url: The site of all accounts. None is the base URL in that client's `config` file, or else `GLOBAL`.
+        organisations: Names or ids of those to return, in any case. None is all.
 
     Returns:
-        One account per key. It is named after its organisation; after the organisation's id if two have the same name;
+        One account per key, in the order of the file. It is named after its organisation; after the organisation's id if two have the same name;
         `default` if the file has no name for it.
 
     Raises:
-        ConfigurationError: The file does not exist, can't be read, holds no key, or holds one that can't be used.
+        ConfigurationError: The file does not exist, can't be read, holds no key, or holds one that can't be used; or it
+            has none of an organisation that is asked for.
     """
     path = cli_folder() / "credentials"
     site = check_base_url(base_url) if base_url is not None else cli_base_url() or GLOBAL
@@ -165,12 +169,22 @@ def load_accounts(*, base_url: str | None = None) -> list[Account]:
     times = Counter(name for name, _, _ in found)
     taken = {name for name, number in times.items() if name and number == 1}
     accounts: list[Account] = []
+    wanted = None if organisations is None else {name.casefold(): name for name in organisations}
+    known: set[str] = set()
     for name, org_id, source in found:
         unique = name
         if unique not in taken or times[name] > 1:
             unique = _not_in(taken, org_id or name or "default")
             taken.add(unique)
-        accounts.append(Account(unique, source, base_url=site))
+        names = {unique.casefold(), name.casefold(), org_id.casefold()}
+        if wanted is None or names & wanted.keys():
+            accounts.append(Account(unique, source, base_url=site))
+            known |= names
+    if wanted is not None and (missing := wanted.keys() - known):
+        raise ConfigurationError(
+            f"{path} has no organisation {', '.join(repr(wanted[name]) for name in missing)}",
+            advice=f"It has {', '.join(repr(name) for name, _, _ in found)}.",
+        )
     return accounts
 
 

@@ -76,6 +76,11 @@ class InventoryWatcher(Pager[tuple[Account, ClusterEvent]]):
         }
 
     @property
+    def readings(self) -> dict[str, int]:
+        """Account name to its consistent readings so far, in the order of the accounts."""
+        return {name: poller.readings for name, poller in self._pollers.items()}
+
+    @property
     def report(self) -> InventoryReport | None:
         """What has been reported so far of each account; `since` before the first event or reading.
 

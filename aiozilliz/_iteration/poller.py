@@ -65,6 +65,7 @@ class Poller:
 
     Attributes:
         events: What is not reported yet, and what has been.
+        readings: Consistent readings so far.
         last_read_at: The moment of the last consistent reading, aware and in UTC; None before.
         last_error: Why the last reading failed; None if it did not.
         failing_since: The last consistent reading, or the first failure before any, aware and in UTC; None while
@@ -87,6 +88,7 @@ class Poller:
         offset: float = 0.0,
     ) -> None:
         self.events = EventQueue(since)
+        self.readings = 0
         self.last_read_at: datetime | None = None
         self.last_error: Exception | None = None
         self.failing_since: datetime | None = None
@@ -196,6 +198,7 @@ class Poller:
         self._failures = self._refusals = 0
         self._counted = True
         self._good_at = asyncio.get_running_loop().time()
+        self.readings += 1
         self.last_read_at = reading.taken_at
         self.last_error = self.failing_since = None
 

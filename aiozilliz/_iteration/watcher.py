@@ -44,6 +44,11 @@ class ClusterWatcher(Pager[ClusterEvent]):
         return self._poller.events.snapshot
 
     @property
+    def readings(self) -> int:
+        """Consistent readings so far, also those without events. The events of the first have 1 here."""
+        return self._poller.readings
+
+    @property
     def last_read_at(self) -> datetime | None:
         """The moment of the last consistent reading, also of one without events, aware and in UTC; None before."""
         return self._poller.last_read_at

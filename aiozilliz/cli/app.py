@@ -15,7 +15,11 @@ COMMANDS: Final = {
     "snapshot": "Save the whole listing as JSON.",
     "diff": "Show what changed between two snapshots, or since one.",
     "watch": "Print changes as they happen.",
+    "history": "Show what a watch has reported.",
+    "report": "Write a page about all clusters, to look at.",
+    "describe": "Show all fields of one cluster.",
     "accounts": "List the organisations you have keys for.",
+    "completion": "Print the completion script of a shell.",
 }
 """Name to its line in the help. Each has a module of its name."""
 
@@ -41,8 +45,11 @@ Exit status:
     1  failed
     2  wrong usage or configuration
     3  the key is refused
-    4  some of several accounts failed; the results of the others were written
-  130  interrupted (143 by SIGTERM)
+    4  some of several accounts failed or were not compared; the results of the others were written
+    5  the responses do not show that the listing is complete
+A command that is interrupted or terminated dies of the signal ($? is 130 or 143).
+
+Each option has an environment variable: AIOZILLIZ_ALL_ORGS=1 is --all-orgs, AIOZILLIZ_OUTPUT=json is -o json.
 """
 
 
@@ -56,6 +63,27 @@ class _Group(click.Group):
         command: click.Command = import_module(f"aiozilliz.cli.commands.{cmd_name}").command
         command.short_help = COMMANDS[cmd_name]
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415  # only for a mistake
+
+            # Anything may stand here by mistake, also a key: only what is close to a command is repeated.
+            close = get_close_matches(args[0], COMMANDS)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Commands are {', '.join(COMMANDS)}."
+            ctx.fail(f"There is no such command{f' {args[0]!r}' if close else ''}. {hint}")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+        raise click.UsageError(
+            f"No such option before the command: {name}. Options come after it: aiozilliz list -o json.", ctx
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's own
         with formatter.section("Commands"):

@@ -1,4 +1,4 @@
-"""One run of the command line as a process: its exit status, one line per error, closed pipes, SIGINT and SIGTERM."""
+"""One run of the command line: its exit status, one line per error, closed pipes, and what it logs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import functools
 import io
 import logging
 import os
-import signal
 import sys
-import threading
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import shell_complete
 
 import aiozilliz
+from aiozilliz.cli import signals
 from aiozilliz.cli.output.console import discard_stdout, print_error, report
+from aiozilliz.cli.signals import check_interrupt, report_signal
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator, Mapping, Sequence
@@ -46,13 +46,20 @@ FAILED = 1
 MISUSED = 2
 REFUSED = 3
 SOME_FAILED = 4
+UNPROVEN = 5
+
+COMPLETE_VARIABLE = "_AIOZILLIZ_COMPLETE"
+"""The environment variable by which a shell's script asks for completions."""
 
 _DEBUG = "aiozilliz.debug"
 _FAILURE_STATUS = "aiozilliz.failure_status"
-_SHELL_OFFSET = 128
-"""What a shell adds to the number of the signal that ended a program."""
-
-_SIGNAL_NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_OTHER_NAMES = {
+    "--format": "--output",
+    "--limit": "| head",
+    "--key": "--api-key-file",
+    "--api-key": "--api-key-file",
+}
+"""Options of similar commands, to those that are meant."""
 
 
 class CommandError(Exception):
@@ -103,6 +110,16 @@ def debug(context: click.Context) -> None:
     logger.setLevel(logging.DEBUG)
 
 
+@contextmanager
+def timestamps() -> Generator[None, None, None]:
+    """Begin the messages of the library with their local time while the block runs, for a command that runs for months."""
+    _StderrHandler.timestamps = True
+    try:
+        yield
+    finally:
+        _StderrHandler.timestamps = False
+
+
 def set_failure_status(status: int) -> None:
     """Set the exit status of failures of the current command, for one that uses `FAILED` for something else."""
     click.get_current_context().meta[_FAILURE_STATUS] = status
@@ -125,6 +142,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
     try:
         with _log_on_stderr():
             status = _invoke(group, args)
+            check_interrupt()
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -132,7 +150,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         discard_stdout()
-        return _report_signal()
+        return report_signal()
     except OSError as error:
         return _report_failure(error)
     return status
@@ -140,8 +158,8 @@ def run(group: click.Group, args: Sequence[str]) -> int:
 
 def _invoke(group: click.Group, args: Sequence[str]) -> int:
     # Not `group.main`, which handles closed pipes and interrupts in its own way.
-    if instruction := os.environ.get("_AIOZILLIZ_COMPLETE"):
-        return shell_complete(group, {}, NAME, "_AIOZILLIZ_COMPLETE", instruction)
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        return shell_complete(group, {}, NAME, COMPLETE_VARIABLE, instruction)
     try:
         with group.make_context(NAME, list(args)) as context:
             try:
@@ -157,6 +175,11 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name in _OTHER_NAMES:
+            meant = _OTHER_NAMES[error.option_name]
+            error = click.UsageError(
+                f"No such option {error.option_name!r}. Did you mean {meant!r}?", error.ctx
+            )
         # Not written by click itself: then a full standard error would change the exit status, and odd arguments would
         # reach a terminal raw.
         text = io.StringIO()
@@ -188,11 +211,15 @@ def _status(error: Exception) -> int:
     match error:
         case CommandError():
             return error.status
-        case PartialError():
-            return SOME_FAILED
-        case aiozilliz.InventoryError():
+        case PartialError() | aiozilliz.InventoryError():
             statuses = {_status(failure) for failure in error.failures.values()}
+            if statuses == {UNPROVEN}:
+                return UNPROVEN
+            if isinstance(error, PartialError):
+                return SOME_FAILED
             return statuses.pop() if len(statuses) == 1 else FAILED
+        case aiozilliz.IncompleteListingError():
+            return UNPROVEN
         case aiozilliz.AuthenticationError():
             return REFUSED
         case aiozilliz.ConfigurationError():
@@ -216,13 +243,20 @@ class _StderrHandler(logging.Handler):
     """Writes log records to standard error as the command writes its errors.
 
     What is no warning, or may pass by itself, is for the line of progress, unless `--debug` asks for everything.
+
+    Attributes:
+        timestamps: Whether a line begins with its local time.
     """
+
+    timestamps = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         debug = logging.getLogger("aiozilliz").isEnabledFor(logging.DEBUG)
         return debug or (record.levelno >= logging.WARNING and not getattr(record, "transient", False))
 
     def emit(self, record: logging.LogRecord) -> None:
+        if _StderrHandler.timestamps:
+            self.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
         shown = copy.copy(record)  # other handlers get the record as it was logged
         if isinstance(record.args, tuple):
             shown.args = tuple(
@@ -237,7 +271,7 @@ def _without_retry_hooks() -> Generator[None, None, None]:
     import stamina.instrumentation  # noqa: PLC0415  # help and version need none
 
     # A process of our own has none set, and to ask for them would load the default ones.
-    hooks = () if _process.owned else stamina.instrumentation.get_on_retry_hooks()
+    hooks = () if signals.owns_process() else stamina.instrumentation.get_on_retry_hooks()
     stamina.instrumentation.set_on_retry_hooks([])
     try:
         yield
@@ -259,88 +293,7 @@ def _log_on_stderr() -> Generator[None, None, None]:
         ours.propagate = propagate
 
 
-class _Process:
-    """Whether the command has the process for itself, and which signal asked it to end."""
-
-    owned = False
-    ended_by = signal.SIGINT
-
-
-_process = _Process()
-
-
-@contextmanager
-def owned_process() -> Generator[None, None, None]:
-    """Run a command that has the process for itself. After the block signals are ignored: nothing must follow it.
-
-    SIGTERM ends the command as SIGINT does. A second signal ends it without waiting for anything.
-    """
-    _process.owned = True
-    # If SIGINT is ignored, as after `nohup ... &`, it can't stand in for SIGTERM, which then ends the process itself.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        for number in _SIGNAL_NAMES:
-            signal.signal(number, signal.SIG_IGN)
-
-
 @_without_retry_hooks()
 def call(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` in a loop of its own. An interrupt ends it at once, also while a write waits for a reader."""
-    import asyncio  # noqa: PLC0415  # neither help nor version need it, and it takes as long as click
-
-    try:
-        return asyncio.run(_interruptible(work))
-    finally:
-        if _process.owned:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    cancel = signal.getsignal(signal.SIGINT)  # asyncio's own: it cancels this task
-    if not callable(cancel) or threading.current_thread() is not threading.main_thread():
-        return await work
-    over = False
-
-    def interrupted(number: int, frame: Any) -> None:
-        nonlocal over
-        # A write that nobody reads would block the loop, and so the cancellation; it continues into the null device.
-        discard_stdout()
-        if over and _process.owned:
-            _exit_now()
-        over = True
-        cancel(number, frame)
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        return await work
-    except BaseException:
-        if over and _process.owned and _has_threads():
-            _exit_now()
-        raise
-    finally:
-        over = True
-        if not _process.owned:
-            signal.signal(signal.SIGINT, cancel)
-
-
-def _has_threads() -> bool:
-    # A host name is resolved in a thread, which can't be stopped and would be waited for.
-    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
-
-
-def _exit_now() -> NoReturn:
-    os._exit(_report_signal())
-
-
-def _report_signal() -> int:
-    """Report which signal ended the command, and return the exit status."""
-    print_error(_SIGNAL_NAMES[_process.ended_by])
-    return _SHELL_OFFSET + _process.ended_by
-
-
-def _terminate(_number: int, _frame: Any) -> None:
-    _process.ended_by = signal.SIGTERM
-    signal.raise_signal(signal.SIGINT)
+    """Run `work` in a loop of its own. A signal ends it at once, also while a write waits for a reader."""
+    return signals.call(work)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,15 @@ from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster
 from aiozilliz.cli.input.filters import parse_columns
-from aiozilliz.cli.output.columns import FIELDS, KNOWN, column_of, find_field, record_layout, record_row
+from aiozilliz.cli.output.columns import (
+    FIELDS,
+    KNOWN,
+    age_text,
+    column_of,
+    find_field,
+    record_layout,
+    record_row,
+)
 from tests.support import strategies
 
 if TYPE_CHECKING:
@@ -326,3 +335,34 @@ def test_a_name_from_the_command_line_reaches_no_terminal_raw(run: Run) -> None:
 
     assert (out + err).replace("\n", "").isprintable()
     assert status == 2
+
+
+@pytest.mark.parametrize(
+    ("created", "age"),
+    [
+        ("2026-01-01T11:59:59Z", "1s"),
+        ("2026-01-01T12:00:30Z", "0s"),
+        ("2026-01-01T11:00:01Z", "59m"),
+        ("2026-01-01T11:00:00Z", "1h"),
+        ("2025-12-31T12:00:00Z", "1d"),
+        ("2025-01-01T12:00:00Z", "1y"),
+        ("2025-01-02T12:00:00Z", "364d"),
+        ("yesterday", "yesterday"),
+        ("2026-01-01T11:00:00", "2026-01-01T11:00:00"),  # no offset, so it can't be said
+    ],
+)
+def test_an_age_is_in_its_largest_unit(created: str, age: str) -> None:
+    assert age_text(created, datetime(2026, 1, 1, 12, tzinfo=UTC)) == age
+
+
+def test_a_column_without_any_text_gives_up_its_place(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
+) -> None:
+    cloud = make_fake_zilliz_cloud(
+        clusters=[{"clusterId": "in01-a", "cuType": None, "createTime": None, "projectId": ""}]
+    )
+
+    _, out, _ = run("list", "-o", "table", "--base-url", cloud.url)
+
+    assert not {"TYPE", "AGE", "PROJECT"} & set(out.split())
+    assert "CU TYPE" in run("list", "-o", "table", "--columns", "id,cuType", "--base-url", cloud.url)[1]

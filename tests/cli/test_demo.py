@@ -69,7 +69,7 @@ def test_it_needs_no_key_no_file_and_no_proxy(
 
 
 async def test_its_keys_are_taken_by_their_own_organisations_alone() -> None:
-    async with demo_accounts(many=True) as accounts, demo_session() as session:
+    async with demo_accounts(None) as accounts, demo_session() as session:
         assert [account.name for account in accounts] == list(ORGANISATIONS)
         assert len({account.base_url for account in accounts}) == len(accounts)
         async with aiozilliz.Inventory(accounts, session=session) as inventory:
@@ -114,11 +114,11 @@ async def test_it_keeps_changing_only_where_it_is_asked_to(monkeypatch: pytest.M
 
     monkeypatch.setattr(demo_module, "CHANGE_SECONDS", 0.0)
     monkeypatch.setattr(demo_module, "change", note)
-    async with demo_accounts(many=True), asyncio.timeout(LONG):
+    async with demo_accounts(None), asyncio.timeout(LONG):
         for _ in range(10):
             await asyncio.sleep(0)
         assert not numbers
-    async with demo_accounts(many=True, changing=True), asyncio.timeout(LONG):
+    async with demo_accounts(None, changing=True), asyncio.timeout(LONG):
         await changed.wait()
 
     assert numbers[:3] == [1, 2, 3]

@@ -239,22 +239,36 @@ def test_an_account_that_failed_is_named_and_its_clusters_are_not_removed(run: R
 
     status, out, _ = run("diff", *files, "--exit-code")
 
-    assert status == 0
-    assert "@@ test @@ failed in new.json, so it is not compared" in out
+    assert status == 4
+    assert "@@ test @@ failed in new.json, so nothing is compared" in out
     assert "0 added, 0 removed, 0 modified" in out
 
     status, out, err = run("diff", *files, "-o", "json", "--exit-code")
 
-    assert (status, json.loads(out)) == (0, [])
-    assert err == "aiozilliz: account test: failed in new.json, so it is not compared\n"
+    row = {"kind": "notCompared", "account": "test", "reason": "failed in new.json, so nothing is compared"}
+    assert (status, json.loads(out)) == (4, [row])
+    assert err == "aiozilliz: not compared as they are now: 1 of the accounts\n"
+    assert run("diff", *files, "-o", "csv")[1].splitlines()[
+        1
+    ] == f"notCompared,test,,,reason,,{row['reason']!r}".replace("'", '"')
 
 
-def test_an_account_that_is_in_one_only_is_named_and_is_a_change(run: Run) -> None:
+def test_a_failed_account_whose_snapshot_was_carried_over_is_compared_and_named(run: Run) -> None:
+    older = report(prod=OLD, test=OLD)
+    files = save(older, report(TUESDAY, "test", prod=OLD).carried_over(older))
+
+    status, out, _ = run("diff", *files)
+
+    assert status == 4
+    assert "@@ test @@ failed in new.json, so its last snapshot is compared" in out
+
+
+def test_an_account_that_is_in_one_only_is_named_and_not_compared(run: Run) -> None:
     files = save(report(prod=OLD, gone=OLD), report(TUESDAY, prod=OLD, came=NEW))
 
     status, out, _ = run("diff", *files, "--exit-code")
 
-    assert status == 1
+    assert status == 4
     assert "@@ gone @@ only in old.json" in out
     assert "@@ came @@ only in new.json" in out
     assert "0 added, 0 removed, 0 modified" in out
@@ -377,7 +391,7 @@ def test_an_organisation_that_fails_now_is_reported_and_the_others_are_compared(
 
     assert status == 4
     assert [line[:8] for line in out.splitlines() if line[0] in "+-~"][2:] == ["+ in01-c", "- in01-b"]
-    assert "@@ test @@ failed in now, so it is not compared" in out
+    assert "@@ test @@ failed in now, so nothing is compared" in out
     assert "account test: " in err
 
 

@@ -14,7 +14,7 @@ import yaml
 import aiozilliz.cli.commands
 from aiozilliz.cli import main
 from aiozilliz.cli.app import COMMANDS
-from aiozilliz.cli.output.formats import Format
+from aiozilliz.cli.output.formats import GENERAL, Format
 from aiozilliz.testing import Fault
 from tests.support.running import open_terminal
 
@@ -24,30 +24,43 @@ if TYPE_CHECKING:
     from aiozilliz.testing import FakeZillizCloud
     from tests.support.running import MakeCloud, Run
 
-ALL = set(Format)
+ALL: set[Format] = set(GENERAL)
 # A command is missing here if it can be called and this test does not know it.
-FORMATS = {
+FORMATS: dict[str, set[Format]] = {
     "list": ALL,
-    "summary": ALL,
+    "summary": set(Format),
     "diff": ALL,
     "accounts": ALL,
+    "history": ALL,
+    "describe": ALL,
     "watch": ALL - {Format.JSON},  # its array would never be closed
     "snapshot": {Format.JSON},  # a file for other commands, not a view
 }
-QUERIED = ("list", "summary", "diff", "accounts")
+QUERIED = ("list", "summary", "diff", "accounts", "history", "describe")
 ACCEPTED = [(name, form) for name, forms in FORMATS.items() for form in sorted(forms)]
-REFUSED = [(name, form) for name, forms in FORMATS.items() for form in sorted(ALL - forms)]
+REFUSED = [(name, form) for name, forms in FORMATS.items() for form in sorted(set(Format) - forms)]
 CLUSTERS = 5
 # What each command writes about the clusters of the fake: objects, and lines of a table below its heading.
-OBJECTS = {"list": 5, "summary": 10, "diff": 3, "accounts": 1, "watch": 5, "snapshot": 1}
+OBJECTS = {
+    "list": 5,
+    "summary": 10,
+    "diff": 3,
+    "accounts": 1,
+    "watch": 5,
+    "history": 5,
+    "describe": 1,
+    "snapshot": 1,
+}
 FLAT_ROWS = OBJECTS | {"diff": 4}
-TABLE_LINES = OBJECTS | {"summary": 17, "diff": 8, "accounts": 2, "list": 6}
+TABLE_LINES = OBJECTS | {"summary": 17, "diff": 8, "accounts": 2, "list": 6, "describe": 13}
 KEYS = {
     "list": {"clusterId", "clusterName", "note"},
+    "describe": {"clusterId", "clusterName", "note"},
     "summary": {"by", "value", "clusters", "cuSize"},
     "diff": {"kind", "cluster", "previous", "changed"},
     "accounts": {"account", "key", "baseUrl"},
     "watch": {"time", "kind", "cluster", "previous", "changed"},
+    "history": {"time", "kind", "cluster", "previous", "changed"},
     "snapshot": {"version", "clusters"},
 }
 ODD = 'a, "b"\n\x1b[2J 夜'
@@ -84,9 +97,17 @@ def arguments(cloud: FakeZillizCloud, tmp_path: Path, run: Run) -> Callable[[str
 
     def arguments(name: str) -> list[str]:
         site = ["--base-url", cloud.url]
-        if name == "watch":
+        watch = [*site, "--interval", "0.01", "--confirmations", "1"]
+        if name in {"watch", "history"}:
             cloud.between_pages(lambda: cloud.fail_next(Fault.code(21119, "refused", status=401)))
-            return [*site, "--interval", "0.01", "--confirmations", "1"]
+        if name == "watch":
+            return watch
+        if name == "history":
+            state = str(tmp_path / "state")
+            assert run("watch", "--state", state, *watch)[0] == 3
+            return ["--state", state]
+        if name == "describe":
+            return ["in01-4", *site]
         if name != "diff":
             return site
         old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
@@ -108,8 +129,8 @@ def objects(form: Format, text: str) -> list[dict[str, Any]]:
 
 
 def test_every_command_is_tried_with_every_format() -> None:
-    assert FORMATS.keys() == COMMANDS.keys()
-    assert len(ACCEPTED) + len(REFUSED) == len(COMMANDS) * len(Format)
+    assert FORMATS.keys() == COMMANDS.keys() - {"completion", "report"}  # which write no rows
+    assert len(ACCEPTED) + len(REFUSED) == len(FORMATS) * len(Format)
 
 
 @pytest.mark.parametrize(("name", "form"), ACCEPTED)
@@ -129,6 +150,8 @@ def test_a_command_writes_a_format(
         header, *rows = csv.reader(io.StringIO(out, newline=""))
         assert len(rows) == FLAT_ROWS[name]
         assert {len(row) for row in rows} == {len(header)}
+    elif form is Format.PROMETHEUS:
+        assert len([line for line in out.splitlines() if not line.startswith("#")]) == 2 * OBJECTS[name]
     else:
         found = objects(form, out)
         assert len(found) == OBJECTS[name]
@@ -140,7 +163,7 @@ def test_all_formats_of_objects_say_the_same(
     name: str, arguments: Callable[[str], list[str]], run: Run
 ) -> None:
     given = arguments(name)
-    forms = sorted(FORMATS[name] - {Format.TABLE, Format.CSV})
+    forms = sorted(FORMATS[name] - {Format.TABLE, Format.CSV, Format.PROMETHEUS})
 
     found = [objects(form, run(name, "-o", form.value, *given)[1]) for form in forms]
 
@@ -187,7 +210,7 @@ def test_headings_can_be_left_out(
     assert bare
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("form", list(GENERAL))
 @pytest.mark.parametrize("name", QUERIED)
 def test_a_query_has_every_format(
     name: str, form: Format, arguments: Callable[[str], list[str]], run: Run
@@ -201,9 +224,10 @@ def test_a_query_has_every_format(
 
 @pytest.mark.parametrize(("name", "form"), REFUSED)
 def test_a_format_that_a_command_does_not_have_is_refused_with_those_that_it_has(
-    name: str, form: Format, cloud: FakeZillizCloud, run: Run
+    name: str, form: Format, cloud: FakeZillizCloud, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status, out, err = run(name, "-o", form.value, "--base-url", cloud.url)
+    monkeypatch.setenv("AIOZILLIZ_BASE_URL", cloud.url)
+    status, out, err = run(name, "-o", form.value)
 
     assert (status, out, cloud.requests) == (2, "", [])
     message = err.splitlines()[-1]

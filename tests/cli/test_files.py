@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -8,7 +9,8 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +18,6 @@ from aiozilliz import Cluster, InventoryReport, Snapshot, TransportError
 from aiozilliz.cli.state import files as files_module
 from aiozilliz.cli.state.files import FileError, check_target, parts, read_document, write_whole
 from tests.support.running import POSIX_ONLY, environment
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SNAPSHOT = Snapshot([Cluster("in01-a", "späte Nacht \ud83d"), Cluster("in01-b")], NOW, 3, consistent=True)
@@ -138,11 +137,10 @@ def test_parts_are_the_snapshots_by_account() -> None:
 # Writing
 
 
-def test_a_new_file_is_its_owner_s_alone(file: Path) -> None:
+def test_a_new_file_is_written_as_utf_8(file: Path) -> None:
     write_whole(str(file), "späte Nacht\n")
 
     assert file.read_bytes() == "späte Nacht\n".encode()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert names_in(file.parent) == [file.name]
 
 
@@ -290,3 +288,41 @@ def test_decoding_takes_what_the_library_wrote_byte_by_byte() -> None:
 
     assert files_module.decode_document(text, "x") == Snapshot.from_json(text)
     assert json.loads(text)["consistent"] is True
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("mode", [0o664, 0o600, 0o640])
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_new_one_is_as_the_umask_says(
+    tmp_path: Path, mode: int
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("old")
+    old.chmod(mode)
+    group = next((group for group in os.getgroups() if group != os.getgid()), 1)
+    if os.geteuid() == 0:
+        os.chown(old, 1, group)
+    before = old.stat()
+
+    for path in (old, new):
+        write_whole(str(path), "text")
+
+    after = old.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(new.stat().st_mode) == 0o666 & ~umask
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "new"}
+
+
+def test_a_file_that_can_only_be_written_in_place_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mounted"
+    file.write_text("a longer text than the new one")
+
+    def busy(source: Path, target: Path) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(Path, "replace", busy)  # as Linux says of a file that is mounted into a container
+    write_whole(str(file), "text")
+
+    assert file.read_text() == "text"
+    assert [path.name for path in tmp_path.iterdir()] == ["mounted"]

@@ -76,7 +76,7 @@ def test_records_are_written_before_the_next_page_has_come(
     cloud.clear_faults()  # the interrupt may have come before the second request
 
     assert all(json.loads(line)["clusterId"] for line in lines)
-    assert (status, errors) == (130, "aiozilliz: interrupted\n")
+    assert (status, errors) == (-signal.SIGINT, "aiozilliz: interrupted\n")
 
 
 def test_what_no_encoding_and_no_terminal_takes_is_escaped_in_json(
@@ -111,7 +111,7 @@ def test_a_table_elsewhere_than_on_a_terminal_holds_everything(
 
     header, *rows = out.splitlines()
     assert (status, len(rows), err) == (0, 250, "")
-    columns = ("ID", "NAME", "STATUS", "PLAN", "CU", "REGION", "CU TYPE", "CREATED", "PROJECT")
+    columns = ("ID", "NAME", "STATUS", "PLAN", "CU", "REGION", "CU TYPE", "AGE", "PROJECT")
     assert all(name in header for name in columns)
     assert "…" not in out
 

@@ -18,11 +18,19 @@ from tests.support import strategies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
     from tests.support.running import MakeCloud, Run
 
-KINDS = {"plan": "plan", "region": "region_id", "status": "status", "project": "project_id"}
+KINDS = {
+    "id": "cluster_id",
+    "name": "cluster_name",
+    "plan": "plan",
+    "region": "region_id",
+    "status": "status",
+    "project": "project_id",
+}
 WORDS = st.sampled_from(
     ["", "RUNNING", "Running", "STOPPED", "aws-us-west-2", "aws-eu", "proj-1", "[x]", "*"]
 )
@@ -39,7 +47,7 @@ VALUES = (
 @st.composite
 def made_clusters(draw: st.DrawFn) -> Cluster:
     texts: dict[str, Any] = {attribute: draw(WORDS) for attribute in KINDS.values()}
-    return Cluster("in01-x", "x", **texts)
+    return Cluster(**texts | {"cluster_id": texts["cluster_id"] or "in01-x"})
 
 
 class Kept:
@@ -124,6 +132,9 @@ def test_nothing_asked_for_takes_everything(cluster: Cluster) -> None:
         ("", "", True),
         ("", "aws", False),
         ("aws\n*", "aws\nx", True),
+        ("gcp-*, aws-*", "aws-us-west-2", True),
+        ("gcp-*,az-*", "aws-us-west-2", False),
+        ("a,b", "a,b", True),
     ],
 )
 def test_globs(pattern: str, text: str, taken: bool) -> None:
@@ -148,10 +159,86 @@ def test_options_of_one_kind_add_up_and_of_several_narrow_down(
     assert [json.loads(line) for line in out.splitlines()] == expected
 
 
-def test_a_table_of_no_match_says_so(run: Run) -> None:
-    status, out, err = run("list", "--demo", "-o", "table", "--status", "nothing")
+@pytest.mark.parametrize(
+    ("command", "form", "out"),
+    [
+        ("list", "table", ""),
+        ("list", "json", "[]\n"),
+        ("list", "jsonl", ""),
+        ("list", "yaml", "[]\n"),
+        ("summary", "jsonl", '{"by":"total","value":"","clusters":0,"cuSize":0}\n'),
+    ],
+)
+def test_where_nothing_matches_the_values_that_there_were_are_named(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run, command: str, form: str, out: str
+) -> None:
+    records = [{"clusterId": f"in01-{n}", "status": "RUNNING", "regionId": f"r{n}"} for n in range(12)]
+    cloud = make_fake_zilliz_cloud(clusters=records)
+    args = (command, "-o", form, "--status", "RUNING,nothing", "--region", "r9", "--base-url", cloud.url)
 
-    assert (status, out, err) == (0, "", "No cluster matches.\n")
+    assert run(*args) == (
+        0,
+        out,
+        (
+            "aiozilliz: no cluster matches --status RUNING,nothing --region r9. "
+            "status: RUNNING; region: r0, r1, r2, r3, r4, r5, r6, r7 and 4 more\n"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fail_if", "status", "expected"),
+    [("found", "*", 1), ("found", "nothing", 0), ("none", "*", 0), ("none", "nothing", 1)],
+)
+def test_a_list_can_be_a_check(run: Run, fail_if: str, status: str, expected: int) -> None:
+    assert run("list", "--demo", "--fail-if", fail_if, "--status", status)[0] == expected
+
+
+def test_the_failure_of_a_listing_comes_before_the_check_s(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run
+) -> None:
+    cloud = make_fake_zilliz_cloud(shape="array")
+
+    assert run("list", "--verify", "--fail-if", "found", "--base-url", cloud.url)[0] == 5
+
+
+def test_each_option_has_an_environment_variable(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOZILLIZ_DEMO", "1")
+    monkeypatch.setenv("AIOZILLIZ_OUTPUT", "json")
+    monkeypatch.setenv("AIOZILLIZ_STATUS", "RUNNING,STOPPED")
+    monkeypatch.setenv("AIOZILLIZ_ORG", "staging")
+    monkeypatch.setenv("AIOZILLIZ_COLUMNS", "status")
+    _, out, _ = run("list")
+    _, more, _ = run("list", "--status", "*", "--org", "production")
+
+    assert {row["status"] for row in json.loads(out)} == {"RUNNING", "STOPPED"}
+    assert 0 < len(json.loads(out)) < 40
+    assert len(json.loads(more)) == 250
+
+
+def test_a_file_is_read_as_the_service_is(run: Run, tmp_path: Path) -> None:
+    one, many = str(tmp_path / "one.json"), str(tmp_path / "many.json")
+    run("snapshot", "--demo", one)
+    run("snapshot", "--demo", "--all-orgs", many)
+
+    for command in ("list", "summary"):
+        assert run(command, "--from", one, "-o", "json") == run(command, "--demo", "-o", "json")
+        live = run(command, "--demo", "--all-orgs", "-o", "json")
+        assert run(command, "--from", many, "-o", "json") == live
+    assert run("list", "--from", one, "--demo")[0] == 2
+    assert run("list", "--from", str(tmp_path / "none"))[0] == 2
+
+
+def test_a_file_that_is_not_proven_is_listed_with_status_5(
+    key: str, make_fake_zilliz_cloud: MakeCloud, run: Run, tmp_path: Path
+) -> None:
+    cloud = make_fake_zilliz_cloud(clusters=3, shape="array")
+    file = str(tmp_path / "file.json")
+    assert run("snapshot", file, "--base-url", cloud.url)[0] == 5
+
+    status, out, err = run("list", "--from", file, "-o", "json")
+
+    assert (status, len(json.loads(out)), err.count("\n")) == (5, 3, 1)
 
 
 # Order

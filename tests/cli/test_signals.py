@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = POSIX_ONLY
 
-INTERRUPTED = (130, "aiozilliz: interrupted\n")
+SIGNAL_TEXTS = {signal.SIGINT: "aiozilliz: interrupted\n", signal.SIGTERM: "aiozilliz: terminated\n"}
+INTERRUPTED = (-signal.SIGINT, SIGNAL_TEXTS[signal.SIGINT])
 
 SLOW_NAMES = """
 import socket, sys, threading
@@ -71,7 +72,7 @@ def test_many_interrupts_end_it_as_one_does(command: str, hanging: tuple[str, th
             child.send_signal(signal.SIGINT)
         status, errors = ended(child)
 
-    assert status == 130
+    assert status == -signal.SIGINT
     assert set(errors.splitlines()) == {"aiozilliz: interrupted"}
 
 
@@ -83,7 +84,7 @@ def test_an_interrupt_after_the_data_leaves_no_traceback() -> None:
                 child.stdout.readline()
             child.send_signal(signal.SIGINT)
             status, errors = ended(child)
-        assert (status, errors) in {(0, ""), INTERRUPTED}
+        assert (status, errors) in {(0, ""), INTERRUPTED, (-signal.SIGINT, "")}
 
 
 def test_sigterm_ends_it_in_order(hanging: tuple[str, threading.Event]) -> None:
@@ -91,7 +92,7 @@ def test_sigterm_ends_it_in_order(hanging: tuple[str, threading.Event]) -> None:
     with process("list", "--timeout", "1000", "--base-url", url) as child:
         assert answered.wait(LONG)
         child.terminate()
-        assert ended(child) == (143, "aiozilliz: terminated\n")
+        assert ended(child) == (-signal.SIGTERM, "aiozilliz: terminated\n")
 
 
 def test_a_command_within_a_program_leaves_the_program_s_signals_alone() -> None:
@@ -116,7 +117,7 @@ def test_sigterm_during_a_write_leaves_no_file_behind(tmp_path: object) -> None:
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (143, "aiozilliz: terminated\n")
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "aiozilliz: terminated\n")
     assert os.listdir(str(tmp_path)) == []  # noqa: PTH208  # names are enough
 
 
@@ -135,4 +136,62 @@ def test_sigterm_ends_it_also_where_interrupts_are_ignored(hanging: tuple[str, t
     ) as child:
         assert answered.wait(LONG)
         child.terminate()
-        assert ended(child) == (-signal.SIGTERM, "")
+        assert ended(child) == (-signal.SIGTERM, "aiozilliz: terminated\n")
+
+
+def test_it_dies_of_the_signal_so_that_a_shell_s_loop_ends(hanging: tuple[str, threading.Event]) -> None:
+    url, answered = hanging
+    loop = f"for turn in 1 2 3; do {sys.executable} -m aiozilliz summary --timeout 1000 --base-url {url}; done; echo on"
+    with subprocess.Popen(
+        ["/bin/sh", "-c", loop],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ZILLIZ_API_KEY="key"),
+        encoding="utf-8",
+        start_new_session=True,
+    ) as shell:
+        assert answered.wait(LONG)
+        os.killpg(shell.pid, signal.SIGINT)  # as a terminal does
+        assert shell.stdout is not None
+        assert shell.stdout.read() == ""
+        assert ended(shell) == INTERRUPTED
+
+
+PLACES = """
+import signal, sys
+from aiozilliz.cli import script
+
+place, number = int(sys.argv.pop(1)), getattr(signal, sys.argv.pop(1))
+calls = 0
+
+def tracer(frame, event, arg):
+    global calls
+    if "aiozilliz" in frame.f_code.co_filename or "click" in frame.f_code.co_filename:
+        calls += 1
+        if calls == place:
+            signal.raise_signal(number)
+
+sys.setprofile(tracer)
+script()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_at_any_moment_after_the_start_it_ends_without_a_traceback(
+    number: signal.Signals, tmp_path: object
+) -> None:
+    def run(place: int) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", PLACES, str(place), number.name, "summary", "--demo"],
+            env=environment(),
+            cwd=str(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    said = {SIGNAL_TEXTS[number], ""}  # while modules are loaded it says nothing
+    places = [3, 10, 100, *range(300, 12_000, 500)]
+    for status, _, err in map(run, places):
+        assert (status, err) in {(-number, text) for text in said} | {(0, "")}, err

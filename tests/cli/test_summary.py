@@ -45,7 +45,7 @@ def many_accounts(monkeypatch: pytest.MonkeyPatch, *clouds: FakeZillizCloud) -> 
         for name, cloud in zip("abcdef", clouds, strict=False)
     ]
 
-    def load(*, base_url: str | None) -> list[aiozilliz.Account]:
+    def load(*, base_url: str | None, organisations: object) -> list[aiozilliz.Account]:
         return accounts
 
     monkeypatch.setattr(aiozilliz, "load_accounts", load)
@@ -395,3 +395,24 @@ def test_closed_output_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPa
 
     assert main(["summary", "--demo"]) == 1
     assert "standard output is closed" in capsys.readouterr().err
+
+
+def test_prometheus_reads_the_text_format(key: str, make_fake_zilliz_cloud: MakeCloud, run: Run) -> None:
+    parser = pytest.importorskip("prometheus_client.parser")
+    odd = 'a"\\b\n'
+    cloud = make_fake_zilliz_cloud(
+        clusters=[{"clusterId": "in01-a", "plan": odd, "cuSize": 4}, {"clusterId": "in01-b", "cuSize": 2}]
+    )
+
+    status, out, err = run("summary", "-o", "prometheus", "--base-url", cloud.url)
+
+    families = {family.name: family for family in parser.text_string_to_metric_families(out)}
+    assert (status, err) == (0, "")
+    assert families.keys() == {"zilliz_clusters", "zilliz_cu_size"}
+    assert {family.type for family in families.values()} == {"gauge"}
+    values = {
+        (sample.labels["by"], sample.labels["value"]): sample.value
+        for sample in families["zilliz_cu_size"].samples
+    }
+    assert values["total", ""] == 6
+    assert values["plan", odd] == 4

@@ -9,6 +9,7 @@ import queue
 import re
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from aiozilliz import InventoryReport, Snapshot
 from aiozilliz.testing import Fault
 from tests.support.running import LONG, POSIX_ONLY, ended, process
 
@@ -65,6 +65,12 @@ def record(name: str, **fields: Any) -> dict[str, Any]:
 def reported(out: str) -> list[tuple[str, str]]:
     events = map(json.loads, out.splitlines())
     return [(event["kind"], event["cluster"]["clusterName"]) for event in events]
+
+
+def kept(state: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    with contextlib.closing(sqlite3.connect(state)) as database:
+        found = database.execute("SELECT account, cluster_id, record FROM clusters").fetchall()
+    return {(account, cluster_id): json.loads(record) for account, cluster_id, record in found}
 
 
 @pytest.fixture
@@ -239,9 +245,7 @@ def test_wrong_usage_is_status_2_before_any_request(
     assert "bug" not in err
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[]", "no json", '{"version": 99, "clusters": []}', "\x00", '{"clusters": [{}]}']
-)
+@pytest.mark.parametrize("content", ["{}", "no database", '{"version": 1, "clusters": []}', "\x00"])
 def test_a_file_that_is_no_state_is_refused_and_left_as_it_is(
     content: str, cloud: FakeZillizCloud, watch: Run, tmp_path: Path
 ) -> None:
@@ -255,29 +259,47 @@ def test_a_file_that_is_no_state_is_refused_and_left_as_it_is(
     assert state.read_text("utf-8") == content
 
 
-def test_a_report_of_many_is_no_state_of_one(run: Run, watch: Run, tmp_path: Path) -> None:
-    one, many = tmp_path / "one", tmp_path / "many"
-    assert run("snapshot", "--demo", str(one))[0] == 0
-    assert run("snapshot", "--demo", "--all-orgs", str(many))[0] == 0
+def test_a_state_is_bound_to_the_service_and_to_its_keys(
+    cloud: FakeZillizCloud, watch: Run, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = str(tmp_path / "state")
+    play(cloud)
+    assert watch("--state", state)[0] == 3
+    key_file = tmp_path / "key"
+    key_file.write_text("k")
+    key_file.chmod(0o600)
 
-    status, _, err = watch("--state", str(many))
-    other_status, _, other_err = run("watch", "--demo", "--all-orgs", "--state", str(one))
+    other_service = run("watch", "--base-url", "http://127.0.0.1:1", "--state", state)
+    other_key = watch("--state", state, "--api-key-file", str(key_file))
+    demo = run("watch", "--demo", "--state", state)
 
-    assert (status, other_status) == (2, 2)
-    assert "many accounts" in err
-    assert "one account" in other_err
+    for status, out, err in (other_service, other_key, demo):
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert cloud.url in err
+        assert "ZILLIZ_API_KEY" in err
 
 
-def test_a_snapshot_can_be_gone_on_from(cloud: FakeZillizCloud, watch: Run, run: Run, tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    assert run("snapshot", str(state), "--base-url", cloud.url)[0] == 0
-    cloud.add(**record("c"))
-    cloud.update("in01-a", cuSize=32)
-    play(cloud, lambda: None)
+def test_changes_only_leaves_the_first_reading_out(
+    cloud: FakeZillizCloud, watch: Run, tmp_path: Path
+) -> None:
+    state = str(tmp_path / "state")
+    play(cloud, lambda: cloud.add(**record("c")), lambda: cloud.remove("in01-a"))
+    _, first, _ = watch("--changes-only", "-o", "jsonl", "--state", state)
+    cloud.add(**record("d"))
+    _, second, _ = watch("--changes-only", "-o", "jsonl", "--state", state)
 
-    _, out, _ = watch("-o", "jsonl", "--state", str(state))
+    assert reported(first) == [("added", "c"), ("removed", "a")]
+    assert reported(second) == [("added", "d")]
 
-    assert sorted(reported(out)) == [("added", "c"), ("modified", "a")]
+
+def test_changes_only_tells_of_the_first_cluster_of_an_empty_list(cloud: FakeZillizCloud, watch: Run) -> None:
+    cloud.remove("in01-a")
+    cloud.remove("in01-b")
+    play(cloud, lambda: cloud.add(**record("c")))
+
+    _, out, _ = watch("--changes-only", "-o", "jsonl")
+
+    assert reported(out) == [("added", "c")]
 
 
 def test_what_a_filter_hides_is_kept_as_reported(cloud: FakeZillizCloud, watch: Run, tmp_path: Path) -> None:
@@ -380,11 +402,10 @@ def test_a_line_reaches_a_pipe_before_anything_else_happens_and_a_killed_watch_g
         started = time.monotonic()
         status, errors = second.end(signal.SIGINT)
         assert time.monotonic() - started < LONG / 10
-        assert (status, errors, second.rest()) == (130, "aiozilliz: interrupted\n", [])
+        assert (status, errors, second.rest()) == (-signal.SIGINT, "aiozilliz: interrupted\n", [])
         assert not first.rest()
 
-    kept = Snapshot.from_json(state.read_bytes())
-    assert {cluster.cluster_name for cluster in kept} == {"a", "c"}
+    assert {name for _, name in kept(state)} == {"in01-a", "in01-c"}
 
 
 @POSIX_ONLY
@@ -400,7 +421,7 @@ def test_an_interrupt_amid_a_write_that_nobody_reads_loses_no_event(
         descriptor = child.stdout.fileno()
         received = os.read(descriptor, 1)  # it is writing, and what is left does not fit into the pipe
         child.send_signal(signal.SIGINT)
-        assert ended(child) == (130, "aiozilliz: interrupted\n")
+        assert ended(child) == (-signal.SIGINT, "aiozilliz: interrupted\n")
         while data := os.read(descriptor, 65536):
             received += data
     play(cloud)
@@ -461,7 +482,7 @@ def test_the_demo_changes_by_itself() -> None:
         watching = Watching(child)
         assert {watching.event()["kind"] for _ in range(250)} == {"added"}
         event = watching.event()
-        assert watching.end(signal.SIGINT)[0] == 130
+        assert watching.end(signal.SIGINT)[0] == -signal.SIGINT
 
     assert (event["kind"], event["cluster"]["clusterName"]) == ("added", "demo-1")
 
@@ -531,11 +552,10 @@ def test_a_killed_watch_of_all_organisations_goes_on(folder: Path, make_fake_zil
         found = [second.event() for _ in range(2)]
         assert by_account(found) == [("Acme", "modified", "a"), ("Bee", "modified", "a")]
         readings.wait(4)
-        assert second.end(signal.SIGINT) == (130, "aiozilliz: interrupted\n")
+        assert second.end(signal.SIGINT) == (-signal.SIGINT, "aiozilliz: interrupted\n")
         assert not second.rest()
 
-    report = InventoryReport.from_json(state.read_bytes())
-    assert {name: [c.cu_size for c in snapshot] for name, snapshot in report.snapshots.items()} == {
-        "Acme": [32],
-        "Bee": [32],
+    assert {account: known["cuSize"] for (account, _), known in kept(state).items()} == {
+        "Acme": 32,
+        "Bee": 32,
     }

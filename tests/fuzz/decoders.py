@@ -31,7 +31,6 @@ from aiozilliz._http.header_times import parse_retry_after
 from aiozilliz._http.wire import read_answer
 from aiozilliz._settings.credentials import find_key
 from aiozilliz.cli.state.files import FileError, decode_document
-from aiozilliz.cli.state.store import Journal
 from aiozilliz.testing.server import MAX_HEAD, BadRequestError, read_request
 
 if TYPE_CHECKING:
@@ -128,17 +127,6 @@ def read_key(data: bytes) -> object:
         return find_key(None)
 
 
-def read_journal(data: bytes, state: bytes | None = None) -> object:
-    """Open a journal; what comes before the first NUL is the state that it goes on from."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "state")
-        if state is not None:
-            path.write_bytes(state)
-        Path(folder, "state.journal").write_bytes(data)
-        with Journal.open(str(path)) as journal:
-            return journal.since
-
-
 def read_state(data: bytes) -> object:
     return decode_document(data, "state")
 
@@ -170,7 +158,6 @@ DECODERS: Final = (
     Decoder("organisations", read_organisations, (ConfigurationError,)),
     Decoder("base url", read_base_url, (ConfigurationError,)),
     Decoder("key", read_key, (ConfigurationError,)),
-    Decoder("journal", read_journal, (FileError,)),
     Decoder("state", read_state, (FileError,)),
     Decoder("retry after", read_wait, ()),
     Decoder("http request", read_http, (BadRequestError,)),

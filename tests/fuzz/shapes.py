@@ -165,22 +165,6 @@ def ini_files(draw: st.DrawFn) -> bytes:
 
 _good_files = st.just(b"[default]\napi_key = k1\norg_id = a\n[org.a]\norg_name = A\napi_key = k1\n")
 
-events = st.fixed_dictionaries(
-    {
-        "kind": st.sampled_from(["added", "removed", "modified"]) | odd_values,
-        "account": st.none() | odd_values,
-        "cluster": strategies.wire_records() | odd_values,
-    }
-)
-
-
-@st.composite
-def journals(draw: st.DrawFn) -> bytes:
-    """Journals that begin with the head of a watch that has told nothing before, and go on in any way."""
-    head = {"version": draw(st.just(1) | odd_values), "base": draw(st.none() | odd_values)}
-    lines = [head, *draw(st.lists(events, max_size=4))]
-    return b"\n".join(map(_json_bytes, lines)) + draw(st.sampled_from([b"\n", b"", b"\n\n"]))
-
 
 def _request(method: str, target: str, version: str, lines: list[tuple[str, str]], body: str) -> bytes:
     head = "".join(f"{name}: {value}\r\n" for name, value in lines)
@@ -251,7 +235,6 @@ INPUTS: Final[dict[str, st.SearchStrategy[bytes]]] = {
     "organisations": _of_ini,
     "base url": _of_ini,
     "key": _of_ini,
-    "journal": _all_kinds(journals()),
     "state": _all_kinds(
         (_snapshots | _reports).map(_as_plain).map(_json_bytes),
         mutated((_snapshots | _reports).map(_as_plain)),
@@ -363,11 +346,6 @@ SLOW: Final[dict[tuple[str, str], Callable[[int], bytes]]] = {
             "failures": {str(i): "x" for i in range(n)},
         }
     ).encode(),
-    ("journal", "events"): lambda n: (
-        b'{"version":1,"base":null}\n'
-        + (b'{"kind":"added","account":null,"cluster":{"clusterId":"in01-a"}}\n' * n)
-    ),
-    ("journal", "half a line"): lambda n: b'{"version":1,"base":null}\n' + b"x" * n,
     **{
         (decoder, name): _made(line, str, str.encode)
         for name, line in _INI.items()

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -10,15 +7,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from aiozilliz import Cluster, DecodeError, ZillizError
-from aiozilliz.cli.state.files import FileError
-from tests.fuzz.decoders import BY_NAME, DECODERS, check_text, read_body, read_journal
-from tests.fuzz.shapes import INPUTS, SLOW, events
+from tests.fuzz.decoders import BY_NAME, DECODERS, check_text, read_body
+from tests.fuzz.shapes import INPUTS, SLOW
 from tests.support.strategies import bodies
 
 if TYPE_CHECKING:
     from typing import Any
-
-posix = pytest.mark.skipif(sys.platform == "win32", reason="the journal is locked as POSIX does it")
 
 
 def test_every_decoder_is_given_something() -> None:
@@ -63,21 +57,6 @@ def test_an_answer_with_any_status_and_headers_is_a_page_or_a_zilliz_error(
     try:
         read_body(body, status, headers)
     except ZillizError as error:
-        check_text(error)
-
-
-@posix
-@settings(max_examples=50)
-@given(state=INPUTS["state"], lines=st.lists(events, max_size=3), known=st.booleans())
-def test_any_journal_goes_on_from_any_state_or_says_what_is_wrong(
-    state: bytes, lines: list[Any], known: bool
-) -> None:
-    base = hashlib.blake2b(state, digest_size=16).hexdigest() if known else "another"
-    journal = b"".join(json.dumps(line).encode() + b"\n" for line in [{"version": 1, "base": base}, *lines])
-
-    try:
-        read_journal(journal, state)
-    except FileError as error:
         check_text(error)
 
 

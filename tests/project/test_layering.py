@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import aiozilliz
+from aiozilliz.cli.app import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ CLI_FLOORS = (
     ("cli.input",),
     ("cli.state",),
     ("cli.process",),
+    ("cli.signals",),
     ("cli.output",),
 )
 # The next page is fetched by what is handed in.
@@ -153,7 +155,7 @@ def test_a_module_of_the_command_line_imports_only_from_its_room_and_those_below
 def test_a_room_holds_at_most_eight_files_and_none_is_long(room: str) -> None:
     files = [MODULES[name] for name in MODULES if room_of(name) == room and not name.endswith("__init__")]
 
-    assert len(files) <= 8
+    assert len(files) <= (len(COMMANDS) if room == "cli.commands" else 8)  # a file for each command
     assert not [path.name for path in files if len(path.read_text("utf-8").splitlines()) >= 400]
 
 

@@ -10,7 +10,7 @@ import click
 from attrs import field, frozen
 
 import aiozilliz
-from aiozilliz.cli.input.options import check_demo, output_options, site_options
+from aiozilliz.cli.input.options import check_demo, option, output_options, site_options
 from aiozilliz.cli.input.source import Connection
 from aiozilliz.cli.output.formats import Layout
 from aiozilliz.cli.output.progress import Progress, show_progress
@@ -94,8 +94,8 @@ def _layout(*, check: bool, failed: bool) -> Layout:
 
 @click.command("accounts", help=_HELP)
 @output_options()
-@click.option("--check", is_flag=True, help="Check that each key works.")
-@click.option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
+@option("--check", is_flag=True, help="Check that each key works.")
+@option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
 @site_options
 def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
     """Write every organisation to standard output."""

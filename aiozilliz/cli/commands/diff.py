@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 import click
@@ -13,15 +14,24 @@ import aiozilliz
 from aiozilliz.cli.input.options import (
     complete_file,
     connection_options,
+    option,
     output_options,
     paging_options,
     selection_options,
 )
-from aiozilliz.cli.output.changes import Change, changes_layout, utc_text
+from aiozilliz.cli.output.changes import Change, NotCompared, changes_layout, utc_text
 from aiozilliz.cli.output.console import check_stdout, discard_stdout, print_error
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import MISUSED, call, set_failure_status
-from aiozilliz.cli.state.files import STANDARD_INPUT, FileError, error_of, failures_of, parts, read_document
+from aiozilliz.cli.process import MISUSED, SOME_FAILED, CommandError, call, set_failure_status
+from aiozilliz.cli.state.files import (
+    STANDARD_INPUT,
+    FileError,
+    doubt_of,
+    error_of,
+    failures_of,
+    parts,
+    read_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +44,11 @@ if TYPE_CHECKING:
 _HELP = """Show what changed from OLD to NEW, two files of `aiozilliz snapshot`, or with --live from OLD to now.
 
 One of the files may be -, standard input. If OLD is the report of many organisations, --live reads all of them. One
-that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per change:
-kind, (account,) cluster, previous, changed. CSV has a row per field that differs.
+that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per change: kind,
+(account,) cluster, previous, changed; and one of kind notCompared, with account and reason, for an organisation. CSV has a row per field that differs.
 
 Exit status: 0 success, with --exit-code 1 if there are changes, 2 failed or wrong usage, 3 the key is refused, 4 some
-organisations failed, 130 interrupted.
+organisations failed or are missing in one of the two, 5 with --live if the list could not be proven complete.
 
 \b
 Examples:
@@ -50,7 +60,7 @@ Examples:
 
 
 @frozen
-class _Side:
+class Side:
     """One of the two listings.
 
     Attributes:
@@ -63,41 +73,38 @@ class _Side:
 
     @property
     def many(self) -> bool:
+        """Whether it is of many accounts."""
         return isinstance(self.document, aiozilliz.InventoryReport)
 
     def headline(self, sign: str) -> str:
+        """Return the line that names it, after a sign."""
         count = sum(len(snapshot) for _, snapshot in parts(self.document))
         clusters = "1 cluster" if count == 1 else f"{count} clusters"
         return printable(f"{sign} {self.name}  {utc_text(self.document.taken_at)}  {clusters}")
 
 
 @define
-class _Difference:
+class Difference:
     """The difference between two listings.
 
     Attributes:
         old: The older listing.
         new: The newer one.
         changes: In the order in which they are shown.
-        apart: Account that can't be compared to the reason.
-        moved: Whether an account is in only one of them, though it did not fail in the other.
+        apart: Account that was not compared, or failed in one of them, to the reason.
     """
 
-    old: _Side
-    new: _Side
+    old: Side
+    new: Side
     changes: list[Change] = field(factory=list[Change])
     apart: dict[str, str] = field(factory=dict[str, str])
-    moved: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.changes) or self.moved
 
 
 @click.command("diff", help=_HELP)
 @click.argument("old", required=False, shell_complete=complete_file)
 @click.argument("new", required=False, shell_complete=complete_file)
-@click.option("--live", is_flag=True, help="Compare OLD with the service's current list.")
-@click.option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
+@option("--live", is_flag=True, help="Compare OLD with the service's current list.")
+@option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
 @output_options()
 @selection_options
 @paging_options(verify=False)
@@ -119,41 +126,47 @@ def command(
     failed = error_of(newer.document) if live else None
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to compare with
         raise failed
-    difference = _compare(older, newer, selection)
+    difference = compare(older, newer, selection)
     _warn(older, "added")
     _warn(newer, "removed")
     try:
         writer = output.writer(_layout(difference))
-        for change in difference.changes:
-            writer.write(change)
+        for row in (*difference.changes, *starmap(NotCompared, difference.apart.items())):
+            writer.write(row)
         writer.finish(complete=True)
     except BrokenPipeError:
         discard_stdout()  # nobody reads on, but the exit status still says whether there are changes
     if failed is not None:
         raise failed
-    if exit_code and difference:
+    if difference.apart:
+        raise CommandError(
+            f"not compared as they are now: {len(difference.apart)} of the accounts", SOME_FAILED
+        )
+    if live and (doubt := doubt_of(newer.document)) is not None:
+        raise doubt
+    if exit_code and difference.changes:
         raise click.exceptions.Exit(1)
 
 
 def _sides(
     connection: Connection, paging: Paging, old: str | None, new: str | None, *, live: bool
-) -> tuple[_Side, _Side]:
+) -> tuple[Side, Side]:
     if connection.demo and old is None:
         return _demo_sides(connection, paging)
     if old is None or (new is None and not live):
         raise click.UsageError("Pass two files, OLD and NEW, or OLD and --live.")
     if live and new is not None:
         raise click.UsageError("--live stands for NEW: pass only one file.")
-    if not live and (connection.demo or connection.all_orgs):
+    if not live and (connection.demo or connection.many):
         raise click.UsageError(
             "Two files are compared without the service: --demo and --all-orgs require --live."
         )
     if old == new == STANDARD_INPUT:
         raise click.UsageError("Only one of the files can be standard input.")
-    older = _Side(old, read_document(old))
+    older = Side(old, read_document(old))
     if new is None:
-        return older, _Side("now", _read_like(older, connection, paging))
-    newer = _Side(new, read_document(new))
+        return older, Side("now", _read_like(older, connection, paging))
+    newer = Side(new, read_document(new))
     if older.many != newer.many:
         one, many = (new, old) if older.many else (old, new)
         raise FileError(
@@ -162,8 +175,8 @@ def _sides(
     return older, newer
 
 
-def _read_like(older: _Side, connection: Connection, paging: Paging) -> Document:
-    if connection.all_orgs and not older.many:
+def _read_like(older: Side, connection: Connection, paging: Paging) -> Document:
+    if connection.many and not older.many:
         raise click.UsageError(f"{older.name} is the snapshot of one account: leave out --all-orgs.")
     if older.many and connection.api_key is not None:
         raise click.UsageError(
@@ -173,16 +186,16 @@ def _read_like(older: _Side, connection: Connection, paging: Paging) -> Document
     return call((connection.for_all_orgs() if older.many else connection).collect(paging))
 
 
-def _demo_sides(connection: Connection, paging: Paging) -> tuple[_Side, _Side]:
+def _demo_sides(connection: Connection, paging: Paging) -> tuple[Side, Side]:
     """Read the demo's listing, and return it with a copy that has some changes."""
     older = call(connection.collect(paging))
     if isinstance(older, aiozilliz.Snapshot):
-        return _Side("demo", older), _Side("demo, changed", _after_changes(older))
+        return Side("demo", older), Side("demo, changed", _after_changes(older))
     snapshots = dict(older.snapshots)
     name = next(iter(snapshots))
     snapshots[name] = _after_changes(snapshots[name])
     newer = evolve(older, snapshots=snapshots, taken_at=snapshots[name].taken_at)
-    return _Side("demo", older), _Side("demo, changed", newer)
+    return Side("demo", older), Side("demo, changed", newer)
 
 
 def _after_changes(older: aiozilliz.Snapshot) -> aiozilliz.Snapshot:
@@ -200,8 +213,9 @@ def _after_changes(older: aiozilliz.Snapshot) -> aiozilliz.Snapshot:
     return aiozilliz.Snapshot(clusters, datetime.now(UTC), older.requests, consistent=older.consistent)
 
 
-def _compare(older: _Side, newer: _Side, selection: Selection) -> _Difference:
-    difference = _Difference(older, newer)
+def compare(older: Side, newer: Side, selection: Selection) -> Difference:
+    """Compare two listings, both of one account or both of many, as far as clusters are selected."""
+    difference = Difference(older, newer)
     if isinstance(newer.document, aiozilliz.Snapshot):
         assert isinstance(older.document, aiozilliz.Snapshot)
         difference.changes += _chosen(None, newer.document.diff(older.document), selection)
@@ -210,16 +224,12 @@ def _compare(older: _Side, newer: _Side, selection: Selection) -> _Difference:
     changes = newer.document.diff(older.document)
     for account, of_account in changes.items():
         difference.changes += _chosen(account, of_account, selection)
-    for names, here, there in (
-        (changes.only_in_older, older, newer),
-        (changes.only_in_newer, newer, older),
-    ):
-        for name in names:
-            if name in failures_of(there.document):
-                difference.apart[name] = f"failed in {there.name}, so it is not compared"
-            else:
-                difference.apart[name] = f"only in {here.name}"
-                difference.moved = True
+    for names, here in ((changes.only_in_older, older), (changes.only_in_newer, newer)):
+        difference.apart.update((name, f"only in {here.name}, so it is not compared") for name in names)
+    for side in (older, newer):
+        for name in failures_of(side.document):
+            last = "its last snapshot" if name in changes else "nothing"
+            difference.apart[name] = f"failed in {side.name}, so {last} is compared"
     return difference
 
 
@@ -236,7 +246,7 @@ def _chosen(account: str | None, changes: aiozilliz.Changes, selection: Selectio
             yield Change(kinds.MODIFIED, change.cluster, change.previous, change.changed, account)
 
 
-def _warn(side: _Side, kind: str) -> None:
+def _warn(side: Side, kind: str) -> None:
     for account, snapshot in parts(side.document):
         if not snapshot.consistent:
             of = "" if account is None else f" of {account}"
@@ -245,13 +255,11 @@ def _warn(side: _Side, kind: str) -> None:
             )
 
 
-def _layout(difference: _Difference) -> Layout:
+def _layout(difference: Difference) -> Layout:
     head: list[str] = []
     foot: list[str] = []
     if difference.changes or difference.apart:
         head = [difference.old.headline("---"), difference.new.headline("+++")]
         counts = Counter(change.kind for change in difference.changes)
-        foot = [printable(f"@@ {name} @@ {reason}") for name, reason in difference.apart.items()]
         foot.append(", ".join(f"{counts[kind]} {kind}" for kind in aiozilliz.EventKind))
-    notes = tuple(f"account {name}: {reason}" for name, reason in difference.apart.items())
-    return changes_layout(many=difference.new.many, head=head, foot=foot, notes=notes)
+    return changes_layout(many=difference.new.many, head=head, foot=foot)

@@ -10,14 +10,21 @@ import aiozilliz
 from aiozilliz.cli.input.options import (
     arrangement_options,
     connection_options,
+    from_option,
+    option,
     output_options,
     paging_options,
     selection_options,
 )
 from aiozilliz.cli.output.columns import record_row
-from aiozilliz.cli.output.console import stdout_is_file, stdout_is_terminal
+from aiozilliz.cli.output.console import (
+    print_error,
+    stdout_is_file,
+    stdout_is_terminal,
+    while_stdout_is_read,
+)
 from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.process import PartialError, call
+from aiozilliz.cli.process import FAILED, CommandError, PartialError, call
 
 if TYPE_CHECKING:
     from aiozilliz.cli.input.filters import Arrangement, Output, Selection
@@ -51,6 +58,12 @@ Examples:
 @output_options(default="table on a terminal, jsonl elsewhere")
 @selection_options
 @arrangement_options
+@option(
+    "--fail-if",
+    type=click.Choice(["found", "none"]),
+    help="Exit with status 1 if clusters were found, or none.",
+)
+@from_option
 @paging_options()
 @connection_options
 def command(
@@ -59,27 +72,45 @@ def command(
     selection: Selection,
     arrangement: Arrangement,
     output: Output,
+    fail_if: str | None,
 ) -> None:
     """Write every cluster to standard output."""
-    empty = "No cluster matches." if selection else "No clusters: the key is valid, but can see none."
-    writer = arrangement.writer(output, many=connection.all_orgs, empty=empty, elsewhere=Format.JSONL)
+    empty = "" if selection else "No clusters: the key is valid, but can see none."
+    writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=Format.JSONL)
     # On a terminal, or before a pager, records would run through the line of progress, unless all come at the end.
     progress = stdout_is_file() or (stdout_is_terminal() and not writer.streams)
+    listing = _Listing(selection, writer)
+    failure: Exception | None = None
     try:
-        call(_write_all(connection, paging, selection, writer, progress=progress))
-    except PartialError:
-        writer.finish(complete=True)
-        raise
+        call(listing.write(connection, paging, progress=progress))
+    except (
+        PartialError,
+        CommandError,
+    ) as error:  # the others' records, or those of an unproven file, are whole
+        failure = error
     except aiozilliz.ZillizError:
         writer.finish(complete=False)
         raise
     writer.finish(complete=True)
+    if selection and not listing.found:
+        print_error(selection.describe_no_match())
+    if failure is not None:
+        raise failure
+    if fail_if == ("found" if listing.found else "none"):
+        raise click.exceptions.Exit(FAILED)
 
 
-async def _write_all(
-    connection: Connection, paging: Paging, selection: Selection, writer: Writer, *, progress: bool
-) -> None:
-    async with connection.open(paging, progress=progress) as source:
-        async for account, cluster in source.iterate():
-            if selection.takes(cluster):
-                writer.write(record_row(account, cluster))
+class _Listing:
+    """Writes the clusters that are selected, and counts them."""
+
+    def __init__(self, selection: Selection, writer: Writer) -> None:
+        self._selection = selection
+        self._writer = writer
+        self.found = 0
+
+    async def write(self, connection: Connection, paging: Paging, *, progress: bool) -> None:
+        async with while_stdout_is_read(), connection.open(paging, progress=progress) as source:
+            async for account, cluster in source.iterate():
+                if self._selection.takes(cluster):
+                    self.found += 1
+                    self._writer.write(record_row(account, cluster))

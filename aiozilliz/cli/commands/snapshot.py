@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
-from aiozilliz.cli.input.options import complete_file, connection_options, paging_options
+from aiozilliz.cli.input.options import complete_file, connection_options, option, paging_options
 from aiozilliz.cli.output.console import (
     check_stdout,
     emit,
@@ -17,10 +17,12 @@ from aiozilliz.cli.output.console import (
     write_exact_utf8,
 )
 from aiozilliz.cli.output.text import escape_json
-from aiozilliz.cli.process import CommandError, call
+from aiozilliz.cli.process import call
 from aiozilliz.cli.state.files import (
     FileError,
+    check_complete,
     check_target,
+    doubt_of,
     error_of,
     failures_of,
     is_replaceable,
@@ -31,7 +33,6 @@ from aiozilliz.cli.state.files import (
 
 if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Paging
-    from aiozilliz.cli.state.files import Document
 
 _HELP = """Save the whole listing as JSON, in FILE or on standard output.
 
@@ -62,7 +63,7 @@ def _check_format(_context: click.Context, _parameter: click.Parameter, value: s
 
 @click.command("snapshot", help=_HELP)
 @click.argument("file", required=False, shell_complete=complete_file)
-@click.option(
+@option(
     "-o",
     "--output",
     metavar="json",
@@ -71,7 +72,7 @@ def _check_format(_context: click.Context, _parameter: click.Parameter, value: s
     expose_value=False,
     help="Output format; json is the only one.",
 )
-@click.option("--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete.")
+@option("--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete.")
 @paging_options(verify=False)
 @connection_options
 def command(connection: Connection, paging: Paging, file: str | None, allow_partial: bool) -> None:
@@ -85,25 +86,15 @@ def command(connection: Connection, paging: Paging, file: str | None, allow_part
     failed = error_of(document)
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to write
         raise failed
-    doubt = _doubt(document)
+    doubt = doubt_of(document)
     if (failed or doubt) and path is not None and not allow_partial and _is_complete(path):
         left = f"{path} is complete and was not overwritten; --allow-partial overwrites it"
-        if failed is None:
-            raise CommandError(f"{doubt}. {left}")
         print_error(left)
-        raise failed
-    _write(path, document.to_json())
-    if doubt:
-        print_error(doubt)
-    if failed is not None:
-        raise failed
-
-
-def _doubt(document: Document) -> str:
-    """Return what could not be proven, or an empty text."""
-    names = [name for name, snapshot in parts(document) if not snapshot.consistent]
-    of = f" of {', '.join(name for name in names if name)}" if any(names) else ""
-    return f"the listing{of} could not be proven complete: clusters may be missing" if names else ""
+    else:
+        _write(path, document.to_json())
+    if failed is not None and doubt is not None:
+        print_error(str(doubt))
+    check_complete(document)
 
 
 def _is_complete(path: str) -> bool:

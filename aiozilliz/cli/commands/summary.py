@@ -12,15 +12,18 @@ import click
 from aiozilliz.cli.input.options import (
     complete_names,
     connection_options,
+    from_option,
+    option,
     output_options,
     paging_options,
     parsed_by,
     selection_options,
 )
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output.console import print_error, while_stdout_is_read
+from aiozilliz.cli.output.formats import Format, Layout
 from aiozilliz.cli.output.table import Column, TableWriter
-from aiozilliz.cli.process import PartialError, call
+from aiozilliz.cli.process import CommandError, PartialError, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +47,7 @@ DIMENSIONS = (ACCOUNT, *_VALUES)
 USUAL = ("plan", "region", "status")
 """The dimensions that are counted one by one without `--by`."""
 
-_TITLES = {name: "CU TYPE" if name == "cuType" else name.upper() for name in DIMENSIONS}
+TITLES = {name: "CU TYPE" if name == "cuType" else name.upper() for name in DIMENSIONS}
 _BY_NAME = {name.lower(): name for name in DIMENSIONS}
 _NUMBERS = (
     Column("clusters", "CLUSTERS", "number"),
@@ -68,6 +71,7 @@ Examples:
   aiozilliz summary --demo
   aiozilliz summary --all-orgs --status RUNNING
   aiozilliz summary --by plan,region -o csv > summary.csv
+  aiozilliz summary -o prometheus > /var/lib/node_exporter/zilliz.prom
   aiozilliz summary --query "[?by=='region' && cuSize > `100`].value"
 """
 
@@ -86,7 +90,7 @@ class Summary:
         # The keys are the account, then a value of each dimension.
         self._clusters: Counter[tuple[str, ...]] = Counter()
         self._cus: Counter[tuple[str, ...]] = Counter()
-        self._total = 0
+        self.total = 0
 
     def add(self, account: str | None, cluster: Cluster) -> None:
         """Count one more cluster.
@@ -107,13 +111,13 @@ class Summary:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the counts, the largest first, and equal ones in the order of their values."""
-        self._total = self._clusters.total()
+        self.total = self._clusters.total()
         if self._by:
             return [
                 {**dict(zip(self._by, values, strict=True)), **numbers}
                 for values, numbers in self._counted(slice(1, None))
             ]
-        total = {"by": TOTAL, "value": "", "clusters": self._total, "cuSize": self._cus.total()}
+        total = {"by": TOTAL, "value": "", "clusters": self.total, "cuSize": self._cus.total()}
         return [
             total,
             *(
@@ -130,7 +134,7 @@ class Summary:
         return {
             **{name: "Total" if total else row[name] or "(none)" for name in names},
             "clusters": f"{row['clusters']:,}",
-            "share": share(row["clusters"], self._total),
+            "share": share(row["clusters"], self.total),
             "cuSize": f"{row['cuSize']:,}",
         }
 
@@ -179,7 +183,7 @@ def share(part: int, total: int) -> str:
 def _layout(summary: Summary, by: Sequence[str]) -> Layout:
     # Combinations have their numbers first: these are shown however little room there is.
     columns = (
-        (*_NUMBERS, *(Column(name, _TITLES[name], "cut") for name in by))
+        (*_NUMBERS, *(Column(name, TITLES[name], "cut") for name in by))
         if by
         else (Column("value", "", "cut"), *_NUMBERS)
     )
@@ -187,22 +191,23 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
         TableWriter,
         columns,
         cells=summary.cells,
-        heading=None if by else lambda row: _TITLES.get(row["by"], ""),
+        heading=None if by else lambda row: TITLES.get(row["by"], ""),
         empty="No cluster to count.",
     )
     return Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
 
 
 @click.command("summary", help=_HELP)
-@click.option(
+@option(
     "--by",
     metavar="NAMES",
     callback=parsed_by(parse_by),
     shell_complete=complete_names(DIMENSIONS),
     help=f"Count the combinations of these, separated by commas: {', '.join(DIMENSIONS)}.",
 )
-@output_options()
+@output_options(*Format)
 @selection_options
+@from_option
 @paging_options()
 @connection_options
 def command(
@@ -213,26 +218,30 @@ def command(
     by: tuple[str, ...],
 ) -> None:
     """Write the counts to standard output."""
-    summary = Summary(by, many=connection.all_orgs)
+    summary = Summary(by, many=connection.many)
     writer = output.writer(_layout(summary, by))
     failure = call(_count(connection, paging, selection, summary))
     for row in summary.rows():
         writer.write(row)
     writer.finish(complete=True)
+    if selection and not summary.total:
+        print_error(selection.describe_no_match())
     if failure is not None:
         raise failure
 
 
 async def _count(
     connection: Connection, paging: Paging, selection: Selection, summary: Summary
-) -> PartialError | None:
+) -> Exception | None:
     try:
-        async with connection.open(paging, progress=True) as source:
+        async with while_stdout_is_read(), connection.open(paging, progress=True) as source:
             async for account, cluster in source.iterate():
                 if selection.takes(cluster):
                     summary.add(account, cluster)
     except PartialError as error:
         for name in error.failures:
             summary.drop(name)
+        return error
+    except CommandError as error:  # a file that is not proven complete
         return error
     return None

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from aiozilliz import EventKind
 from aiozilliz.cli.input.options import (
     complete_file,
     connection_options,
     finite_seconds,
+    option,
     output_options,
     selection_options,
 )
 from aiozilliz.cli.output.changes import Change, event_layout, utc_text
-from aiozilliz.cli.output.console import while_stdout_is_read
+from aiozilliz.cli.output.console import report, stderr_is_terminal, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.process import call
-from aiozilliz.cli.state.store import Journal
+from aiozilliz.cli.process import call, timestamps
+from aiozilliz.cli.state.files import parts
+from aiozilliz.cli.state.store import WatchState
 
 if TYPE_CHECKING:
-    from aiozilliz import ClusterEvent
     from aiozilliz.cli.input.filters import Output, Selection
     from aiozilliz.cli.input.source import Connection, Source
     from aiozilliz.cli.output.formats import Writer
-    from aiozilliz.cli.state.files import Document
-
-_SHARE = 10
-"""Writing the whole state may take one part in this many of the time; the journal has the events since then."""
 
 _HELP = """Print changes of the listing, one line per event, until it is interrupted or the key is refused.
 
@@ -39,13 +36,13 @@ The listing is read at an interval. Only a reading that is proven complete count
 the next reading confirms it: an empty response can be an incident. Outages are logged to standard error, and the watch
 continues. The first reading reports every cluster as added, unless --state knows it already.
 
-With --state FILE the watch resumes where it stopped, without a gap or a repeat, even after it was killed. FILE is a
-snapshot (with --all-orgs an inventory report), and FILE.journal has the events since it was written.
+With --state FILE the watch resumes where it stopped, without a gap or a repeat, even after it was killed. FILE is an
+SQLite database with the tables clusters and events, which others can read; `aiozilliz history` shows the events.
 
 \b
 Examples:
   aiozilliz watch --demo --interval 2
-  aiozilliz watch --state clusters.state -o jsonl >> events.jsonl
+  aiozilliz watch --state clusters.db -o jsonl >> events.jsonl
   aiozilliz watch --all-orgs --interval 300 --status ABNORMAL
 """
 
@@ -60,7 +57,7 @@ Examples:
     query=False,
 )
 @selection_options
-@click.option(
+@option(
     "--interval",
     type=click.FloatRange(min=0, min_open=True, max=1e6),
     metavar="SECONDS",
@@ -69,7 +66,7 @@ Examples:
     callback=finite_seconds,
     help="Time between two readings.",
 )
-@click.option(
+@option(
     "--confirmations",
     type=click.IntRange(min=1),
     metavar="N",
@@ -77,11 +74,14 @@ Examples:
     show_default=True,
     help="Consecutive readings that must miss a cluster before its removal is reported.",
 )
-@click.option(
+@option(
     "--state",
     metavar="FILE",
     shell_complete=complete_file,
     help="Keep the reported state in FILE, and resume from it.",
+)
+@option(
+    "--changes-only", is_flag=True, help="Don't print the clusters of the first reading, only what changes."
 )
 @connection_options
 def command(
@@ -91,67 +91,94 @@ def command(
     interval: float,
     confirmations: int,
     state: str | None,
+    changes_only: bool,
 ) -> None:
     """Write each event to standard output."""
-    writer = output.writer(event_layout(many=connection.all_orgs), gather=False)
-    with nullcontext() if state is None else Journal.open(state, many=connection.all_orgs) as journal:
-        call(_write_events(connection, selection, writer, journal, interval, confirmations))
+    many = connection.many
+    writer = output.writer(event_layout(many=many), gather=False)
+    with (
+        timestamps(),
+        nullcontext() if state is None else WatchState.open(state, *connection.identity, many=many) as known,
+    ):
+        call(
+            _Watch(connection, selection, writer, known, changes_only=changes_only).run(
+                interval, confirmations
+            )
+        )
 
 
-async def _write_events(
-    connection: Connection,
-    selection: Selection,
-    writer: Writer,
-    journal: Journal | None,
-    interval: float,
-    confirmations: int,
-) -> None:
-    since = journal.since if journal is not None else None
-    async with while_stdout_is_read(), connection.open(changing=True) as source:
-        keeper = _Keeper(journal, source) if journal is not None else None
-        try:
-            async for account, event in source.watch(
-                interval=interval, since=since, confirmations=confirmations
-            ):
-                if selection.takes(event.cluster) or (event.previous and selection.takes(event.previous)):
+class _Watch:
+    """Writes each event, then records it: a process that is killed in between writes it again, but records it once."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        selection: Selection,
+        writer: Writer,
+        state: WatchState | None,
+        *,
+        changes_only: bool,
+    ) -> None:
+        self._connection = connection
+        self._selection = selection
+        self._writer = writer
+        self._state = state
+        self._changes_only = changes_only
+        self._begun: set[str] = set() if state is None else state.begun
+        self._noting = False
+
+    async def run(self, interval: float, confirmations: int) -> None:
+        since = self._state.since if self._state is not None else None
+        async with while_stdout_is_read(), self._connection.open(changing=True) as source:
+            events = source.watch(interval=interval, since=since, confirmations=confirmations)
+            try:
+                async for account, event in events:
                     now = utc_text(datetime.now(UTC))
-                    writer.write(
-                        Change(event.kind, event.cluster, event.previous, event.changed, account, now)
-                    )
-                    await _stop_if_interrupted()
-                if keeper is not None:
-                    keeper.keep(account, event)
-        finally:
-            if keeper is not None:
-                keeper.keep_all()
+                    change = Change(event.kind, event.cluster, event.previous, event.changed, account, now)
+                    if self._is_shown(change, source):
+                        self._writer.write(change)
+                        await _stop_if_interrupted()
+                    if self._state is not None:
+                        self._state.record([change])
+                    if not self._noting:
+                        # The events of a reading come in one turn of the loop, so this runs when it has been reported.
+                        self._noting = True
+                        asyncio.get_running_loop().call_soon(self._note_begun, source)
+            finally:
+                self._note_begun(source)
+
+    def _is_shown(self, change: Change, source: Source) -> bool:
+        first = (
+            change.kind == EventKind.ADDED
+            and (change.account or "") not in self._begun
+            and source.readings(change.account) == 1
+        )
+        if self._changes_only and first:
+            return False
+        takes = self._selection.takes
+        return takes(change.cluster) or (change.previous is not None and takes(change.previous))
+
+    def _note_begun(self, source: Source) -> None:
+        """Note whose first reading has been reported completely: what is added from now on is a change."""
+        self._noting = False
+        known = source.known
+        new = [
+            account or ""
+            for account, snapshot in (parts(known) if known is not None else ())
+            if snapshot.consistent and (account or "") not in self._begun
+        ]
+        if new and self._state is not None:
+            self._state.record([], begun=new)
+        self._begun.update(new)
+        if new and stderr_is_terminal():
+            names = ", ".join(filter(None, new))
+            report(
+                f"First reading complete{f': {names}' if names else ''}. Watching for changes; Ctrl-C ends it."
+            )
 
 
 async def _stop_if_interrupted() -> None:
-    # An interrupt discards what is being written, so the event may not have been reported and must not be kept.
+    # An interrupt discards what is being written, so the event may not have been reported and must not be recorded.
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         await asyncio.sleep(0)
-
-
-class _Keeper:
-    """Keeps the state of a watch: each event in the journal, and from time to time everything."""
-
-    def __init__(self, journal: Journal, source: Source) -> None:
-        self._journal = journal
-        self._source = source
-        self._kept: Document | None = None
-        self._due = 0.0
-
-    def keep(self, account: str | None, event: ClusterEvent) -> None:
-        """Keep an event that has been reported."""
-        self._journal.record(event, account)
-        started = time.monotonic()
-        if started >= self._due:
-            self.keep_all()
-            self._due = started + _SHARE * (time.monotonic() - started)
-
-    def keep_all(self) -> None:
-        """Keep everything."""
-        known = self._source.known
-        if known is not self._kept and self._journal.commit(known):
-            self._kept = known

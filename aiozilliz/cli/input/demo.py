@@ -13,12 +13,15 @@ import aiozilliz
 import aiozilliz.testing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from aiozilliz.testing import FakeZillizCloud
 
 ORGANISATIONS = {"production": 250, "staging": 40, "research": 12}
-"""Name to number of clusters. Without `--all-orgs` only the first is used."""
+"""Name to number of clusters."""
+
+DEFAULT = "production"
+"""The one that is used without `--org` and `--all-orgs`."""
 
 CHANGE_SECONDS = 2.0
 """Seconds between two changes of the list while a demo is watched."""
@@ -26,22 +29,32 @@ CHANGE_SECONDS = 2.0
 
 @asynccontextmanager
 async def demo_accounts(
-    *, many: bool, changing: bool = False
+    wanted: Sequence[str] | None, *, changing: bool = False
 ) -> AsyncGenerator[list[aiozilliz.Account], None]:
     """Serve the demo's organisations, and provide their accounts.
 
     Args:
-        many: Whether all are served, or only the first.
+        wanted: The names of those to serve; None is all.
         changing: Whether the first one's list keeps changing by itself.
 
     Yields:
         The accounts.
+
+    Raises:
+        ConfigurationError: There is no organisation of this name.
     """
-    names = list(ORGANISATIONS) if many else list(ORGANISATIONS)[:1]
+    names = [name for name in ORGANISATIONS if wanted is None or name in wanted]
+    if wanted is not None and (unknown := {*wanted} - {*names}):
+        raise aiozilliz.ConfigurationError(
+            f"The demo has no organisation {', '.join(sorted(unknown))}",
+            advice=f"It has {', '.join(ORGANISATIONS)}.",
+        )
     accounts: list[aiozilliz.Account] = []
     clouds: list[FakeZillizCloud] = []
     async with AsyncExitStack() as stack:
-        for seed, name in enumerate(names):
+        for seed, name in enumerate(ORGANISATIONS):
+            if name not in names:
+                continue
             key = f"demo-key-of-{name}"
             cloud = aiozilliz.testing.FakeZillizCloud(ORGANISATIONS[name], seed=seed, api_key=key)
             clouds.append(await stack.enter_async_context(cloud))

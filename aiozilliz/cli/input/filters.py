@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 from attrs import frozen
 
 from aiozilliz.cli.output.columns import Field, find_field, record_layout
 from aiozilliz.cli.output.console import stdout_is_terminal
-from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, print_notes, write_value
+from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,36 +21,65 @@ if TYPE_CHECKING:
     from aiozilliz import Cluster
 
 
-@frozen(kw_only=True)
+FILTERS: Final = {
+    "id": attrgetter("cluster_id"),
+    "name": attrgetter("cluster_name"),
+    "status": attrgetter("status"),
+    "plan": attrgetter("plan"),
+    "region": attrgetter("region_id"),
+    "project": attrgetter("project_id"),
+}
+"""What clusters can be chosen by, and the value that a cluster has of it."""
+
+_SHOWN: Final = 8
+"""Values that a message names, at most."""
+
+
 class Selection:
     """Which clusters a command is about: those that match a pattern of each kind for which there are any.
 
-    A pattern is the exact text or a glob. Case does not matter.
+    A pattern is the exact text or a glob, and case does not matter.
+
+    Args:
+        **patterns: By the names of `FILTERS`. One text can hold several, separated by commas.
     """
 
-    plan: tuple[str, ...] = ()
-    region: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    project: tuple[str, ...] = ()
+    def __init__(self, **patterns: Sequence[str]) -> None:
+        self._asked = {name: texts for name, texts in patterns.items() if texts}
+        # A text is also an exact one as a whole, with its commas.
+        self._patterns = {
+            name: [pattern.casefold() for text in texts for pattern in (text, *_names(text))]
+            for name, texts in self._asked.items()
+        }
+        self._seen: dict[str, Counter[str]] = {name: Counter() for name in self._patterns}
 
     def __bool__(self) -> bool:
-        return bool(self.plan or self.region or self.status or self.project)
+        return bool(self._patterns)
 
     def takes(self, cluster: Cluster) -> bool:
         """Return whether this cluster is one of them."""
-        return not self or (
-            _matches(self.plan, cluster.plan)
-            and _matches(self.region, cluster.region_id)
-            and _matches(self.status, cluster.status)
-            and _matches(self.project, cluster.project_id)
-        )
+        taken = True
+        for name, patterns in self._patterns.items():
+            value = FILTERS[name](cluster)
+            self._seen[name][value] += 1
+            taken = taken and _matches(patterns, value)
+        return taken
+
+    def describe_no_match(self) -> str:
+        """Return that no cluster matches, and the values that there were."""
+        asked = " ".join(f"--{name} {','.join(patterns)}" for name, patterns in self._asked.items())
+        return f"no cluster matches {asked}. " + "; ".join(map(self._describe_seen, self._seen))
+
+    def _describe_seen(self, name: str) -> str:
+        seen = self._seen[name]
+        more = f" and {len(seen) - _SHOWN:,} more" if len(seen) > _SHOWN else ""
+        values = ", ".join(value or "(none)" for value, _ in seen.most_common(_SHOWN))
+        return f"{name}: {values}{more}" if values else "There are no clusters at all"
 
 
 def _matches(patterns: Sequence[str], text: str) -> bool:
     text = text.casefold()
-    return not patterns or any(
-        text == pattern.casefold() or fnmatch.fnmatchcase(text, pattern.casefold()) for pattern in patterns
-    )
+    return any(text == pattern or fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
 
 
 @frozen
@@ -100,6 +131,9 @@ def parse_query(text: str | None) -> Query | None:
         return query
     except jmespath.exceptions.JMESPathError as error:
         fault = str(error)
+    except RecursionError:
+        fault = "it is nested too deep"
+        text = f"{text[:_SHOWN]}…"
     raise click.BadParameter(f"{text!r} is not a JMESPath expression: {fault}")
 
 
@@ -237,7 +271,6 @@ class _Queried:
     streams = False
 
     def __init__(self, query: Query, form: Format, layout: Layout, *, header: bool) -> None:
-        print_notes(layout)
         self._query = query
         self._form = form
         self._record = layout.record

@@ -3,63 +3,80 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import inspect
 import math
-import os
-import stat
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 import aiozilliz
-from aiozilliz.cli.input.filters import Arrangement, Output, Selection, parse_columns, parse_query, parse_sort
+from aiozilliz.cli.input.filters import (
+    FILTERS,
+    Arrangement,
+    Output,
+    Selection,
+    parse_columns,
+    parse_query,
+    parse_sort,
+)
+from aiozilliz.cli.input.key_file import read_key
 from aiozilliz.cli.input.source import Connection, Paging
 from aiozilliz.cli.output.columns import FIELD_NAMES
-from aiozilliz.cli.output.console import end_prompt, print_error
-from aiozilliz.cli.output.formats import Format
+from aiozilliz.cli.output.formats import GENERAL, Format
 from aiozilliz.cli.process import debug
+from aiozilliz.cli.state.files import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Command = Callable[..., None]
 
-_LARGEST_KEY_FILE = 65536  # characters; the rest of a larger file is not read, as no key is that long
-_BY_OTHERS = 0o066  # bits of a mode: they may read or write it
-
 
 def connection_options(command: Command) -> Command:
     """Add the options that become the command's argument `connection`, and `--debug`."""
     return with_options(
         site_options(_collected("connection", _make_connection, command)),
-        click.option(
-            "--demo", is_flag=True, help="Use an embedded fake service of 250 clusters; needs no key."
-        ),
-        click.option(
+        option("--demo", is_flag=True, help="Use an embedded fake service of 250 clusters; needs no key."),
+        option(
             "--api-key-file",
             metavar="FILE",
             shell_complete=complete_file,
             help="Read the API key from FILE; - is standard input.",
         ),
-        click.option(
+        option(
             "--all-orgs",
             is_flag=True,
             help="Use the key of every organisation in the official command line's credentials file.",
         ),
+        option(
+            "--org",
+            "orgs",
+            metavar="NAME",
+            multiple=True,
+            help="Use the key of this organisation, by name or id. Several are read together.",
+        ),
     )
+
+
+def from_option(command: Command) -> Command:
+    """Add `--from`, which `connection_options` understands."""
+    return option(
+        "--from",
+        "from_file",
+        metavar="FILE",
+        shell_complete=complete_file,
+        help="Read a file of `aiozilliz snapshot` instead of the service; - is standard input.",
+    )(command)
 
 
 def site_options(command: Command) -> Command:
     """Add the options that become the command's arguments `base_url` and `timeout`, and `--debug`."""
     return with_options(
         _collected("base_url", _choose_base_url, command),
-        click.option("--base-url", metavar="URL", help="Base URL of the control plane."),
-        click.option("--china", is_flag=True, help="Use the China site; short for its --base-url."),
-        click.option(
+        option("--base-url", metavar="URL", help="Base URL of the control plane."),
+        option("--china", is_flag=True, help="Use the China site; short for its --base-url."),
+        option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
@@ -69,7 +86,7 @@ def site_options(command: Command) -> Command:
             help="Timeout of one attempt. A failed request is retried for up to 60 s, or for twice the timeout if "
             "that is longer.",
         ),
-        click.option(
+        option(
             "--debug",
             is_flag=True,
             expose_value=False,
@@ -89,11 +106,9 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
         A decorator for the command.
     """
     at_least_one = click.IntRange(min=1)
-    prove = click.option(
-        "--verify", is_flag=True, help="Read until the responses prove that nothing is missing."
-    )
+    prove = option("--verify", is_flag=True, help="Read until the responses prove that nothing is missing.")
     options = (
-        click.option(
+        option(
             "--page-size",
             type=at_least_one,
             metavar="N",
@@ -101,7 +116,7 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
             show_default=True,
             help="Clusters per request; the service documents at most 100.",
         ),
-        click.option(
+        option(
             "--concurrency",
             type=at_least_one,
             metavar="N",
@@ -109,7 +124,7 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
             f"Default: {1 if verify else 4}, with --all-orgs 16.",
         ),
         *([prove] if verify else []),
-        click.option(
+        option(
             "--max-passes",
             type=at_least_one,
             metavar="N",
@@ -127,29 +142,28 @@ def output_options(
     """Add the options that become the command's argument `output`.
 
     Args:
-        *forms: The formats that the command has; none are all.
+        *forms: The formats that the command has; none are the general ones.
         default: The default format, for the help.
         query: Whether the command writes an array that can be queried.
 
     Returns:
         A decorator for the command.
     """
-    apply = click.option(
+    apply = option(
         "--query",
         metavar="JMESPATH",
         callback=parsed_by(parse_query),
         help="Apply a JMESPath expression to the array of records.",
     )
     options = (
-        click.option(
+        option(
             "-o",
             "--output",
-            "form",
-            type=click.Choice([form.value for form in forms or Format]),
+            type=click.Choice([form.value for form in forms or GENERAL]),
             help=f"Output format. Default: {default}.",
         ),
         *([apply] if query else []),
-        click.option("--no-header", is_flag=True, help="Omit the line with the names of the columns."),
+        option("--no-header", is_flag=True, help="Omit the line with the names of the columns."),
     )
     return lambda command: with_options(_collected("output", _make_output, command), *options)
 
@@ -158,7 +172,7 @@ def arrangement_options(command: Command) -> Command:
     """Add the options that become the command's argument `arrangement`."""
     return with_options(
         _collected("arrangement", Arrangement, command),
-        click.option(
+        option(
             "--sort",
             metavar="FIELDS",
             callback=parsed_by(parse_sort),
@@ -166,7 +180,7 @@ def arrangement_options(command: Command) -> Command:
             help="Sort by these fields, separated by commas; -FIELD sorts in descending order. "
             "Default: the service's order.",
         ),
-        click.option(
+        option(
             "--columns",
             metavar="FIELDS",
             callback=parsed_by(parse_columns),
@@ -181,22 +195,40 @@ def arrangement_options(command: Command) -> Command:
 def selection_options(command: Command) -> Command:
     """Add the options that become the command's argument `selection`."""
     return with_options(
-        _collected("selection", Selection, command),
+        _collected("selection", Selection, command, takes=FILTERS),
         *(
-            click.option(
+            option(
                 f"--{name}",
                 metavar="PATTERN",
                 multiple=True,
-                help=f"Only clusters {what}: exact text, or a glob such as {example}. Can be repeated.",
+                shell_complete=complete_names(values),
+                help=f"{what}, such as {example}.",
             )
-            for name, what, example in (
-                ("plan", "of this plan", "'*Ent*'"),
-                ("region", "in this region", "'aws-*'"),
-                ("status", "in this status", "'*ING'"),
-                ("project", "of this project id", "'proj-0*'"),
+            for name, what, example, values in (
+                ("id", "Only clusters with this id", "in01-0a1b*", ()),
+                ("name", "With this name", "'prod-*'", ()),
+                ("status", "In this status", "RUNNING,STOPPED", aiozilliz.ClusterStatus),
+                ("plan", "Of this plan", "'*Ent*'", aiozilliz.Plan),
+                ("region", "In this region", "'aws-*'", ()),
+                ("project", "Of this project id", "'proj-0*'", ()),
             )
         ),
     )
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """Return `click.option`, with the environment variable `AIOZILLIZ_<OPTION>` for it."""
+    (long,) = (name for name in names if name.startswith("--"))
+    settings.setdefault("envvar", f"AIOZILLIZ_{long[2:].replace('-', '_').upper()}")
+    if settings.get("multiple"):
+        settings.setdefault("type", _Texts())
+    return click.option(*names, **settings)
+
+
+class _Texts(click.types.StringParamType):
+    """Text of which an environment variable holds several, separated by commas."""
+
+    envvar_list_splitter = ","
 
 
 def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
@@ -265,9 +297,11 @@ def check_demo(demo: bool, **others: object) -> None:
         raise click.UsageError("--demo uses an embedded service; it takes no key and no base URL.")
 
 
-def _collected(argument: str, make: Callable[..., Any], command: Command) -> Command:
-    """Return a command that passes its options on as one argument: those that `make` has parameters for."""
-    names = inspect.signature(make).parameters
+def _collected(
+    argument: str, make: Callable[..., Any], command: Command, takes: Iterable[str] = ()
+) -> Command:
+    """Return a command that passes its options on as one argument: those that `make` takes, or has parameters for."""
+    names = [*takes] or [*inspect.signature(make).parameters]
 
     @functools.wraps(command)
     def with_argument(**options: Any) -> None:
@@ -278,19 +312,36 @@ def _collected(argument: str, make: Callable[..., Any], command: Command) -> Com
 
 
 def _make_connection(
-    *, api_key_file: str | None, all_orgs: bool, base_url: str | None, timeout: float, demo: bool
+    *,
+    api_key_file: str | None,
+    all_orgs: bool,
+    orgs: tuple[str, ...],
+    base_url: str | None,
+    timeout: float,
+    demo: bool,
+    from_file: str | None = None,
 ) -> Connection:
     check_demo(demo, base_url=base_url, api_key_file=api_key_file)
-    if all_orgs and api_key_file is not None:
+    orgs = tuple(name for text in orgs for name in filter(None, map(str.strip, text.split(","))))
+    given = [name for name, value in (("--all-orgs", all_orgs), ("--org", orgs)) if value]
+    if given and api_key_file is not None:
         raise click.UsageError(
-            "--all-orgs takes its keys from the credentials file; it excludes --api-key-file."
+            f"{given[0]} takes its keys from the credentials file; it excludes --api-key-file."
+        )
+    if all_orgs and orgs:
+        raise click.UsageError("--all-orgs and --org exclude each other.")
+    if from_file is not None and (given or demo or api_key_file is not None):
+        raise click.UsageError(
+            "--from reads a file: it excludes --demo, --org, --all-orgs and --api-key-file."
         )
     return Connection(
-        api_key=None if api_key_file is None else _read_key(api_key_file),
+        api_key=None if api_key_file is None else read_key(api_key_file),
         base_url=base_url,
         timeout=timeout,
         demo=demo,
         all_orgs=all_orgs,
+        orgs=orgs,
+        stored=None if from_file is None else read_document(from_file),
     )
 
 
@@ -300,54 +351,8 @@ def _choose_base_url(*, base_url: str | None, china: bool) -> str | None:
     return aiozilliz.CHINA if china else base_url
 
 
-def _make_output(*, form: str | None, no_header: bool, query: Any = None) -> Output:
-    return Output(form=None if form is None else Format(form), header=not no_header, query=query)
-
-
-def _read_key(name: str) -> str:
-    try:
-        key = _read_text(name).strip()
-    except OSError as error:
-        # The name is not repeated: it may be the key itself.
-        raise click.BadParameter(
-            f"the file can't be read: {error.strerror or type(error).__name__}. The value is a file's name, never a key.",
-            param_hint="--api-key-file",
-        ) from None
-    if not key:
-        source, other = (
-            ("standard input", "Type or pipe one in, or pass") if name == "-" else (repr(name), "Pass")
-        )
-        raise aiozilliz.ConfigurationError(
-            f"There is no key in {source}: it is empty",
-            advice=f"{other} --api-key-file a file that holds one.",
-        )
-    return key
-
-
-def _read_text(name: str) -> str:
-    if not name:
-        raise click.BadParameter("the file name is empty.", param_hint="--api-key-file")
-    if name != "-":
-        # A BOM is no part of a key, and the client reports what is wrong with bytes that are no text.
-        with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if os.name == "posix" and stat.S_ISREG(mode) and mode & _BY_OTHERS:
-                print_error(f"{name} can be read or changed by other users: run chmod 600 on it")
-            return file.read(_LARGEST_KEY_FILE)
-    if sys.stdin is None:
-        return ""
-    return _ask_for_key() if sys.stdin.isatty() else sys.stdin.read(_LARGEST_KEY_FILE)
-
-
-def _ask_for_key() -> str:
-    try:
-        return getpass.getpass("API key: ")
-    except EOFError:
-        end_prompt()
-        return ""
-    except KeyboardInterrupt:
-        end_prompt()
-        raise
+def _make_output(*, output: str | None, no_header: bool, query: Any = None) -> Output:
+    return Output(form=None if output is None else Format(output), header=not no_header, query=query)
 
 
 def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,7 @@ from attrs import evolve, field, frozen
 import aiozilliz
 from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.process import accounts_error
+from aiozilliz.cli.state.files import check_complete, parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -44,6 +46,10 @@ class Source(Protocol):
     @property
     def progress(self) -> Progress:
         """How far a reading has come."""
+        ...
+
+    def readings(self, account: str | None) -> int:
+        """Return how many consistent readings of an account a watch has made; None is the only account."""
         ...
 
     def iterate(self) -> AsyncIterator[tuple[str | None, Cluster]]:
@@ -81,6 +87,8 @@ class Connection:
         timeout: Seconds for one attempt.
         demo: Whether an embedded fake service is used instead.
         all_orgs: Whether all organisations of the credentials file are read.
+        orgs: Names or ids of the organisations that are read.
+        stored: A listing that is read instead of the service.
     """
 
     api_key: str | None = field(repr=False)
@@ -88,6 +96,33 @@ class Connection:
     timeout: float
     demo: bool
     all_orgs: bool = False
+    orgs: tuple[str, ...] = ()
+    stored: Document | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether records are of several accounts, and so have the account's name."""
+        if self.stored is not None:
+            return isinstance(self.stored, aiozilliz.InventoryReport)
+        return self.all_orgs or len(self.orgs) > 1
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What is read, in words that stay the same from run to run: the base URL, and which keys."""
+        if self.demo:
+            return "the demo", "its keys"
+        if self.all_orgs:
+            keys = "all organisations"
+        elif self.orgs:
+            keys = f"organisation {', '.join(sorted(self.orgs))}"
+        elif self.api_key is not None:
+            keys = "the key of --api-key-file"
+        elif os.environ.get("ZILLIZ_API_KEY"):
+            keys = "the key of ZILLIZ_API_KEY"
+        else:
+            keys = "the default organisation"
+        base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
+        return (base_url or aiozilliz.GLOBAL).rstrip("/"), keys
 
     def for_all_orgs(self) -> Connection:
         """Return the same connection for all organisations."""
@@ -95,7 +130,7 @@ class Connection:
 
     @asynccontextmanager
     async def accounts(self, *, changing: bool = False) -> AsyncGenerator[list[Account], None]:
-        """Provide the accounts of all organisations.
+        """Provide the accounts of the organisations that are read.
 
         Args:
             changing: Whether a demo's clusters change by themselves.
@@ -109,10 +144,10 @@ class Connection:
         if self.demo:
             from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # a server, used by nothing else
 
-            async with demo_accounts(many=True, changing=changing) as accounts:
+            async with demo_accounts(self.orgs or None, changing=changing) as accounts:
                 yield accounts
         else:
-            yield aiozilliz.load_accounts(base_url=self.base_url)
+            yield aiozilliz.load_accounts(base_url=self.base_url, organisations=self.orgs or None)
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[aiohttp.ClientSession | None, None]:
@@ -145,7 +180,10 @@ class Connection:
         paging = paging or Paging()
         async with AsyncExitStack() as stack:
             source: Source
-            if self.all_orgs:
+            if self.stored is not None:
+                yield _Stored(self.stored)
+                return
+            if self.many:
                 source = _ManyAccounts(await self._inventory(stack, paging, changing=changing), paging)
             else:
                 source = _OneAccount(await self._client(stack, changing=changing), paging)
@@ -187,15 +225,19 @@ class Connection:
         return evolve(usual, deadline=max(usual.deadline, 2 * self.timeout))
 
     async def _client(self, stack: AsyncExitStack, *, changing: bool) -> aiozilliz.ZillizClient:
+        if self.orgs:
+            (account,) = await stack.enter_async_context(self.accounts(changing=changing))
+            session = await stack.enter_async_context(self.session())
+            return await stack.enter_async_context(self.client_of(account, session))
         if not self.demo:
             base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
             client = aiozilliz.ZillizClient(
                 self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
             )
             return await stack.enter_async_context(client)
-        from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # as above
+        from aiozilliz.cli.input.demo import DEFAULT, demo_accounts  # noqa: PLC0415  # as above
 
-        (account,) = await stack.enter_async_context(demo_accounts(many=False, changing=changing))
+        (account,) = await stack.enter_async_context(demo_accounts([DEFAULT], changing=changing))
         session = await stack.enter_async_context(self.session())
         return await stack.enter_async_context(self.client_of(account, session))
 
@@ -228,6 +270,10 @@ class _OneAccount:
     def progress(self) -> Progress:
         count = self._clusters.count if self._clusters is not None else None
         return Progress(pages=self._client.requests, clusters=self._seen, count=count)
+
+    def readings(self, account: str | None) -> int:
+        del account  # there is only one
+        return self._watcher.readings if self._watcher is not None else 0
 
     async def iterate(self) -> AsyncGenerator[tuple[None, Cluster], None]:
         paging = self._paging
@@ -278,19 +324,31 @@ class _ManyAccounts:
         accounts = (now.done, len(self._inventory.accounts))
         return Progress(accounts=accounts, pages=now.requests, clusters=self._seen, failed=now.failed)
 
+    def readings(self, account: str | None) -> int:
+        return self._watcher.readings.get(account or "", 0) if self._watcher is not None else 0
+
     async def iterate(self) -> AsyncGenerator[tuple[str, Cluster], None]:
         paging = self._paging
         clusters = self._inventory.iter_clusters(
             page_size=paging.page_size, verify=paging.verify, max_passes=paging.max_passes
         )
+        # Grouped, in the order of the accounts: the first one's as they come, the others' after it.
+        first, *others = [account.name for account in self._inventory.accounts]
+        kept: dict[str, list[Cluster]] = {name: [] for name in others}
         failures: Mapping[str, Exception] = {}
         try:
             async with clusters:
                 async for account, cluster in clusters:
                     self._seen += 1
-                    yield account.name, cluster
+                    if account.name == first:
+                        yield first, cluster
+                    else:
+                        kept[account.name].append(cluster)
         except aiozilliz.InventoryError as error:
             failures = error.failures
+        for name, records in kept.items():
+            for cluster in records:
+                yield name, cluster
         if failures:
             raise accounts_error(failures, len(self._inventory.accounts))
 
@@ -308,3 +366,31 @@ class _ManyAccounts:
         async with self._watcher as events:
             async for account, event in events:
                 yield account.name, event
+
+
+class _Stored:
+    """A listing from a file. What it lacks is an error when the rest has been read, as with the service."""
+
+    known = None
+    progress = Progress()
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def readings(self, account: str | None) -> int:
+        del account
+        return 0
+
+    async def iterate(self) -> AsyncGenerator[tuple[str | None, Cluster], None]:
+        for account, snapshot in parts(self._document):
+            for cluster in snapshot:
+                yield account, cluster
+        check_complete(self._document)
+
+    async def collect(self) -> Document:
+        return self._document
+
+    def watch(
+        self, *, interval: float, since: Document | None, confirmations: int
+    ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
+        raise NotImplementedError("a file does not change")

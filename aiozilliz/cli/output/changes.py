@@ -10,8 +10,16 @@ import click
 from attrs import frozen
 
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.console import Stdout, report, stderr_is_terminal, stdout_has_colour
+from aiozilliz.cli.output.console import (
+    Stdout,
+    report,
+    stderr_is_terminal,
+    stdout_has_colour,
+    stdout_is_terminal,
+    stdout_width,
+)
 from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output.table import cut
 from aiozilliz.cli.output.text import json_text, printable
 
 if TYPE_CHECKING:
@@ -89,6 +97,11 @@ class Change:
         for name in names:
             yield name, before.get(name, ABSENT), after.get(name, ABSENT)
 
+    def shown_fields(self) -> Iterator[tuple[str, str, str]]:
+        """Return the fields that differ as text for people."""
+        for name, old, new in self.fields() if self.kind == "modified" else ():
+            yield printable(name), _shown(old), _shown(new)
+
     def line(self) -> str:
         """Return one line: a sign for the kind, and what distinguishes the cluster from others."""
         cluster = self.cluster
@@ -112,9 +125,29 @@ class Change:
         return time | {_KIND: str(self.kind)} | account
 
     def _differences(self) -> Iterator[str]:
-        if self.kind == "modified":
-            for name, old, new in self.fields():
-                yield f"{printable(name)}: {_shown(old)} -> {_shown(new)}"
+        for name, old, new in self.shown_fields():
+            yield f"{name}: {old} -> {new}"
+
+
+@frozen
+class NotCompared:
+    """An account of which not all is compared, and why: a row among the changes."""
+
+    account: str
+    reason: str
+    kind = "notCompared"
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-ready values."""
+        return {_KIND: self.kind, ACCOUNT: self.account, "reason": self.reason}
+
+    def flat(self) -> Iterator[dict[str, Any]]:
+        """Yield it as a row."""
+        yield {_KIND: self.kind, ACCOUNT: self.account, "field": "reason", "new": self.reason}
+
+    def lines(self) -> list[str]:
+        """Return the line for it."""
+        return [printable(f"@@ {self.account} @@ {self.reason}")]
 
 
 class LinesWriter:
@@ -127,6 +160,7 @@ class LinesWriter:
         foot: Lines after the last change.
         empty: What to report if there are no lines at all and standard error is a terminal.
         gather: Whether changes that come together may be written together.
+        fit: Whether a line is cut to the width of a terminal.
         header: Not used: there are no columns to name.
     """
 
@@ -134,16 +168,18 @@ class LinesWriter:
 
     def __init__(
         self,
-        lines: Callable[[Change], Iterable[str]],
+        lines: Callable[[Any], Iterable[str]],
         *,
-        heading: Callable[[Change], str] | None = None,
+        heading: Callable[[Any], str] | None = None,
         head: Iterable[str] = (),
         foot: Iterable[str] = (),
         empty: str = "",
         gather: bool = True,
+        fit: bool = False,
         header: bool = True,
     ) -> None:
         del header
+        self._width = stdout_width() if fit and stdout_is_terminal() else None
         self._lines = lines
         self._heading = heading
         self._group = ""
@@ -153,12 +189,12 @@ class LinesWriter:
         self._colour = stdout_has_colour()
         self._out = Stdout(gather=gather)
 
-    def write(self, row: Change) -> None:
-        """Write the lines of a change, after the heading of its account."""
+    def write(self, row: Any) -> None:
+        """Write the lines of a row, after the heading of its account."""
         if self._heading is not None and (group := self._heading(row)) != self._group:
             self._group = group
-            self._before.append(group)
-        self._put(self._lines(row))
+            self._before += filter(None, [group])
+        self._put(self._lines(row), _SIGNS.get(getattr(row, "kind", ""), ""))
 
     def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # the lines of a watch have no end
         """Write the last lines."""
@@ -167,12 +203,12 @@ class LinesWriter:
             report(self._empty)
         self._out.flush()
 
-    def _put(self, lines: Iterable[str]) -> None:
-        lines = [*self._before, *lines]
+    def _put(self, lines: Iterable[str], sign: str = "") -> None:
+        lines = [*self._before, *(cut(line, self._width) if self._width else line for line in lines)]
         if lines:
             self._before = []
             self._empty = ""
-            self._out.write("".join(f"{_painted(line) if self._colour else line}\n" for line in lines))
+            self._out.write("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
 
 
 def event_layout(*, many: bool) -> Layout:
@@ -182,36 +218,38 @@ def event_layout(*, many: bool) -> Layout:
         many: Whether they are of several accounts.
     """
     return Layout(
-        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False),
+        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False, fit=True),
         fields=(_TIME, *((ACCOUNT,) if many else ()), _KIND, *_FLAT),
         record=Change.record,
         flat=Change.flat,
     )
 
 
-def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str], notes: tuple[str, ...]) -> Layout:
-    """Return the layout of all changes between two listings.
+def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> Layout:
+    """Return the layout of all changes between two listings, and of what was not compared.
 
     Args:
         many: Whether they are of several accounts, which then have a heading each.
         head: Lines of text before the changes.
         foot: Lines of text after them.
-        notes: What the lines say beside the changes.
     """
     return Layout(
         table=partial(
             LinesWriter,
-            Change.lines,
-            heading=(lambda change: printable(f"@@ {change.account} @@")) if many else None,
+            lambda row: row.lines(),
+            heading=_heading if many else None,
             head=head,
             foot=foot,
             empty="No changes.",
         ),
         fields=(_KIND, *((ACCOUNT,) if many else ()), *_FLAT),
-        record=Change.record,
-        flat=Change.flat,
-        notes=notes,
+        record=lambda row: row.record(),
+        flat=lambda row: row.flat(),
     )
+
+
+def _heading(row: Change | NotCompared) -> str:
+    return printable(f"@@ {row.account} @@") if isinstance(row, Change) else ""
 
 
 def utc_text(moment: datetime) -> str:
@@ -224,8 +262,9 @@ def wire_name(attribute: str) -> str:
     return re.sub("_([a-z])", lambda letter: letter[1].upper(), attribute)
 
 
-def _painted(line: str) -> str:
-    colour = _COLOURS.get(line[:1])
+def _painted(line: str, sign: str) -> str:
+    # The line of an event begins with its time, other lines with their sign.
+    colour = _COLOURS.get(line[:1]) or (_COLOURS.get(sign) if line[:1].isdecimal() else None)
     bold = line.startswith(("---", "+++")) or None
     return line if colour is None else click.style(line, fg=colour, bold=bold)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +46,15 @@ _COLUMNS = (
     Column("clusterId", "ID", "id"),
     Column("clusterName", "NAME", "cut"),
     Column("status", "STATUS", "whole", STATUS_STYLES),
-    Column("plan", "PLAN", "whole"),
-    Column("cuSize", "CU", "number"),
     Column("regionId", "REGION", "whole"),
+    Column("cuSize", "CU", "number"),
+    Column("plan", "PLAN", "whole"),
+    Column("createTime", "AGE", "number"),
     Column("cuType", "CU TYPE", "whole"),
-    Column("createTime", "CREATED", "whole"),
     Column("projectId", "PROJECT", "whole"),
 )
 _OTHERS = (
+    Column("createTime", "CREATED", "whole"),
     Column("description", "DESCRIPTION", "cut"),
     Column("connectAddress", "ADDRESS", "whole"),
     Column("privateLinkAddress", "PRIVATE ADDRESS", "whole"),
@@ -162,10 +164,11 @@ def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) 
         empty: What to report on standard error if a table has no rows.
         chosen: The only fields to show. Without it, JSON and YAML show all, CSV the known ones and the rest as one.
     """
-    write_table = partial(TableWriter, empty=empty, choosable=True)
+    write_table = partial(TableWriter, empty=empty, choosable=True, noun="clusters")
     if not chosen:
+        columns = (_ACCOUNT_COLUMN, *_COLUMNS) if many else _COLUMNS
         return Layout(
-            table=partial(write_table, (_ACCOUNT_COLUMN, *_COLUMNS) if many else _COLUMNS),
+            table=partial(write_table, columns, drop_empty=True, cells=_with_age),
             fields=(ACCOUNT, *FIELDS, REST) if many else (*FIELDS, REST),
             flat=lambda row: ({**row, REST: unknown_fields(row, many=many)},),
         )
@@ -180,9 +183,31 @@ def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) 
     )
 
 
+def _with_age(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    created = row.get("createTime")
+    return {**row, "createTime": age_text(created, datetime.now(UTC))} if created else row
+
+
+def age_text(created: object, now: datetime) -> str:
+    """Return how long ago a time was, in its largest unit: 45s, 12m, 5h, 20d or 3y.
+
+    Args:
+        created: The time as ISO 8601; anything else is shown as it is.
+        now: The present, aware.
+    """
+    try:
+        seconds = (now - datetime.fromisoformat(str(created))).total_seconds()
+    except (ValueError, TypeError):
+        return str(created)
+    for unit, size in (("y", 365 * 86_400), ("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"
+
+
 def column_of(field: Field) -> Column:
     """Return the column of a field in a table."""
-    for column in (_ACCOUNT_COLUMN, *_COLUMNS, *_OTHERS):
+    for column in (_ACCOUNT_COLUMN, *_OTHERS, *_COLUMNS):
         if column.key == field.name:
             return column
     return Column(field.name, field.name, "cut")

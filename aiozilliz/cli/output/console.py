@@ -211,12 +211,12 @@ def stderr_is_terminal() -> bool:
 
 
 def stdout_has_colour() -> bool:
-    """Return whether standard output is a terminal that shows colour, and `NO_COLOR` is not set."""
+    """Return whether standard output is shown in colour: on a terminal that can, or as `FORCE_COLOR` or `NO_COLOR` say."""
     return _has_colour(sys.stdout)
 
 
 def stderr_has_colour() -> bool:
-    """Return whether standard error is a terminal that shows colour, and `NO_COLOR` is not set."""
+    """Return whether standard error is shown in colour, as `stdout_has_colour`."""
     return _has_colour(sys.stderr)
 
 
@@ -279,7 +279,10 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _has_colour(stream: TextIO | None) -> bool:
-    return not os.environ.get("NO_COLOR") and _is_terminal(stream) and _knows_escapes()
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR", "") not in {"", "0"}
+    return forced or (_is_terminal(stream) and _knows_escapes())
 
 
 def _knows_escapes() -> bool:

@@ -16,7 +16,6 @@ from attrs import frozen
 from aiozilliz.cli.output.console import (
     Stdout,
     emit,
-    print_error,
     stdout_is_terminal,
     stdout_takes_unicode,
     write_exact_utf8,
@@ -41,6 +40,11 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     YAML = "yaml"
+    PROMETHEUS = "prometheus"
+
+
+GENERAL: Final = tuple(form for form in Format if form is not Format.PROMETHEUS)
+"""The formats that take any row."""
 
 
 class Writer(Protocol):
@@ -76,14 +80,12 @@ class Layout:
         fields: The columns of CSV: keys of the flat rows.
         record: Returns a row as an object, for JSON, JSON lines, YAML and queries.
         flat: Returns a row as rows of CSV. None is its record alone.
-        notes: Lines that the table shows beside the rows. In the other formats they go to standard error.
     """
 
     table: Callable[..., Writer]
     fields: Sequence[str]
     record: Callable[[Any], Mapping[str, Any]] = _same
     flat: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
-    notes: tuple[str, ...] = ()
 
 
 def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bool = False) -> Writer:
@@ -100,14 +102,7 @@ def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bo
     """
     if form is Format.TABLE:
         return layout.table(header=header)
-    print_notes(layout)
     return _WRITERS[form](layout, header=header, gather=gather)
-
-
-def print_notes(layout: Layout) -> None:
-    """Write the notes of a layout to standard error."""
-    for note in layout.notes:
-        print_error(note)
 
 
 class _Stream(ABC):
@@ -215,11 +210,46 @@ class YAMLWriter(_Stream):
         return "[]\n" if complete and not self._any else ""
 
 
+class PrometheusWriter(_Stream):
+    """The text format of Prometheus: each number of a row is a metric of that name, labelled with the row's texts."""
+
+    streams = False
+
+    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+        super().__init__(layout, header=header, gather=gather)
+        self._samples: dict[str, list[str]] = {}
+
+    def _text(self, row: Any) -> str:
+        record = self._layout.record(row)
+        labels = ",".join(
+            f'{_snake(name)}="{_label(value)}"' for name, value in record.items() if isinstance(value, str)
+        )
+        for name, value in record.items():
+            if isinstance(value, int):
+                metric = f"zilliz_{_snake(name)}"
+                self._samples.setdefault(metric, []).append(f"{metric}{{{labels}}} {value}\n")
+        return ""
+
+    def _end(self, *, complete: bool) -> str:
+        # A file without them is better than one that looks complete: then the collector says that they are gone.
+        samples = self._samples if complete else {}
+        return "".join(f"# TYPE {metric} gauge\n{''.join(lines)}" for metric, lines in samples.items())
+
+
+def _snake(name: str) -> str:
+    return re.sub("([A-Z])", r"_\1", name).lower()
+
+
+def _label(text: str) -> str:
+    return printable(text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
+
+
 _WRITERS: Final[Mapping[Format, Callable[..., Writer]]] = {
     Format.JSON: JSONWriter,
     Format.JSONL: JSONLinesWriter,
     Format.CSV: CSVWriter,
     Format.YAML: YAMLWriter,
+    Format.PROMETHEUS: PrometheusWriter,
 }
 
 
@@ -243,7 +273,7 @@ def write_value(form: Format, value: Any, *, header: bool = True) -> None:
     """
     rows: list[Any] = cast("Any", value) if isinstance(value, list) else [value]
     keys: list[str] = []
-    if form in {Format.TABLE, Format.CSV}:
+    if form in {Format.TABLE, Format.CSV, Format.PROMETHEUS}:
         if not isinstance(value, (list, dict)):
             _write_text(form, _cell(value))
             return

@@ -93,7 +93,9 @@ async def show_progress(look: Callable[[], Progress], *, enabled: bool = True) -
 
 
 class _News(logging.Handler):
-    """Keeps the latest message that is no warning: why the list is read again, say. A warning has a line of its own.
+    """Keeps the latest message that is no warning, or passes by itself: why the list is read again, or a retry waits.
+
+    Any other warning has a line of its own.
 
     Attributes:
         text: The message, without control characters.
@@ -102,7 +104,7 @@ class _News(logging.Handler):
     text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING:
+        if record.levelno < logging.WARNING or getattr(record, "transient", False):
             self.text = printable(record.getMessage())
 
 

@@ -14,6 +14,7 @@ from aiozilliz.cli.output.console import (
     check_stdout,
     emit,
     report,
+    stderr_is_terminal,
     stdout_has_colour,
     stdout_is_terminal,
     stdout_width,
@@ -71,6 +72,8 @@ class TableWriter:
         header: Whether the first line names the columns, and groups have headings.
         empty: What to report on standard error if a complete table has no rows; empty for nothing.
         choosable: Whether the command has `--columns`, which is then suggested if there is no room for all.
+        drop_empty: Whether a column without any text is left out.
+        noun: What the rows are, for a last line with their number, on standard error if that is a terminal.
         cells: Returns the cells of a row by the columns' keys. None takes them from the row itself.
         heading: Returns the heading of the group of a row. Rows of one group follow each other; before each group but
             one without a heading stands an empty line.
@@ -88,6 +91,8 @@ class TableWriter:
         header: bool = True,
         empty: str = "",
         choosable: bool = False,
+        drop_empty: bool = False,
+        noun: str = "",
         cells: Callable[[Any], Mapping[str, Any]] | None = None,
         heading: Callable[[Any], str] | None = None,
     ) -> None:
@@ -97,6 +102,8 @@ class TableWriter:
         self._header = header
         self._empty = empty
         self._advice = "--columns chooses others, -o json shows all" if choosable else "-o json shows all"
+        self._drop_empty = drop_empty
+        self._noun = noun
         self._cells = cells
         self._heading = heading
         self._group = ""
@@ -120,6 +127,8 @@ class TableWriter:
         if self._rows:
             check_stdout()
             self._print()
+            if self._noun and stderr_is_terminal():
+                report(f"{len(self._rows):,} {self._noun}")
         elif complete and self._empty:
             report(self._empty)
 
@@ -127,19 +136,22 @@ class TableWriter:
         terminal = stdout_is_terminal()
         room = stdout_width() if terminal else None
         longest_id = min(LONGEST_ID, room) if room else None
-        texts = list(zip(*self._rows, strict=True))
+        columns, texts = self._columns, list(zip(*self._rows, strict=True))
+        if self._drop_empty:
+            kept = [number for number, cells in enumerate(texts) if any(cells)]
+            columns, texts = [columns[number] for number in kept], [texts[number] for number in kept]
         natural = [
             natural_width(column, cells, longest_id, header=self._header)
-            for column, cells in zip(self._columns, texts, strict=True)
+            for column, cells in zip(columns, texts, strict=True)
         ]
-        widths = layout([column.kind for column in self._columns], natural, room)
+        widths = layout([column.kind for column in columns], natural, room)
         paint = _paint if stdout_has_colour() else _leave
         shown = [
             self._render(column, cells, width, paint, terminal=terminal)
-            for column, cells, width in zip(self._columns, texts, widths, strict=False)
+            for column, cells, width in zip(columns, texts, widths, strict=False)
         ]
         emit("".join(_lines(shown)))
-        left_out = [printable(column.title) for column in self._columns[len(widths) :]]
+        left_out = [printable(column.title) for column in columns[len(widths) :]]
         if left_out:
             report(f"No room for {', '.join(left_out)}; {self._advice}.")
 
@@ -231,7 +243,7 @@ class _Rendered:
 def _cell(text: str, width: int, paint: Paint, style: str, *, right: bool, terminal: bool) -> str:
     size = _size(text)
     if size > width:
-        text = _cut(text, width)
+        text = cut(text, width)
         size = _size(text)
     if terminal:
         text = _isolated(text)
@@ -258,12 +270,13 @@ def _size(text: str) -> int:
     return wcswidth(text)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """Return text with no more than `width` cells, and an ellipsis if it has lost some."""
     if text.isascii():
-        return text[: width - 1].rstrip() + "…"
+        return text if len(text) <= width else text[: width - 1].rstrip() + "…"
     from wcwidth import clip  # noqa: PLC0415  # as above
 
-    return clip(text, 0, width - 1).rstrip() + "…"
+    return text if _size(text) <= width else clip(text, 0, width - 1).rstrip() + "…"
 
 
 def _isolated(text: str) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import secrets
 import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiozilliz
-from aiozilliz.cli.process import MISUSED, CommandError, PartialError, accounts_error
+from aiozilliz.cli.process import MISUSED, UNPROVEN, CommandError, PartialError, accounts_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -123,7 +124,26 @@ def failures_of(document: Document) -> Mapping[str, Exception]:
 def error_of(document: Document) -> PartialError | aiozilliz.InventoryError | None:
     """Return the error for the accounts that failed: a `PartialError` if others did not, None if there are none."""
     failures = failures_of(document)
-    return accounts_error(failures, len(failures) + len(list(parts(document)))) if failures else None
+    return (
+        accounts_error(failures, len({*failures, *(name for name, _ in parts(document))}))
+        if failures
+        else None
+    )
+
+
+def doubt_of(document: Document) -> CommandError | None:
+    """Return the error for listings that could not be proven complete, or None if all are."""
+    names = [name for name, snapshot in parts(document) if not snapshot.consistent]
+    of = f" of {', '.join(name for name in names if name)}" if any(names) else ""
+    text = f"the listing{of} could not be proven complete: clusters may be missing"
+    return CommandError(text, UNPROVEN) if names else None
+
+
+def check_complete(document: Document) -> None:
+    """Raise the error for what a listing lacks: accounts that failed, or the proof."""
+    error = error_of(document) or doubt_of(document)
+    if error is not None:
+        raise error
 
 
 def parse_json(data: bytes) -> object:
@@ -166,7 +186,7 @@ def check_target(path: str) -> None:
 def write_whole(path: str, text: str) -> None:
     """Write a file completely or not at all: an existing one is replaced only by a complete new one.
 
-    The new file can be read by its owner only. A symbolic link is kept, and its target replaced. A device, a pipe or
+    A file that is replaced keeps its mode, owner and group as far as the system allows. A symbolic link is kept, and its target replaced. A device, a pipe or
     anything else that is no regular file is written to directly.
 
     Args:
@@ -202,16 +222,33 @@ def is_replaceable(path: str) -> bool:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".aiozilliz-", suffix=".tmp", dir=target.parent)
-    temporary = Path(name)
+    temporary = target.with_name(f".aiozilliz-{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less what the umask takes
     try:
+        _keep_owner_and_mode(descriptor, target)
         _write(descriptor, data, sync=True)
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
+        # A file that is mounted into a container can't be replaced, only written to.
+        if not isinstance(error, OSError) or error.errno != errno.EBUSY:
+            raise
+        _write(os.open(target, os.O_WRONLY | os.O_TRUNC), data, sync=True)
     _sync_folder(target.parent)
+
+
+def _keep_owner_and_mode(descriptor: int, target: Path) -> None:
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return
+    if hasattr(os, "fchown"):
+        for owner in (old.st_uid, -1):  # only root may give a file away, others still keep the group
+            with contextlib.suppress(PermissionError):
+                os.fchown(descriptor, owner, old.st_gid)
+                break
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))  # after it, as a new owner clears some bits
 
 
 def _write(descriptor: int, data: bytes, *, sync: bool = False) -> None:

@@ -1,106 +1,92 @@
-"""The state of a watch on disk: what has been reported survives the end of the process at any moment.
+"""The state of a watch on disk: an SQLite database with what has been reported, and the history of it.
 
-There are two files. FILE is a complete snapshot or inventory report, as `aiozilliz snapshot` writes it. FILE.journal
-has a line per event reported since, so that no event requires writing a large file. Its first line identifies the
-content of FILE that it continues: if FILE was replaced, restored or deleted, the journal no longer counts.
+    clusters(account, cluster_id, record)                        the listing as reported
+    events(at, account, kind, cluster_id, changed, record)       what was reported, in order
+    accounts(account)                                            those whose first reading has been reported completely
+    watch(base_url, keys)                                        what is watched
 
-An event is first written to standard output and then recorded. A process that is killed in between reports it again
-after a restart; there is no other repeat, and no gap. Lines are not flushed to disk one by one: after a power failure,
-too, the latest events may be reported again.
+`account` is empty if there is only one. `record` and `changed` are JSON: the record with the service's field names (of
+a removed cluster the last one known), and an array of the names of the fields that differ. `at` is UTC.
+
+An event and what it changes are one transaction, so a process that is killed at any moment leaves a state in which each
+event is there once, or not yet: it is then reported again. In write-ahead mode others can read meanwhile, as long as
+they like. The log is not flushed to disk for each event: after a power failure the latest ones may be reported again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
-import os
+import json
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
-
-from attrs import evolve
+from typing import TYPE_CHECKING, Final, Self
 
 import aiozilliz
-from aiozilliz.cli.output.text import json_text
-from aiozilliz.cli.state.files import (
-    Document,
-    FileError,
-    check_target,
-    decode_document,
-    parse_json,
-    parts,
-    read_bytes,
-    write_whole,
-)
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows, where a second watch is not prevented
-    fcntl = None  # type: ignore[assignment]  # None stands for its absence
+from aiozilliz.cli.output.changes import Change, wire_name
+from aiozilliz.cli.output.text import json_text, printable
+from aiozilliz.cli.process import CommandError
+from aiozilliz.cli.state.files import Document, FileError, check_target
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterator
     from types import TracebackType
 
-Listings: TypeAlias = "dict[str | None, dict[str, aiozilliz.Cluster]]"
-"""Account, or None if there is only one, to its clusters by id."""
+_KIND: Final = 0x617A6C7A
+"""`PRAGMA application_id` of a state."""
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_VERSION: Final = 1
+"""`PRAGMA user_version` of a state."""
+
+_TABLES: Final = (
+    "CREATE TABLE clusters(account TEXT, cluster_id TEXT, record TEXT, PRIMARY KEY (account, cluster_id))",
+    "CREATE TABLE events(at TEXT, account TEXT, kind TEXT, cluster_id TEXT, changed TEXT, record TEXT)",
+    "CREATE TABLE accounts(account TEXT PRIMARY KEY)",
+    "CREATE TABLE watch(base_url TEXT, keys TEXT)",
+)
+_HEADER: Final = b"SQLite format 3\0"
+_UNFIT: Final = "A state is what `aiozilliz watch --state FILE` made; name another file, or a new one."
 
 
-class _Line(NamedTuple):
-    kind: aiozilliz.EventKind
-    account: str | None
-    cluster: aiozilliz.Cluster
+class WatchState:
+    """The state of a running watch, locked against other watches. A context manager that closes it.
 
-
-class Journal:
-    """The state file of a running watch, locked against other watches. A context manager that closes it.
+    Args:
+        path: The file, checked.
+        base_url: The service that is watched.
+        keys: Which keys watch it.
+        many: Whether there are several accounts.
 
     Attributes:
-        since: What was reported so far, to continue from; None if nothing was.
+        begun: Accounts whose first reading has been reported completely.
     """
 
-    def __init__(self, path: str, descriptor: int, *, many: bool) -> None:
+    def __init__(self, path: str, base_url: str, keys: str, *, many: bool) -> None:
         self._path = path
-        self._descriptor = descriptor
         self._many = many
-        data = read_bytes(path)
-        base = None if data is None else self._decode(data)
-        self._base = _digest(data)
-        lines = self._take_lines()
-        if any((line.account is None) == many for line in lines):
-            raise self._wrong_kind()
-        self._listings = _listings(base)
-        self._pending = {line.account for line in lines}
-        for line in lines:
-            self._apply(line)
-        self.since: Document | None = self._document(base) if lines else base
+        self.begun: set[str] = set()
+        self._database = _connect(path)
+        try:
+            with _errors(path):
+                self._begin(base_url, keys)
+        except BaseException:
+            self._database.close()
+            raise
 
     @classmethod
-    def open(cls, path: str, *, many: bool = False) -> Journal:
-        """Lock and read a state, or begin a new one.
-
-        Args:
-            path: FILE, or a symbolic link to it.
-            many: Whether many accounts are watched, so that it is a report, not a snapshot.
+    def open(cls, path: str, base_url: str, keys: str, *, many: bool) -> Self:
+        """Lock and read a state, or begin a new one. For the arguments see the class.
 
         Returns:
-            The journal, which holds the lock.
+            The state, which holds the lock.
 
         Raises:
-            FileError: Another watch uses it, or it can't be read, is damaged, or is of the other kind.
+            FileError: Another watch uses it, it is of another watch, or it is no state.
         """
         check_target(path)
         target = str(Path(path).resolve())
-        if Path(target).exists() and not Path(target).is_file():
-            raise FileError(f"{path}: a state must be a regular file")
-        descriptor = _open_locked(path, f"{target}.journal")
-        try:
-            return cls(target, descriptor, many=many)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        _check_kind(path, target)
+        return cls(target, base_url, keys, many=many)
 
     def __enter__(self) -> Self:
         return self
@@ -110,196 +96,190 @@ class Journal:
     ) -> None:
         self.close()
 
-    def record(self, event: aiozilliz.ClusterEvent, account: str | None = None) -> None:
-        """Record that an event has been reported. It must have been written before.
+    @property
+    def since(self) -> Document | None:
+        """What has been reported, to continue from; None if nothing has been."""
+        now = datetime.now(UTC)
+        listings: dict[str, list[aiozilliz.Cluster]] = {account: [] for account in sorted(self.begun)}
+        with _errors(self._path):
+            for account, record in self._database.execute(
+                "SELECT account, record FROM clusters ORDER BY rowid"
+            ):
+                listings.setdefault(account, []).append(_cluster(self._path, record))
+        snapshots = {account: aiozilliz.Snapshot(clusters, now) for account, clusters in listings.items()}
+        if self._many:
+            return aiozilliz.InventoryReport(snapshots, {}, now) if snapshots else None
+        return snapshots.get("")
+
+    def record(self, changes: Collection[Change], begun: Collection[str] = ()) -> None:
+        """Record, in one transaction, changes that have been reported.
 
         Args:
-            event: The event.
-            account: The account it belongs to; None if there is only one.
+            changes: They have a time, and an account if there are several.
+            begun: Accounts whose first reading has been reported completely.
 
         Raises:
-            OSError: It can't be written. The state is unchanged.
+            CommandError: It can't be written. The state is unchanged.
         """
-        line = _Line(event.kind, account, event.cluster)
-        entry = {"kind": str(event.kind), "account": account, "cluster": event.cluster.to_dict()}
-        head = "" if self._size else _json_line({"version": 1, "base": self._base})
-        self._append((head + _json_line(entry)).encode("ascii"))
-        self._pending.add(account)
-        self._apply(line)
-
-    def commit(self, known: Document | None) -> bool:
-        """Write everything that is known, and begin a new journal. Must be called at the end of a reading.
-
-        Args:
-            known: The watcher's `snapshot`, or `report`. If it is not exactly what has been recorded, because some of
-                its events are not yet reported, nothing is done.
-
-        Returns:
-            Whether it was written.
-
-        Raises:
-            OSError: It can't be written. The state is unchanged.
-        """
-        if known is None or not self._is_reported(known):
-            return False
-        text = known.to_json()
-        write_whole(self._path, text)
-        # If the process is killed here, the journal continues another content than that of FILE, so it is ignored.
-        self._base = _digest(text.encode())
-        self._listings = _listings(known)
-        self._truncate(0)
-        self._pending.clear()
-        return True
+        with _errors(self._path):
+            try:
+                for change in changes:
+                    self._write(change)
+                new = [account for account in begun if account not in self.begun]
+                self._database.executemany("INSERT INTO accounts VALUES (?)", [(account,) for account in new])
+            except BaseException:
+                self._database.rollback()
+                raise
+            self._database.commit()
+            self.begun.update(new)
+            self._lock()
 
     def close(self) -> None:
         """Release the state for other watches. May be called twice."""
-        if self._descriptor < 0:
-            return
-        descriptor, self._descriptor = self._descriptor, -1
-        try:
-            if not os.fstat(descriptor).st_size:
-                with contextlib.suppress(OSError):
-                    Path(f"{self._path}.journal").unlink()  # while it is locked: see `_open_locked`
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(sqlite3.Error):
+            self._database.rollback()
+            # One file is left, which can be copied, and read by those who can't write beside it. If somebody reads it
+            # now, it stays as it is.
+            self._database.execute("PRAGMA journal_mode = DELETE")
+        self._database.close()
 
-    def _decode(self, data: bytes) -> Document:
-        document = decode_document(data, self._path)
-        if isinstance(document, aiozilliz.InventoryReport) == self._many:
-            return document
-        raise self._wrong_kind()
+    def _lock(self) -> None:
+        # The next transaction begins at once: its lock is what keeps other watches out. Readers don't mind.
+        self._database.execute("BEGIN IMMEDIATE")
 
-    def _wrong_kind(self) -> FileError:
-        holds, watched = ("one account", "many") if self._many else ("many accounts", "one")
-        return FileError(f"{self._path}: it is the state of {holds}, but {watched} would be watched")
+    def _begin(self, base_url: str, keys: str) -> None:
+        database = self._database
+        _check_is_state(self._path, database, or_new=True)
+        database.execute("PRAGMA busy_timeout = 0")
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        self._lock()
+        database.execute("PRAGMA busy_timeout = 5000")  # milliseconds, for systems without write-ahead mode
+        if not _check_is_state(self._path, database, or_new=True):
+            for statement in _TABLES:
+                database.execute(statement)
+            database.execute("INSERT INTO watch VALUES (?, ?)", (base_url, keys))
+            database.execute(f"PRAGMA application_id = {_KIND}")
+            database.execute(f"PRAGMA user_version = {_VERSION}")
+            database.commit()
+            self._lock()
+        found = tuple(database.execute("SELECT base_url, keys FROM watch").fetchone())
+        if found != (base_url, keys):
+            raise FileError(
+                f"{self._path}: it is the state of a watch of {found[0]} with {found[1]}, not of {base_url} with {keys}"
+            )
+        self.begun.update(account for (account,) in database.execute("SELECT account FROM accounts"))
 
-    def _take_lines(self) -> list[_Line]:
-        """Read the journal, and cut off a line that a kill has left half-written."""
-        data = b""
-        while chunk := os.read(self._descriptor, 1 << 20):
-            data += chunk
-        whole = data.rpartition(b"\n")[0]
-        lines = whole.split(b"\n") if whole else []
-        name = f"{self._path}.journal"
-        ours = bool(lines) and _head(lines[0], name).get("base") == self._base
-        events = [_line(text, name, number) for number, text in enumerate(lines[1:], 2)] if ours else []
-        self._truncate(len(whole) + 1 if events else 0)
-        return events
-
-    def _append(self, data: bytes) -> None:
-        try:
-            written = os.write(self._descriptor, data)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        if written < len(data):
-            self._truncate(self._size)
-            raise self._unwritable(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        self._size += written
-
-    def _unwritable(self, error: OSError) -> OSError:
-        return OSError(error.errno, f"{self._path}.journal can't be written: {error.strerror or error}")
-
-    def _truncate(self, size: int) -> None:
-        os.ftruncate(self._descriptor, size)
-        self._size = size
-
-    def _apply(self, line: _Line) -> None:
-        clusters = self._listings.setdefault(line.account, {})
-        if line.kind == aiozilliz.EventKind.REMOVED:
-            clusters.pop(line.cluster.cluster_id, None)
-        else:
-            clusters[line.cluster.cluster_id] = line.cluster
-
-    def _is_reported(self, known: Document) -> bool:
-        listings = _listings(known)
-        return self._pending <= listings.keys() and all(
-            clusters == self._listings.get(account, {}) for account, clusters in listings.items()
+    def _write(self, change: Change) -> None:
+        account, cluster = change.account or "", change.cluster
+        cluster_id = _storable(cluster.cluster_id)
+        record = json_text(cluster.to_dict())
+        changed = json_text([wire_name(name) for name in change.changed])
+        self._database.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
+            (change.time, account, str(change.kind), cluster_id, changed, record),
         )
-
-    def _document(self, base: Document | None) -> Document:
-        if isinstance(base, aiozilliz.Snapshot):
-            return evolve(base, clusters=self._listings[None].values())
-        begun = aiozilliz.Snapshot((), datetime.fromtimestamp(os.fstat(self._descriptor).st_mtime, UTC))
-        if not self._many:
-            return evolve(begun, clusters=self._listings[None].values())
-        report = base or aiozilliz.InventoryReport({}, {}, begun.taken_at)
-        snapshots = {
-            account: evolve(report.snapshots.get(account, begun), clusters=clusters.values())
-            for account, clusters in self._listings.items()
-            if account is not None
-        }
-        return evolve(report, snapshots=snapshots)
+        if change.kind == aiozilliz.EventKind.REMOVED:
+            self._database.execute(
+                "DELETE FROM clusters WHERE account = ? AND cluster_id = ?", (account, cluster_id)
+            )
+        else:
+            self._database.execute(
+                "INSERT INTO clusters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record",
+                (account, cluster_id, record),
+            )
 
 
-def _open_locked(path: str, name: str) -> int:
-    while True:
-        try:
-            descriptor = os.open(name, _FLAGS, 0o600)
-        except OSError as error:
-            raise FileError(f"{name}: it can't be opened: {error.strerror or error}") from None
-        if fcntl is None:  # pragma: no cover - Windows
-            return descriptor
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A watch that ended meanwhile may have removed the file that was opened here.
-            if os.path.samestat(os.fstat(descriptor), Path(name).stat()):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise FileError(f"{path}: another watch is using this state") from None
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+def read_history(path: str) -> Iterator[Change]:
+    """Read the events of a state, the oldest first. A watch may be using it.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The changes, each with its time.
+
+    Raises:
+        FileError: It is no state.
+        CommandError: It can't be read.
+    """
+    target = Path(path).resolve()
+    if not target.is_file():
+        raise FileError(f"{path}: no such file")
+    _check_kind(path, str(target))
+    known: dict[tuple[str, str], aiozilliz.Cluster] = {}
+    with _errors(path), contextlib.closing(_connect(f"{target.as_uri()}?mode=ro")) as database:
+        _check_is_state(path, database)
+        for at, account, kind, cluster_id, changed, record in database.execute(
+            "SELECT at, account, kind, cluster_id, changed, record FROM events ORDER BY rowid"
+        ):
+            cluster = _cluster(path, record)
+            previous = known.get((account, cluster_id)) if kind != aiozilliz.EventKind.ADDED else None
+            known[account, cluster_id] = cluster
+            yield Change(kind, cluster, previous, tuple(json.loads(changed)), account or None, at)
 
 
-def _listings(document: Document | None) -> Listings:
-    if document is None:
-        return {}
-    return {
-        account: {cluster.cluster_id: cluster for cluster in snapshot}
-        for account, snapshot in parts(document)
-    }
-
-
-def _digest(data: bytes | None) -> str | None:
-    return None if data is None else hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _json_line(value: dict[str, Any]) -> str:
-    return json_text(value, ascii_only=True) + "\n"
-
-
-def _head(text: bytes, name: str) -> dict[str, Any]:
-    head = _object(text, name, 1)
-    if head.get("version") != 1:
-        raise FileError(f"{name}: it is not a journal of this version of aiozilliz")
-    return head
-
-
-def _line(text: bytes, name: str, number: int) -> _Line:
-    entry = _object(text, name, number)
+def _connect(name: str) -> sqlite3.Connection:
     try:
-        kind = aiozilliz.EventKind(cast("str", entry.get("kind")))
-        cluster = aiozilliz.Cluster.from_dict(entry.get("cluster", {}))
-    except (ValueError, aiozilliz.DecodeError):
-        raise _damaged(name, number) from None
-    account = entry.get("account")
-    if account is not None and not isinstance(account, str):
-        raise _damaged(name, number)
-    return _Line(kind, account, cluster)
+        database = sqlite3.connect(name, isolation_level=None, uri=name.startswith("file:"))
+    except sqlite3.Error as error:
+        raise FileError(f"{name}: it can't be opened: {error}") from None
+    return database
 
 
-def _object(text: bytes, name: str, number: int) -> dict[str, Any]:
-    value = parse_json(text)
-    if not isinstance(value, dict):
-        raise _damaged(name, number)
-    return cast("dict[str, Any]", value)
+def _check_kind(path: str, target: str) -> None:
+    """Check that a file is a database or empty, or that there is none, before SQLite makes a new one of it."""
+    file = Path(target)
+    if not file.exists():
+        return
+    if not file.is_file():
+        raise FileError(f"{path}: a state must be a regular file")
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(len(_HEADER))
+    except OSError as error:
+        raise FileError(f"{path}: it can't be read: {error.strerror or error}") from None
+    if head not in {b"", _HEADER}:
+        raise FileError(f"{path}: it is no SQLite database, and so no state. {_UNFIT}")
 
 
-def _damaged(name: str, number: int) -> FileError:
-    return FileError(
-        f"{name}: line {number} is damaged; if you delete this file, the latest events are reported again"
-    )
+def _check_is_state(path: str, database: sqlite3.Connection, *, or_new: bool = False) -> bool:
+    """Return True for a state, or with `or_new` False for a new database, and refuse all others."""
+    names = ("application_id", "user_version")
+    marks = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if marks == [_KIND, _VERSION]:
+        return True
+    if or_new and not tables and not any(marks):
+        return False
+    raise FileError(f"{path}: it is no state of this version of aiozilliz. {_UNFIT}")
+
+
+def _cluster(path: str, record: str) -> aiozilliz.Cluster:
+    try:
+        return aiozilliz.Cluster.from_dict(json.loads(record))
+    except (ValueError, TypeError, aiozilliz.DecodeError):
+        raise FileError(f"{path}: a record in it is damaged: {printable(record[:100])}") from None
+
+
+def _storable(text: str) -> str:
+    # A lone surrogate, which the service's JSON can hold and a database can't.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+@contextlib.contextmanager
+def _errors(path: str) -> Generator[None, None, None]:
+    """Raise what SQLite finds as the errors of a command."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        match error.sqlite_errorname.split("_")[1] if hasattr(error, "sqlite_errorname") else "":
+            case "BUSY" | "LOCKED":
+                failure: CommandError = FileError(f"{path}: another watch is using this state")
+            case "NOTADB" | "CORRUPT":
+                failure = FileError(f"{path}: it is damaged: {error}. {_UNFIT}")
+            case _:
+                failure = CommandError(f"{path} can't be used: {error}")
+    else:
+        return
+    raise failure
