@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aiozilliz._aio.limiter import RateLimiter as RateLimiter
     from aiozilliz._client import ZillizClient as ZillizClient
     from aiozilliz._errors import (
         APIError as APIError,
@@ -76,6 +77,7 @@ __version__: str = "0.1.0"
 _HOMES = {
     "_inventory.accounts": ("Account", "load_accounts"),
     "_client": ("ZillizClient",),
+    "_aio.limiter": ("RateLimiter",),
     "_settings.checks": ("CHINA", "GLOBAL"),
     "_records.converter": ("make_converter",),
     "_settings.credentials": ("cli_base_url",),
@@ -122,6 +124,7 @@ sys.modules.update({f"{__name__}.{module}": sys.modules[__name__] for module in 
 __all__ = [  # noqa: RUF022
     "ZillizClient",
     "RetryPolicy",
+    "RateLimiter",
     "ClusterIterator",
     "PageIterator",
     "ClusterWatcher",

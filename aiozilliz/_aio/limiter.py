@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
+from aiozilliz._public import public
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -46,6 +48,7 @@ class PageRoom(Protocol):
         """
 
 
+@public
 class RateLimiter:
     """At most `rate` attempts reach the service in any `per` seconds, as the service counts them.
 
@@ -56,17 +59,28 @@ class RateLimiter:
     seconds plus the time of one response. A limiter that counts when it sends guarantees less (a leaky bucket lets
     nearly twice as many through).
 
+    A client has one of its own by default. Clients and accounts whose keys belong to one user share its limit, so they
+    can share one limiter, within one event loop.
+
     Waiters are served first come, first served. There is no task and no polling: only one timer while a task waits.
 
     Args:
         rate: Number of slots, at least 1. Zilliz Cloud documents 20 requests a second per user and endpoint
             (docs.zilliz.com.cn, List Clusters V2).
         per: Seconds until a used slot is free again.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of range.
     """
 
     __slots__ = ("_free", "_per", "_rate", "_resting", "_timer", "_waiters")
 
     def __init__(self, rate: int = 20, per: float = 1.0) -> None:
+        if not isinstance(rate, int) or isinstance(rate, bool) or not isinstance(per, (int, float)):
+            raise TypeError(f"rate must be an int and per a number of seconds, not {rate!r} and {per!r}")
+        if rate < 1 or not 0 < per < math.inf:
+            raise ValueError(f"rate must be at least 1 and per a finite number above 0, not {rate} and {per}")
         self._rate = rate
         self._per = per
         self._free = rate

@@ -11,26 +11,20 @@ import uvicorn
 from aiohttp import web
 
 from aiozilliz.testing import Fault
-from tests.embedding.examples import BLOCKS, example
+from tests.cookbook.recipes import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from aiozilliz.testing import FakeZillizCloud
 
 pytestmark = pytest.mark.usefixtures("logged_in")
 
 
-def app_of(block: str) -> Any:
-    # FastAPI looks the annotations up in the module, which is therefore a real namespace.
-    names: dict[str, Any] = {"__name__": "application"}
-    exec(compile(block, "application.py", "exec", dont_inherit=True), names)  # noqa: S102 - the project's own example
-    return names["app"]
-
-
 @asynccontextmanager
-async def fastapi_served() -> AsyncGenerator[str, None]:
-    app = app_of(example("FastAPI("))
+async def fastapi_served(folder: Path) -> AsyncGenerator[str, None]:
+    app = load(folder, "app.py").create_app()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -42,8 +36,8 @@ async def fastapi_served() -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
-async def aiohttp_served() -> AsyncGenerator[str, None]:
-    runner = web.AppRunner(app_of(example("cleanup_ctx")))
+async def aiohttp_served(folder: Path) -> AsyncGenerator[str, None]:
+    runner = web.AppRunner(load(folder, "web_app.py").create_app())
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -58,9 +52,9 @@ SERVED = [fastapi_served, aiohttp_served]
 
 @pytest.mark.parametrize("served", SERVED)
 async def test_an_application_serves_the_clusters_from_one_client(
-    served: Any, fake_zilliz_cloud: FakeZillizCloud
+    served: Any, fake_zilliz_cloud: FakeZillizCloud, tmp_path: Path
 ) -> None:
-    async with served() as url, aiohttp.ClientSession() as session:
+    async with served(tmp_path) as url, aiohttp.ClientSession() as session:
 
         async def ask() -> Any:
             async with session.get(f"{url}/clusters") as response:
@@ -78,8 +72,10 @@ async def test_an_application_serves_the_clusters_from_one_client(
 
 
 @pytest.mark.parametrize("served", SERVED)
-async def test_an_application_outlives_a_failure(served: Any, fake_zilliz_cloud: FakeZillizCloud) -> None:
-    async with served() as url, aiohttp.ClientSession() as session:
+async def test_an_application_outlives_a_failure(
+    served: Any, fake_zilliz_cloud: FakeZillizCloud, tmp_path: Path
+) -> None:
+    async with served(tmp_path) as url, aiohttp.ClientSession() as session:
         fake_zilliz_cloud.fail_next(Fault.code(21119, "no", status=401))
         async with session.get(f"{url}/clusters") as response:
             assert response.status in {500, 502}
@@ -87,14 +83,9 @@ async def test_an_application_outlives_a_failure(served: Any, fake_zilliz_cloud:
             assert len(await response.json()) == 250
 
 
-async def test_fastapi_tells_what_failed(fake_zilliz_cloud: FakeZillizCloud) -> None:
-    async with fastapi_served() as url, aiohttp.ClientSession() as session:
+async def test_fastapi_tells_what_failed(fake_zilliz_cloud: FakeZillizCloud, tmp_path: Path) -> None:
+    async with fastapi_served(tmp_path) as url, aiohttp.ClientSession() as session:
         fake_zilliz_cloud.fail_next(Fault.code(21119, "no such key", status=401))
         async with session.get(f"{url}/clusters") as response:
             assert response.status == 502
             assert "no such key" in (await response.json())["detail"]
-
-
-def test_no_example_is_long() -> None:
-    assert len(BLOCKS) == 5
-    assert max(block.count("\n") for block in BLOCKS) <= 42

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import ast
-import inspect
+import json
+import subprocess
+import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from aiozilliz import ZillizClient
-from tests.embedding.examples import example
+from tests.cookbook.recipes import FILES
 
 if TYPE_CHECKING:
     from aiozilliz.testing import FakeZillizCloud
@@ -16,30 +16,25 @@ if TYPE_CHECKING:
 WITHOUT = "the dependency group `frames` is not installed: it is larger than all else together"
 
 
-async def test_records_become_rows_of_pandas_and_polars(
-    fake_zilliz_cloud: FakeZillizCloud, capsys: pytest.CaptureFixture[str]
+def test_records_become_rows_of_pandas_and_polars(
+    fake_zilliz_cloud: FakeZillizCloud, strict_environment: dict[str, str]
 ) -> None:
-    pandas: Any = pytest.importorskip("pandas", reason=WITHOUT)
-    polars: Any = pytest.importorskip("polars", reason=WITHOUT)
+    pytest.importorskip("pandas", reason=WITHOUT)
+    pytest.importorskip("polars", reason=WITHOUT)
     fake_zilliz_cloud.add(newField={"nested": [1, None]}, cuSize=None, description=None)
-    records = fake_zilliz_cloud.clusters
-    code = compile(example("pandas"), "frames.py", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
-    async with ZillizClient("any-key", base_url=fake_zilliz_cloud.url) as client:
-        names: dict[str, Any] = {"client": client}
-        outcome = eval(code, names)  # noqa: S307 - the project's own example
-        assert inspect.iscoroutine(outcome)
-        await outcome
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", FILES["frames.py"]],
+        env={**strict_environment, "PYTHONWARNINGS": "", "PYTHONDEVMODE": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     sums: Counter[str] = Counter()
-    for record in records:
+    for record in fake_zilliz_cloud.clusters:
         sums[record["plan"]] += record["cuSize"] or 0
-    rows = names["rows"]
-    assert pandas.DataFrame(rows).groupby("plan")["cuSize"].sum().to_dict() == sums
-    table = polars.DataFrame(rows, infer_schema_length=None)
-    grouped = table.group_by("plan").agg(polars.col("cuSize").sum())
-    assert dict(grouped.iter_rows()) == sums
-    assert table["clusterId"].to_list() == [record["clusterId"] for record in records]
-    assert table["newField"].to_list()[-1] == {"nested": [1, None]}
-    printed = capsys.readouterr().out
-    assert all(plan in printed for plan in sums)
+    assert done.returncode == 0, done.stderr
+    of_pandas, of_polars = map(json.loads, done.stdout.splitlines())
+    assert of_pandas == sums
+    assert {row["plan"]: row["cuSize"] for row in of_polars} == sums

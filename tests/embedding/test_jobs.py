@@ -11,7 +11,7 @@ import pytest
 
 from aiozilliz import Snapshot
 from aiozilliz.testing import Fault
-from tests.embedding.examples import example
+from tests.cookbook.recipes import FILES
 from tests.support.running import complaints
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aiozilliz.testing import FakeZillizCloud
 
-JOB = example("SIGTERM")
+JOB = FILES["watch.py"]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 

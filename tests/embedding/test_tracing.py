@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from aiozilliz import ZillizError
 from aiozilliz.testing import FakeZillizCloud, Fault
-from tests.embedding.examples import example
+from tests.cookbook.recipes import FILES
 from tests.secrecy.test_failures import FAULTS
 from tests.support.detector import KEY, assert_silent, has_key
 from tests.support.failures import FAILURES, MAX_BYTES, TRANSPORT, Failure
@@ -239,11 +239,10 @@ trace.set_tracer_provider(provider)
 def test_the_example_traces_a_walk_wherever_its_provider_is_set(
     provider: str, fake_zilliz_cloud: FakeZillizCloud, strict_environment: dict[str, str]
 ) -> None:
-    first, call = example("opentelemetry").split("\nwith trace.", 1)
-    imports, setup = first.split("\n\n\n", 1)
+    imports, setup = FILES["traced.py"].split("\n\n\n", 1)
+    setup, call = setup.split("\n\n\nasync def main", 1)
     parts = [imports, SET_PROVIDER, setup] if provider == "before" else [imports, setup, SET_PROVIDER]
-    body = "".join(f"    {line}\n" for line in f"with trace.{call}".splitlines())
-    program = "\n".join([BEFORE, *parts, f"async def main():\n{body}", "asyncio.run(main())", AFTER])
+    program = "\n".join([BEFORE, *parts, f"async def main{call}", AFTER])
     fake_zilliz_cloud.fail_next(Fault.status(503))
 
     done = subprocess.run(
@@ -258,6 +257,7 @@ def test_the_example_traces_a_walk_wherever_its_provider_is_set(
     (line,) = complaints(done.stderr).splitlines()  # of the logger, as nobody has set up logging
     assert "page 1: attempt 1 of 5 failed, retrying in " in line
     assert done.stdout.splitlines() == [
+        "250 clusters",
         "GET True 503",
         "GET True 200",
         "GET True 200",

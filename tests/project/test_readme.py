@@ -16,7 +16,6 @@ import pytest
 
 import aiozilliz
 from aiozilliz import ZillizClient
-from tests.embedding.examples import BLOCKS as APPLICATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +41,7 @@ def blocks() -> Iterator[Block]:
 
 
 BLOCKS = list(blocks())
-# Those that need an application around them are run by tests/embedding.
-PYTHON = [block for block in BLOCKS if block.language == "python" and block.text not in APPLICATIONS]
+PYTHON = [block for block in BLOCKS if block.language == "python"]
 TESTS = [block for block in PYTHON if "def test_" in block.text]
 PROGRAMS = [block for block in PYTHON if "asyncio.run(" in block.text and block not in TESTS]
 FRAGMENTS = [block for block in PYTHON if block not in TESTS and block not in PROGRAMS]
