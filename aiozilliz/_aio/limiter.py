@@ -9,12 +9,10 @@ import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from types import TracebackType  # noqa: TC003  # public hints can be read
+from typing import Final, Protocol
 
 from aiozilliz._public import public
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 logger = logging.getLogger("aiozilliz")
 
@@ -77,7 +75,7 @@ class RateLimiter:
     __slots__ = ("_free", "_per", "_rate", "_resting", "_timer", "_waiters")
 
     def __init__(self, rate: int = 20, per: float = 1.0) -> None:
-        if not isinstance(rate, int) or isinstance(rate, bool) or not isinstance(per, (int, float)):
+        if type(rate) is not int or type(per) not in {int, float}:
             raise TypeError(f"rate must be an int and per a number of seconds, not {rate!r} and {per!r}")
         if rate < 1 or not 0 < per < math.inf:
             raise ValueError(f"rate must be at least 1 and per a finite number above 0, not {rate} and {per}")

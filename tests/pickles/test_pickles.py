@@ -38,7 +38,7 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 PUBLIC = [(package, name) for package in (aiozilliz, aiozilliz.testing) for name in package.__all__]
 NO_VALUES = {
     *("Account", "ClusterIterator", "ClusterWatcher", "Inventory", "InventoryIterator", "InventoryWatcher"),
-    *("PageIterator", "ZillizClient", "FakeZillizCloud"),
+    *("PageIterator", "RateLimiter", "ZillizClient", "FakeZillizCloud"),
 }
 """Classes whose objects hold a key, a connection or a task."""
 
