@@ -66,10 +66,10 @@ class FakeZillizCloud:
 
     __module__ = "aiozilliz.testing"
 
-    api_key: str | None
-    latency: float
-    max_page_size: int
-    rate_limit: int | None
+    api_key: str | None = None
+    latency: float = 0.0
+    max_page_size: int = MAX_PAGE_SIZE
+    rate_limit: int | None = None
 
     if not TYPE_CHECKING:  # type checkers know which attributes there are
 
