@@ -356,7 +356,9 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
         self.failures: dict[str, Exception] = dict(failures or {})
         errors = self.failures.values()
         # As one refused key makes each run fail, it takes all of them.
-        retryable = bool(errors) and all(isinstance(error, ZillizError) and error.retryable for error in errors)
+        retryable = bool(errors) and all(
+            isinstance(error, ZillizError) and error.retryable for error in errors
+        )
         ZillizError.__init__(self, message, retryable=retryable)
 
     def _said(self) -> str:

@@ -330,12 +330,11 @@ def _check_factory(limiter: object) -> None:
     if issubclass(kind, ONE_SHOT) or (hasattr(kind, "__aenter__") and not callable(limiter)):
         raise TypeError(
             f"limiter must be a callable that returns a limiter for each account, not a {kind.__name__}: "
-            "write `lambda: asyncio.Semaphore(4)`, or `lambda: limiter` for one that all accounts share"
+            "write `lambda: RateLimiter(20)`, or `lambda: limiter` for one that all accounts share"
         )
     if not callable(limiter):
         raise TypeError(
-            f"limiter must be a callable or None, not {kind.__name__}: "
-            "write `lambda: aiolimiter.AsyncLimiter(10, 1)`, say"
+            f"limiter must be a callable or None, not {kind.__name__}: write `lambda: RateLimiter(20)`, say"
         )
 
 

@@ -232,7 +232,9 @@ def test_text_of_an_inventory_error_is_one_line_whatever_accounts_are_called() -
         ([TransportError("lost", retryable=True), OSError("no key file")], False),
     ],
 )
-def test_an_inventory_error_is_retryable_if_all_failures_are(errors: list[Exception], *, retryable: bool) -> None:
+def test_an_inventory_error_is_retryable_if_all_failures_are(
+    errors: list[Exception], *, retryable: bool
+) -> None:
     error = InventoryError("2 of 2 accounts failed", {str(number): one for number, one in enumerate(errors)})
     assert error.retryable == retryable
     assert not InventoryError(*error.args[:1]).retryable
