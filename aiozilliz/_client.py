@@ -281,17 +281,17 @@ class ZillizClient:
         since: Snapshot | None = None,
         confirmations: int = 2,
     ) -> ClusterWatcher:
-        """Poll the listing and iterate over its changes, until the watcher is closed or the key is refused.
+        """Read the listing at an interval and iterate over its changes.
 
         To continue after a restart without a gap or a repeat, store the watcher's `snapshot` and pass it as `since`. A
-        cluster that is created and deleted between two polls is not seen.
+        cluster that is created and deleted between two readings is not seen.
 
         Args:
-            interval: Seconds from the start of one poll to the start of the next, plus or minus 5 %.
+            interval: Seconds from the start of one reading to the start of the next, plus or minus 5 %.
             region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
-            since: The snapshot to start from. None reports every cluster of the first poll as `added`.
-            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`: an
-                empty response can be an incident, or a key that lost its permissions for a minute. Likewise polls in a
+            since: The snapshot to start from. None reports every cluster of the first reading as `added`.
+            confirmations: Consistent readings in a row that must lack a cluster before it is reported as `removed`: an
+                empty response can be an incident, or a key that lost its permissions for a minute. Likewise readings in a
                 row in which the service must refuse the key before the watch ends.
 
         Returns:
@@ -304,7 +304,7 @@ class ZillizClient:
             AuthenticationError: While iterating: the service has refused the key, which is fixed. Other failures, those
                 of a key callable and of the keys that it returns among them, are outages: they are logged, and the
                 watch continues.
-            IncompleteListingError: While iterating: the service gives no `count` in the first poll, so that nothing can
+            IncompleteListingError: While iterating: the service gives no `count` in the first reading, so that nothing can
                 ever be proven.
             RuntimeError: While iterating: the client is not open, the watcher was closed, or another task is reading
                 it.

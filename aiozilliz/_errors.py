@@ -48,7 +48,7 @@ SETTINGS: Final = {
     "deadline": "retry=RetryPolicy(deadline=...)",
     "max_response_bytes": "max_response_bytes",
     "limiter": "a shared limiter",
-    "session": "a session= of your own",
+    "session": "SSL_CERT_FILE or a session= of your own",
 }
 """Settings that advice may name in braces, as in `{page_size}`, and their names in the library."""
 
@@ -340,6 +340,7 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
     Attributes:
         failures: Account name to error. A part that `except*` splits off keeps the failures of its own errors. An error
             that was created from `args` alone has none of them.
+        retryable: Whether all failures are retryable.
 
     Raises:
         ValueError: `failures` is empty.
@@ -352,8 +353,13 @@ class InventoryError(ZillizError, ExceptionGroup[Exception]):
         return super().__new__(cls, _bounded(message, _MAX_WHOLE), errors)
 
     def __init__(self, message: str, failures: dict[str, Exception] | None = None) -> None:
-        ZillizError.__init__(self, message)
         self.failures: dict[str, Exception] = dict(failures or {})
+        errors = self.failures.values()
+        # As one refused key makes each run fail, it takes all of them.
+        retryable = bool(errors) and all(
+            isinstance(error, ZillizError) and error.retryable for error in errors
+        )
+        ZillizError.__init__(self, message, retryable=retryable)
 
     def _said(self) -> str:
         if not self.failures:

@@ -194,7 +194,8 @@ class Lifetime:
         Raises:
             RuntimeError: It was entered or closed before, or belongs to another event loop.
         """
-        self.scope.check()
+        if self.closed:
+            raise RuntimeError(f"{self.scope.reason}; create a new one")
         if self._entered:
             raise RuntimeError(f"the {self._name} is already entered")
         self._entered = True

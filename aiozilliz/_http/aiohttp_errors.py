@@ -170,7 +170,7 @@ def describe(error: Exception) -> tuple[str, str, bool]:
             reason = getattr(error.certificate_error, "verify_message", "") or "it is not valid"
             return (
                 f"The server certificate does not verify: {printable(reason, 200)}",
-                "Check {base_url} and the machine's certificate authorities; others can be trusted by {session}.",
+                "Check {base_url} and the machine's certificate authorities; others can be named by {session}.",
                 False,
             )
         case aiohttp.ServerFingerprintMismatch():

@@ -221,16 +221,16 @@ class Inventory:
         since: InventoryReport | None = None,
         confirmations: int = 2,
     ) -> InventoryWatcher:
-        """Poll the listings of all accounts and iterate over their changes.
+        """Read the listings of all accounts at an interval and iterate over their changes.
 
-        The first polls of all accounts start at once; later ones are spread over the interval, to even the load.
+        The first readings of all accounts start at once; later ones are spread over the interval, to even the load.
 
         Args:
-            interval: Seconds from the start of one poll of an account to the start of its next, plus or minus 5 %.
+            interval: Seconds from the start of one reading of an account to the start of its next, plus or minus 5 %.
             region: Id of the only region to list, such as `aws-us-west-2` (List Clusters V2). None lists all.
             since: The report to start from. The clusters of an account that it lacks are reported as `added`.
-            confirmations: Consistent polls in a row that must lack a cluster before it is reported as `removed`, and
-                polls in a row in which the service must refuse a key before that account's watch ends.
+            confirmations: Consistent readings in a row that must lack a cluster before it is reported as `removed`, and
+                readings in a row in which the service must refuse a key before that account's watch ends.
 
         Returns:
             An async iterator of pairs of `Account` and `ClusterEvent`. It sends nothing before it is read.
@@ -330,12 +330,11 @@ def _check_factory(limiter: object) -> None:
     if issubclass(kind, ONE_SHOT) or (hasattr(kind, "__aenter__") and not callable(limiter)):
         raise TypeError(
             f"limiter must be a callable that returns a limiter for each account, not a {kind.__name__}: "
-            "write `lambda: asyncio.Semaphore(4)`, or `lambda: limiter` for one that all accounts share"
+            "write `lambda: RateLimiter(20)`, or `lambda: limiter` for one that all accounts share"
         )
     if not callable(limiter):
         raise TypeError(
-            f"limiter must be a callable or None, not {kind.__name__}: "
-            "write `lambda: aiolimiter.AsyncLimiter(10, 1)`, say"
+            f"limiter must be a callable or None, not {kind.__name__}: write `lambda: RateLimiter(20)`, say"
         )
 
 

@@ -224,7 +224,7 @@ class PlanRunner:
             method="GET",
             url=self._url,
             advice=advice,
-            retryable=True,
+            retryable=decision.expected is not None,  # a service without a count will not have one later
         )
         error.attempts = self.planner.answers
         error.elapsed = asyncio.get_running_loop().time() - (self._started or 0.0)

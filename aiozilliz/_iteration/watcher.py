@@ -11,10 +11,10 @@ from aiozilliz._records.snapshot import ClusterEvent, Snapshot
 
 @returned
 class ClusterWatcher(Pager[ClusterEvent]):
-    """An async iterator of `ClusterEvent` that goes on until it is closed, or the key is refused.
+    """An async iterator of `ClusterEvent` that goes on until it is closed, or ends with an error.
 
     `ZillizClient.watch_clusters` makes it. The list is read at an interval, and only consistent readings count. A
-    cluster that is created and deleted between two readings is not seen. If readings fail, the service is in trouble
+    cluster that is created and deleted between two readings is not seen. If readings fail, as the service is in trouble
     or the listing can't be proven, it goes on with growing waits and logs when that begins and when it ends;
     `last_read_at`, `last_error` and `failing_since` say how it is.
 

@@ -107,7 +107,7 @@ class InventoryReport:
 
     @property
     def clusters(self) -> tuple[tuple[str, Cluster], ...]:
-        """All clusters, each with the name of its account."""
+        """All clusters, as pairs of account name and cluster."""
         return tuple((name, cluster) for name, snapshot in self.snapshots.items() for cluster in snapshot)
 
     @property

@@ -46,7 +46,7 @@ class Changes:
     Attributes:
         added: Clusters that only the newer has, in its order.
         removed: Clusters that only the older has, in its order: their last known records.
-        modified: Clusters that both have, with differences, in the newer's order.
+        modified: Clusters that both have, with differences, each a `Modification`, in the newer's order.
         consistent: Whether both listings are consistent. Only then is a cluster in `removed` known to be gone, and one
             in `added` known to be new. It does not count in `==`, which compares what has changed.
     """

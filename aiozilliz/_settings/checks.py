@@ -228,7 +228,7 @@ def check_limiter(subject: str, value: object, otherwise: str) -> AbstractAsyncC
     elif callable(value):
         what = f"{what} (pass what it returns)"
     raise TypeError(
-        f"{subject} an async context manager such as asyncio.Semaphore(4) or aiolimiter.AsyncLimiter(10, 1), not {what}"
+        f"{subject} an async context manager such as RateLimiter(20) or asyncio.Semaphore(4), not {what}"
         f"{otherwise}"
     )
 

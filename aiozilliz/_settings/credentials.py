@@ -174,8 +174,9 @@ def _find_outside(*, read_site: bool) -> tuple[KeySource, str | None]:
     found = hide_frames(lambda: _key_in_file(path, origin))
     if found is None:
         lack = f"{origin} has no api_key" if path.exists() else f"there is no file {path}"
+        unset = "is not set" if hide_frames(lambda: os.getenv(ENVIRONMENT_KEY)) is None else "is empty"
         raise ConfigurationError(
-            f"No API key: {ENVIRONMENT_KEY} is not set and {lack}", advice=_HOW_TO_GIVE_A_KEY
+            f"No API key: {ENVIRONMENT_KEY} {unset} and {lack}", advice=_HOW_TO_GIVE_A_KEY
         )
     warn_of_others(path, secret=True)
     return KeySource(found, origin=origin), cli_base_url() if read_site else None

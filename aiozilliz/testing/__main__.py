@@ -15,7 +15,8 @@ from . import FakeZillizCloud, Fault
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m aiozilliz.testing",
-        description="Serve a fake Zilliz Cloud on 127.0.0.1. The first line printed is its URL.",
+        description="Serve a fake Zilliz Cloud on 127.0.0.1. The first line printed is its URL, which is a base_url for "
+        "ZillizClient and a --base-url for aiozilliz.",
         epilog="Ctrl-C or SIGTERM ends it with exit status 0.",
         allow_abbrev=False,
     )

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -137,3 +138,23 @@ async def test_the_process_serves_and_ends_at_sigterm(
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=PATIENCE) == ("", "")
     assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("program", ["exporter.py", "webhook.py", "watch.py"])
+def test_a_program_can_be_tried_with_another_fake(
+    make_fake_zilliz_cloud: Callable[..., FakeZillizCloud], folder: Path, start: StartRecipe, program: str
+) -> None:
+    cloud = make_fake_zilliz_cloud(3)
+    asked = threading.Event()
+    cloud.between_pages(asked.set)
+
+    start(
+        sys.executable,
+        program,
+        ZILLIZ_URL=cloud.url,
+        ZILLIZ_API_KEY="any-key",
+        PORT=str(free_port()),
+        WEBHOOK_URL="http://127.0.0.1:1/",
+    )
+
+    assert asked.wait(PATIENCE)

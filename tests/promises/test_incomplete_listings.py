@@ -74,12 +74,14 @@ async def test_without_the_proof_more_passes_are_advised(concurrency: int) -> No
     assert "did not bring the proof; pass 1: the proof is not complete yet" in str(end)
     assert "max_passes" in end.advice
     assert "verify" not in end.advice
+    assert end.retryable
 
 
 async def test_without_a_count_verify_is_advised_against() -> None:
     end = await incomplete(Listing(names(9), count="absent"), verify=True)
     assert (end.expected, end.received, end.passes) == (None, 3, 1)
     assert "without verify" in end.advice
+    assert not end.retryable
 
 
 @concurrent

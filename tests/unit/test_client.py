@@ -163,8 +163,8 @@ WRONG_OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
         {"session": RetryClient()},
         r"pass the aiohttp.ClientSession that it wraps, and .* retry=",
     ),
-    "a number": ({"limiter": 20}, r"must be .* asyncio.Semaphore\(4\) or .*, not int; None is no limit"),
-    "a lock of threads": ({"limiter": threading.Lock()}, r"aiolimiter.AsyncLimiter\(10, 1\), not lock"),
+    "a number": ({"limiter": 20}, r"must be .* RateLimiter\(20\) or .*, not int; None is no limit"),
+    "a lock of threads": ({"limiter": threading.Lock()}, r"such as RateLimiter\(20\) or .*, not lock"),
     "a class of limiters": ({"limiter": asyncio.Semaphore}, "not the class Semaphore"),
     "a maker of limiters": (
         {"limiter": lambda: asyncio.Semaphore(1)},
@@ -328,6 +328,14 @@ async def test_a_client_that_is_not_entered_says_so() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await ZillizClient("k").list_clusters()
     await ZillizClient("k").aclose()
+
+
+async def test_a_closed_client_is_not_entered_again_and_says_what_to_do() -> None:
+    client = ZillizClient("k")
+    async with client:
+        pass
+    with pytest.raises(RuntimeError, match=r"^the client is closed; create a new one$"):
+        await client.__aenter__()
 
 
 async def test_a_borrowed_session_stays_open_and_needs_no_entering() -> None:

@@ -224,6 +224,22 @@ def test_text_of_an_inventory_error_is_one_line_whatever_accounts_are_called() -
     assert str(error) == "1 of 2 accounts failed. Failed: prod\\n\\x1b[31m."
 
 
+@pytest.mark.parametrize(
+    ("errors", "retryable"),
+    [
+        ([TransportError("lost", retryable=True), TransportError("late", retryable=True)], True),
+        ([TransportError("lost", retryable=True), AuthenticationError("refused", status=401)], False),
+        ([TransportError("lost", retryable=True), OSError("no key file")], False),
+    ],
+)
+def test_an_inventory_error_is_retryable_if_all_failures_are(
+    errors: list[Exception], *, retryable: bool
+) -> None:
+    error = InventoryError("2 of 2 accounts failed", {str(number): one for number, one in enumerate(errors)})
+    assert error.retryable == retryable
+    assert not InventoryError(*error.args[:1]).retryable
+
+
 @given(st.text(), st.integers(1, 50))
 def test_printable_is_bounded_and_shows_what_can_be_shown(text: str, limit: int) -> None:
     shown = printable(text, limit)

@@ -183,10 +183,10 @@ async def nothing_is_held() -> AsyncGenerator[None]:
     argvalues=[
         (
             asyncio.Semaphore(1),
-            r"not a Semaphore: write `lambda: asyncio.Semaphore\(4\)`, or `lambda: limiter` for one",
+            r"not a Semaphore: write `lambda: RateLimiter\(20\)`, or `lambda: limiter` for one",
         ),
         (nothing_is_held(), "must be a callable that returns a limiter for each account"),
-        (7, r"not int: write `lambda: aiolimiter.AsyncLimiter\(10, 1\)`"),
+        (7, r"not int: write `lambda: RateLimiter\(20\)`"),
     ],
 )
 def test_a_limiter_is_no_maker_of_limiters(limiter: Any, says: str) -> None:

@@ -312,6 +312,12 @@ def test_no_key_anywhere_names_the_places(folder: Path) -> None:
     )
 
 
+def test_an_empty_variable_is_called_empty(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv(ENV, "")
+    with pytest.raises(ConfigurationError, match=f"^No API key: {ENV} is empty and there is no file"):
+        find_key(None)
+
+
 def test_a_file_in_the_folders_place_is_no_file(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "file").touch()
     monkeypatch.setenv("ZILLIZ_CONFIG_DIR", str(folder / "file"))
