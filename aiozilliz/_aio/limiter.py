@@ -154,7 +154,17 @@ class RetryAfterGate:
         asked: Whether anything may be held back. While it is false requests need not read the clock.
     """
 
-    __slots__ = ("_exceeded", "_limit", "_name", "_probe", "_probe_ended", "_probe_until", "_told", "_until", "asked")
+    __slots__ = (
+        "_exceeded",
+        "_limit",
+        "_name",
+        "_probe",
+        "_probe_ended",
+        "_probe_until",
+        "_told",
+        "_until",
+        "asked",
+    )
 
     def __init__(self, name: str, limit: float) -> None:
         self.asked = False

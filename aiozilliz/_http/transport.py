@@ -190,11 +190,8 @@ class Transport:
                     middlewares=[sender],
                     allow_redirects=False,
                 )
-                sender.response = response
-                try:
-                    body = await read_body(response, self.max_response_bytes)
-                finally:
-                    response.release()
+                sender.response = sender.response or response
+                body = await read_body(response, self.max_response_bytes)
                 return Answer(response.status, response.headers, body)
         except BodyTooLargeError:  # a tracing hook has asked for it
             assert sender.response is not None
@@ -210,6 +207,9 @@ class Transport:
             raise
         finally:
             self.timer.clear(block)
+            # A tracing hook or an agent may have failed, or been cancelled, with the response in its hands.
+            if sender.response is not None:
+                sender.response.release()
         if refusal is not None:
             return refusal
         raise AttemptTimeoutError(self._timeout)

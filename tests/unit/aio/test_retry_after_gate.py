@@ -88,7 +88,9 @@ def test_a_probe_without_a_response_lets_the_next_one_probe() -> None:
 
 @pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize("seconds", [1e9, 1.0])
-def test_an_older_request_that_is_refused_lets_no_second_probe_pass(seconds: float, *, answered: bool) -> None:
+def test_an_older_request_that_is_refused_lets_no_second_probe_pass(
+    seconds: float, *, answered: bool
+) -> None:
     gate = _gate()
     gate.close(0.0, 1e9)
     assert gate.enter("probe", 300.0)
