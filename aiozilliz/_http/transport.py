@@ -35,6 +35,7 @@ from aiozilliz._http.connector import Connector
 from aiozilliz._http.retry import load
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 from aiozilliz._settings.proxies import environment_proxy
+from aiozilliz._settings.redaction import KNOWN_KEYS
 from aiozilliz._settings.tracebacks import Replacement
 
 if TYPE_CHECKING:
@@ -256,6 +257,8 @@ class _Sender:
         else:
             self.response = response
             if self._bound is not None:
+                # What traces requests writes it down (sentry-sdk does), and it may repeat the key.
+                response.reason = response.reason and KNOWN_KEYS.redact(response.reason)
                 share_body(response, self._bound)
             return response
         raise replacement.take()
