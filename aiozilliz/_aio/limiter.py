@@ -166,7 +166,17 @@ class RetryAfterGate:
         asked: Whether anything may be held back. While it is false requests need not read the clock.
     """
 
-    __slots__ = ("_exceeded", "_limit", "_name", "_probe", "_probe_ended", "_told", "_until", "asked")
+    __slots__ = (
+        "_exceeded",
+        "_limit",
+        "_name",
+        "_probe",
+        "_probe_ended",
+        "_probe_until",
+        "_told",
+        "_until",
+        "asked",
+    )
 
     def __init__(self, name: str, limit: float) -> None:
         self.asked = False
@@ -175,6 +185,7 @@ class RetryAfterGate:
         self._until = self._told = -math.inf
         self._exceeded = False  # the service asked for more than the limit
         self._probe: object = None
+        self._probe_until = -math.inf  # `_until` as the probe was sent
         self._probe_ended = asyncio.Event()
 
     def close(self, now: float, seconds: float) -> None:
@@ -192,7 +203,6 @@ class RetryAfterGate:
         self._exceeded = seconds > self._limit or (self._exceeded and not begins)
         self._until = max(self._until, until)
         self.asked = True
-        self._end_probe()  # those who wait for it wait for the new time instead
         if begins or until >= self._told + _TELLING_STEP:
             self._told = until
             logger.warning(
@@ -218,6 +228,7 @@ class RetryAfterGate:
             return False
         if self._exceeded:
             self._probe = request
+            self._probe_until = self._until
             self._probe_ended = asyncio.Event()
         else:
             self.asked = False
@@ -229,18 +240,16 @@ class RetryAfterGate:
         What a response asks for must be passed to `close` before. For a request that is no probe this does nothing.
         """
         if self._probe is request:
-            if answered:
+            # Its own refusal may have closed the gate again, or that of a request that was in flight before it.
+            if answered and self._until == self._probe_until:
                 self._exceeded = self.asked = False
-            self._end_probe()
+            self._probe = None
+            self._probe_ended.set()
 
     async def probe_ended(self) -> None:
         """Wait until the probe in flight, if there is one, has ended."""
         if self._probe is not None:
             await self._probe_ended.wait()
-
-    def _end_probe(self) -> None:
-        self._probe = None
-        self._probe_ended.set()
 
 
 class DecodeTurn:

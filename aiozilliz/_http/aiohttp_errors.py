@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
+_CHECK_LIMIT: Final = (
+    "Raise the limit of open files (ulimit -n), close what is not used, or send less at once."
+)
 _CHECK_TIMEOUT: Final = "Check the service's status, or give a longer {timeout}."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
 _CHECK_CODE: Final = (
@@ -134,7 +137,10 @@ def collection_out_of_time(
         waiting_for: What was being waited for.
         last: The failure of the latest attempt.
     """
-    before = "" if last is None else f"; the latest failure: {type(last).__name__}: {last.message}"
+    before = ""
+    if last is not None:
+        said = last.message or "the service gave no reason"
+        before = f"; the latest failure: {type(last).__name__}: {said}"
     return TransportError(
         f"The collection's deadline of {deadline:g} s exceeded while waiting for {waiting_for}{before}",
         advice="Allow the collection more time, or collect the accounts that take long by themselves.",
@@ -182,7 +188,9 @@ def describe(error: Exception) -> tuple[str, str, bool]:
         case aiohttp.ClientSSLError():
             return f"The TLS handshake failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
         case aiohttp.ClientConnectorError():
-            return f"The connection failed: {reason_of(error.os_error)}", _CHECK_NETWORK, True
+            no_files = error.os_error.errno in {errno.EMFILE, errno.ENFILE}
+            advice = _CHECK_LIMIT if no_files else _CHECK_NETWORK
+            return f"The connection failed: {reason_of(error.os_error)}", advice, True
         case aiohttp.ConnectionTimeoutError():
             return "The connection took too long", _CHECK_NETWORK, True
         case AttemptTimeoutError():  # it and the case above are what the next one is, too

@@ -35,11 +35,14 @@ async def read_body(response: aiohttp.ClientResponse, bound: int) -> bytes | Non
         with suppress(BodyTooLargeError):
             return (await response.text("latin-1")).encode("latin-1")
         return None
-    body = await _read_bounded(response, response.content, bound)
+    try:
+        body = await _read_bounded(response, response.content, bound)
+    except aiohttp.ClientConnectionError:  # it was released
+        body = b""
     if body != b"":
         return body
-    # It is empty, or an agent that wraps aiohttp has read it: the response has kept it then.
-    body = await response.read()
+    # It is empty, or an agent that wraps aiohttp has read it: the response has kept it then, also if it was released.
+    body = (await response.text("latin-1")).encode("latin-1")
     return body if len(body) <= bound else None
 
 

@@ -35,6 +35,7 @@ from aiozilliz._http.connector import Connector
 from aiozilliz._http.retry import load
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 from aiozilliz._settings.proxies import environment_proxy
+from aiozilliz._settings.redaction import KNOWN_KEYS
 from aiozilliz._settings.tracebacks import Replacement
 
 if TYPE_CHECKING:
@@ -190,11 +191,8 @@ class Transport:
                     middlewares=[sender],
                     allow_redirects=False,
                 )
-                sender.response = response
-                try:
-                    body = await read_body(response, self.max_response_bytes)
-                finally:
-                    response.release()
+                sender.response = sender.response or response
+                body = await read_body(response, self.max_response_bytes)
                 return Answer(response.status, response.headers, body)
         except BodyTooLargeError:  # a tracing hook has asked for it
             assert sender.response is not None
@@ -210,6 +208,9 @@ class Transport:
             raise
         finally:
             self.timer.clear(block)
+            # A tracing hook or an agent may have failed, or been cancelled, with the response in its hands.
+            if sender.response is not None:
+                sender.response.release()
         if refusal is not None:
             return refusal
         raise AttemptTimeoutError(self._timeout)
@@ -256,6 +257,8 @@ class _Sender:
         else:
             self.response = response
             if self._bound is not None:
+                # What traces requests writes it down (sentry-sdk does), and it may repeat the key.
+                response.reason = response.reason and KNOWN_KEYS.redact(response.reason)
                 share_body(response, self._bound)
             return response
         raise replacement.take()

@@ -293,7 +293,10 @@ def _log_on_stderr() -> Generator[None, None, None]:
         ours.propagate = propagate
 
 
-@_without_retry_hooks()
 def call(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` in a loop of its own. A signal ends it at once, also while a write waits for a reader."""
-    return signals.call(work)
+    try:
+        with _without_retry_hooks():
+            return signals.call(work)
+    finally:
+        work.close()  # Python warns of one that a signal has kept from being run

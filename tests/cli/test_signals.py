@@ -103,6 +103,34 @@ def test_a_command_within_a_program_leaves_the_program_s_signals_alone() -> None
     subprocess.run([sys.executable, "-c", program], env=environment(), stdout=subprocess.DEVNULL, check=True)
 
 
+WHILE_STAMINA_IS_LOADED = """
+import signal, sys
+from aiozilliz.cli import main
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "stamina":
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+assert "stamina" not in sys.modules
+sys.meta_path.insert(0, Finder())
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("command", ["list", "summary", "snapshot", "watch", "accounts"])
+def test_an_interrupt_before_the_event_loop_leaves_no_warning(command: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WHILE_STAMINA_IS_LOADED, command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ZILLIZ_API_KEY="key"),
+        encoding="utf-8",
+    ) as child:
+        assert ended(child) == INTERRUPTED
+
+
 def test_sigterm_during_a_write_leaves_no_file_behind(tmp_path: object) -> None:
     program = (
         "import os, signal, sys; from aiozilliz.cli import main;"

@@ -23,7 +23,7 @@ from tests.support.detector import KEY, assert_silent, has_key
 from tests.support.failures import FAILURES, MAX_BYTES, TRANSPORT, Failure
 from tests.support.listing_server import quick_client
 from tests.support.running import complaints
-from tests.support.wire_server import WireServer
+from tests.support.wire_server import WireServer, answering
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -151,6 +151,27 @@ async def test_no_span_of_a_fault_holds_the_key(fault: str, traced: Traced) -> N
             await client.list_clusters()
     assert traced.spans
     assert not any(map(has_key, traced.texts))
+
+
+@pytest.mark.parametrize("status", [200, 401, 503])
+@pytest.mark.parametrize("reason", [f"Bad {KEY}", f"Bad {KEY[4:14].upper()}", "Not This Time", ""])
+async def test_no_reason_that_a_trace_hook_gets_holds_the_key(status: int, reason: str) -> None:
+    told: list[str | None] = []
+
+    async def note(_session: Any, _context: Any, params: aiohttp.TraceRequestEndParams) -> None:
+        told.append(params.response.reason)  # sentry-sdk puts it into a breadcrumb
+
+    config = aiohttp.TraceConfig()
+    config.on_request_end.append(note)
+    head = f"HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with (
+        WireServer(answering(head)) as server,
+        aiohttp.ClientSession(trace_configs=[config]) as session,
+        quick_client(server.url, KEY, session=session) as client,
+    ):
+        with pytest.raises(ZillizError):
+            await client.list_clusters()
+    assert set(told) == {"Bad <key>" if reason.startswith("Bad") else reason}
 
 
 @pytest.mark.parametrize("failure", TRANSPORT, ids=str)

@@ -146,6 +146,13 @@ PLACES: dict[str, tuple[Any, bytes | None, bool, str, int]] = {
     "a key that does not let itself be cancelled": (stubborn_key, None, False, "the api_key callable", 0),
     "limiter": (SLOW, None, True, "the limiter", 0),
     "retry": (BUSY_KEY, BUSY, False, "the next attempt; the latest failure: ServerError: no capacity", 1),
+    "a refusal without a reason": (
+        BUSY_KEY,
+        response({"code": 503}, status=503),
+        False,
+        "the next attempt; the latest failure: ServerError: the service gave no reason",
+        1,
+    ),
     "Retry-After": (BUSY_KEY, LATER, False, "the next attempt; the latest failure: RateLimitError: later", 1),
 }
 """The key, the answer, whether the limiter holds it up; what the error says, and the attempts."""

@@ -86,6 +86,23 @@ def test_a_probe_without_a_response_lets_the_next_one_probe() -> None:
     assert not gate.enter("third", 300.0)
 
 
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("seconds", [1e9, 1.0])
+def test_an_older_request_that_is_refused_lets_no_second_probe_pass(
+    seconds: float, *, answered: bool
+) -> None:
+    gate = _gate()
+    gate.close(0.0, 1e9)
+    assert gate.enter("probe", 300.0)
+    gate.close(310.0, seconds)  # in flight since before the first refusal
+    gate.leave("older", answered=True)
+    assert not gate.enter("other", 900.0)
+    gate.leave("probe", answered=answered)
+    assert gate.remaining(310.0) == min(seconds, LIMIT)
+    assert gate.enter("other", 900.0)
+    assert gate.enter("another", 900.0) is (seconds <= LIMIT)
+
+
 def test_a_probe_that_is_refused_holds_back_again_for_no_longer_than_the_limit() -> None:
     gate = _gate()
     gate.close(0.0, 1e9)
@@ -158,24 +175,26 @@ class Definition:
     probe: Request | None = None
     needs_probe: bool = False
     until: float = -math.inf
+    refused_since_probe: bool = False
 
     def on_send(self, request: Request, now: float) -> None:
         assert now >= self.until
+        assert self.probe is None
         if self.needs_probe:
-            assert self.probe is None
             self.probe = request
+            self.refused_since_probe = False
 
     def on_refused(self, seconds: float, now: float) -> None:
         pauses = [] if now >= self.until else self.closed
         self.closed = [*pauses, (now, seconds)]
         self.until = max(began + min(asked, LIMIT) for began, asked in self.closed)
         self.needs_probe = any(asked > LIMIT for _, asked in self.closed)
-        self.probe = None
+        self.refused_since_probe = True
 
     def on_end(self, request: Request, *, answered: bool) -> None:
         if self.probe is request:
             self.probe = None
-            self.needs_probe = not answered
+            self.needs_probe = self.needs_probe and not (answered and not self.refused_since_probe)
 
 
 def _ends_of(requests: Sequence[Request]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -226,8 +227,7 @@ async def test_a_body_that_an_agent_has_read_is_used_all_the_same(
 
     async def wrapped(self: aiohttp.ClientSession, *args: Any, **kwargs: Any) -> aiohttp.ClientResponse:
         answer = await plain(self, *args, **kwargs)
-        if look != "text and release":
-            await LOOKS[look](answer)
+        await LOOKS[look](answer)
         return answer
 
     monkeypatch.setattr(aiohttp.ClientSession, "_request", wrapped)
@@ -238,6 +238,29 @@ async def test_a_body_that_an_agent_has_read_is_used_all_the_same(
         else:
             with pytest.raises(ResponseError, match="the limit of 100 bytes"):
                 await client.list_clusters()
+
+
+@pytest.mark.parametrize("failure", [ValueError, asyncio.CancelledError])
+async def test_an_agent_that_fails_with_the_response_in_its_hands_leaves_no_connection(
+    failure: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = aiohttp.ClientSession._request
+    kept: list[aiohttp.ClientResponse] = []
+
+    async def wrapped(self: aiohttp.ClientSession, *args: Any, **kwargs: Any) -> aiohttp.ClientResponse:
+        kept.append(await plain(self, *args, **kwargs))
+        raise failure
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", wrapped)
+    async with (
+        WireServer(sending(PAGE[:-9])) as server,
+        aiohttp.ClientSession() as session,
+        quick_client(server.url, session=session, retry=ONCE) as client,
+    ):
+        with pytest.raises(TransportError, match=failure.__name__):
+            await client.list_clusters()
+        assert [answer.closed for answer in kept] == [True]
+        await server.all_closed()
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd"])

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import gzip
+import os
 import pickle
 import ssl
 import subprocess
@@ -210,6 +212,16 @@ def test_every_exception_of_aiohttp_has_its_words() -> None:
         text, advice, _ = describe(error)
         assert advice
         assert "could not be sent" not in text, kind
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_what_to_do_without_descriptors_is_not_to_check_the_network(number: int) -> None:
+    key = SimpleNamespace(host="h", port=443, ssl=True)
+    error = aiohttp.ClientConnectorError(cast("Any", key), OSError(number, ""))
+    text, advice, retryable = describe(error)
+    assert (os.strerror(number) in text, retryable) == (True, True)
+    assert "ulimit -n" in advice
+    assert "network" not in advice
 
 
 # One attempt is one request
