@@ -188,6 +188,11 @@ def test_an_error_of_others_with_our_attributes_is_not_tried_again() -> None:
     assert _decide(error) is None
 
 
+def test_a_wait_that_fits_into_the_last_moment_is_taken() -> None:
+    policy = RetryPolicy(wait_initial=0.25, wait_jitter=0)
+    assert _decide(TransportError("x", retryable=True), policy=policy, time_left=0.5) == 0.25
+
+
 def test_a_lost_connection_waits_no_longer_than_any() -> None:
     assert _decide(_lost(retryable=True), policy=RetryPolicy(wait_initial=9.0, wait_max=0.5)) == 0.5
 
@@ -198,6 +203,7 @@ def test_those_held_back_are_spread() -> None:
     assert _decide(error, uniform=_upper, policy=RetryPolicy(wait_jitter=0.125)) == 2.125
     assert _decide(error, uniform=_upper, policy=RetryPolicy(wait_jitter=0)) == 2.0
     assert _decide(error, uniform=_upper, time_left=2.25) == 2.0
+    assert _decide(error, uniform=_upper, time_left=2.0 + MAX_SPREAD) == 2.0
 
 
 @given(st.floats(0.0, 1e6), st.floats(0.0, 1.0))
@@ -211,6 +217,7 @@ def test_the_spread_is_bounded(jitter: float, chance: float) -> None:
     [
         (3.5, True, 3.5),
         (3.5, False, None),
+        (0.5, True, 0.5),
         (0.0, True, None),
         (-1.0, True, None),
         (math.nan, True, None),

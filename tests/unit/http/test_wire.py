@@ -140,6 +140,7 @@ def test_an_echo_of_another_page_is_a_response_to_another_request(echo: int) -> 
         ("3", 3),
         (" 3 ", 3),
         ("3, 7", 3),
+        ("3, 7, 9", 3),
         ("soon", 1),
         ("", 1),
         ("-1", 1),
