@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from aiozilliz._pagination.decisions import Cause, Done, GiveUp, Repetition, RequestPage, YieldRecords
+from aiozilliz._pagination.one_pass import Pass
 from aiozilliz._pagination.planner import PagePlanner
 from tests.support.moving_list import HABITS, Change, Habit, Service, changes, drive
 
@@ -263,6 +264,20 @@ def test_without_a_count_verify_gives_up_without_calling_it_a_repetition(ids: st
     end = planner.next_decision()
     assert isinstance(end, GiveUp)
     assert end.repeated == ()
+
+
+def test_a_first_count_that_comes_late_is_a_missing_one_and_no_change() -> None:
+    repetition = reason(("ab", None), ("c", 3))
+    assert (repetition.cause, repetition.count_before) == (Cause.COUNT_MISSING, None)
+
+
+@pytest.mark.parametrize(("back", "step", "first"), [(False, 1, 1), (True, -1, 3)])
+def test_a_pass_hands_on_what_the_next_one_has_to_know(*, back: bool, step: int, first: int) -> None:
+    this = Pass(2, largest=7)
+    this.at = 3
+    after = this.next_pass(5, back=back)
+    assert (after.number, after.count, after.largest, after.step, after.first) == (3, 5, 7, step, first)
+    assert this.next_pass(5).step == 1
 
 
 # Whatever happens

@@ -130,6 +130,11 @@ def test_a_page_of_known_ids_is_no_end_while_more_must_follow() -> None:
     assert did == ["1:1", "ab", "1:2", "1:3", "cd", "1:4", "e", "2:1", "2:2", "2:3", "done"]
 
 
+def test_a_record_that_comes_twice_on_one_page_is_yielded_once() -> None:
+    assert talk(letters(), ("aa", 4), ("b", 4))[:2] == ["1:1", "a"]
+    assert talk(letters(), ("ab", 4), ("cc", 4))[:4] == ["1:1", "ab", "1:2", "c"]
+
+
 def test_two_pages_of_known_ids_in_a_row_are_an_end() -> None:
     assert talk(letters(), ("ab", 5), ("ab", 5), ("ab", 5))[-1] == "2:1"
     assert talk(letters(), ("ab", 9), ("ab", 9), ("cd", 9), ("cd", 9))[-1] == "1:5"
