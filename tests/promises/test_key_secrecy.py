@@ -50,7 +50,7 @@ WAYS: list[Callable[[ZillizClient], Any]] = [
 async def fail_in_ways(
     client: ZillizClient, ways: list[Callable[[ZillizClient], Any]]
 ) -> list[BaseException]:
-    results = [(await asyncio.gather(way(client), return_exceptions=True))[0] for way in ways]
+    results: list[Any] = [(await asyncio.gather(way(client), return_exceptions=True))[0] for way in ways]
     errors = [result for result in results if isinstance(result, BaseException)]
     assert len(errors) == len(results)
     return errors
