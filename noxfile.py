@@ -27,6 +27,17 @@ AGENTS = (
     "opentelemetry-instrumentation-aiohttp-client opentelemetry-sdk",
     "sentry-sdk",
 )
+# What `mutation` changes, below `aiozilliz`, and the tests below `tests/unit` that have to notice.
+PURE = {
+    "_http/header_times": ("http/test_wire.py",),
+    "_http/retry": ("http/test_retry.py", "http/test_retry_log.py", "http/test_request.py"),
+    "_http/wire": ("http/test_wire.py",),
+    "_iteration/changes": ("iteration/test_changes.py",),
+    **{
+        f"_pagination/{name}": ("pagination",)
+        for name in ("decisions", "ending", "new_records", "one_pass", "planner", "proof", "refusals")
+    },
+}
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 GROUPS = partial(nox.project.dependency_groups, PYPROJECT)
@@ -260,3 +271,27 @@ def exhaustive(session: nox.Session) -> None:
     """Run the suite with every small list, page size and change: minutes, not seconds."""
     session.install(*HERE, *GROUPS("dev"))
     session.run("pytest", *session.posargs, env={**os.environ, "AIOZILLIZ_EXHAUSTIVE": "1"})
+
+
+@nox.session(python=PYTHONS[0])
+def mutation(session: nox.Session) -> None:
+    """Change pure modules, line by line, and see whether their unit tests fail: all, or those that are named."""
+    session.install(*HERE, *GROUPS("dev"), "mutmut>=3.8")
+    for name in session.posargs or PURE:
+        with TemporaryDirectory() as folder:
+            work = Path(folder)
+            for part in ("aiozilliz", "tests"):
+                shutil.copytree(part, work / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy("pyproject.toml", work)
+            settings = {
+                "source_paths": ["aiozilliz"],
+                "only_mutate": [f"aiozilliz/{name}.py"],
+                "pytest_add_cli_args": ["-n", "0", "-p", "no:cacheprovider"],
+                "pytest_add_cli_args_test_selection": [f"tests/unit/{tests}" for tests in PURE[name]],
+                "timeout_multiplier": ["60"],
+            }
+            lines = ("\n  ".join([f"{key}=", *values]) for key, values in settings.items())
+            (work / "setup.cfg").write_text("\n".join(["[mutmut]", *lines, ""]), encoding="utf-8")
+            with session.chdir(work):
+                session.run("mutmut", "run")
+                session.run("mutmut", "results")

@@ -1,28 +1,42 @@
 """What every test gets: an environment without the developer's own keys, and hypothesis without a clock.
 
-`AIOZILLIZ_UVLOOP=1` runs the suite under uvloop, but for tests that bring a loop of their own.
+`AIOZILLIZ_UVLOOP=1` runs the suite under uvloop, but for tests that bring a loop of their own. `AIOZILLIZ_EXHAUSTIVE=1`
+runs every case, and ten times as many examples of hypothesis.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.exhaustive import EXHAUSTIVE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-settings.register_profile("aiozilliz", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("aiozilliz")
+settings.register_profile(
+    "aiozilliz", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("exhaustive", settings.get_profile("aiozilliz"), max_examples=300)
+settings.load_profile("exhaustive" if EXHAUSTIVE else "aiozilliz")
 
 if os.environ.get("AIOZILLIZ_UVLOOP") == "1":
     import uvloop
 
     # Deprecated, but nothing else reaches the loops that tests and fakes make themselves.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection walk over the thousands of tests that were collected: many tests ask for one."""
+    gc.collect()
+    gc.freeze()
+
 
 _FOREIGN = ("ZILLIZ_API_KEY", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

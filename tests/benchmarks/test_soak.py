@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from aiozilliz import Cluster, ClusterEvent, EventKind
 from benchmarks.soak import __main__ as soak
 from benchmarks.soak.oracle import History, Replay, Span
 from benchmarks.soak.service import FAULTS
+from tests.support.exhaustive import EXHAUSTIVE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process holds")
 
 slow = pytest.mark.skipif(
-    os.environ.get("AIOZILLIZ_EXHAUSTIVE", "") in {"", "0"},
+    not EXHAUSTIVE,
     reason="each takes seconds, whatever it does: AIOZILLIZ_EXHAUSTIVE=1 runs them",
 )
 
@@ -54,6 +54,7 @@ def test_a_small_soak_finds_nothing_wrong_and_leaves_nothing() -> None:
     assert result.after.connections == result.before.connections
 
 
+@slow
 @linux
 def test_an_iterator_that_drops_a_record_is_caught() -> None:
     async def walked(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
 from aiozilliz.cli.output.table import Column, TableWriter
@@ -103,14 +103,12 @@ def as_csv(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-@settings(max_examples=50)
 @given(rows=rows_of_any_json)
 def test_json_is_read_back_exactly(encoding: str, rows: Rows) -> None:
     assert json.loads(written(Format.JSON, rows, encoding=encoding)) == plain(list(rows))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-@settings(max_examples=50)
 @given(rows=rows_of_any_json)
 def test_json_lines_are_read_back_exactly(encoding: str, rows: Rows) -> None:
     lines = written(Format.JSONL, rows, encoding=encoding).decode().splitlines()
@@ -119,7 +117,6 @@ def test_json_lines_are_read_back_exactly(encoding: str, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-@settings(max_examples=50)
 @given(rows=rows_of_any_json)
 def test_yaml_is_read_back_exactly(encoding: str, rows: Rows) -> None:
     text = written(Format.YAML, rows, encoding=encoding)
@@ -129,7 +126,6 @@ def test_yaml_is_read_back_exactly(encoding: str, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-@settings(max_examples=50)
 @given(rows=rows_of_any_json)
 def test_csv_is_read_back_exactly(encoding: str, rows: Rows) -> None:
     read: list[dict[str, Any]] = [*read_csv(written(Format.CSV, rows, encoding=encoding))]

@@ -20,6 +20,7 @@ from aiozilliz.cli.process import CommandError
 from aiozilliz.cli.state.files import FileError
 from aiozilliz.cli.state.store import WatchState, read_history
 from tests.support import strategies
+from tests.support.exhaustive import EXHAUSTIVE
 from tests.support.running import POSIX_ONLY, environment
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ def test_killed_at_any_write_it_holds_each_transaction_or_nothing_of_it(tmp_path
     check_killed_at_each_write(tmp_path, [changes[:3], *([change] for change in changes[3:])])
 
 
-@settings(max_examples=20)
+@settings(max_examples=100 if EXHAUSTIVE else 8)
 @given(batches=st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3), min_size=1, max_size=5))
 def test_whatever_the_transactions_are(
     batches: list[list[str]], tmp_path_factory: pytest.TempPathFactory

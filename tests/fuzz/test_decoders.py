@@ -4,7 +4,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster, DecodeError, ZillizError
 from tests.fuzz.decoders import BY_NAME, DECODERS, check_text, read_body
@@ -24,7 +24,6 @@ def test_every_decoder_is_given_something() -> None:
 def test_whatever_comes_there_is_a_result_or_the_documented_error(name: str) -> None:
     decode = BY_NAME[name]
 
-    @settings(max_examples=50)
     @given(INPUTS[name])
     def attempt(data: bytes) -> None:
         with warnings.catch_warnings():
@@ -43,7 +42,6 @@ def test_large_and_deep_input_is_no_exception(name: str, shape: str, size: int) 
 _header_texts = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
-@settings(max_examples=50)
 @given(
     status=st.integers(100, 999),
     headers=st.dictionaries(

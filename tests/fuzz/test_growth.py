@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,11 +9,11 @@ import pytest
 
 from tests.fuzz.decoders import BY_NAME
 from tests.fuzz.shapes import SLOW
+from tests.support.exhaustive import EXHAUSTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXHAUSTIVE = os.environ.get("AIOZILLIZ_EXHAUSTIVE", "") not in {"", "0"}
 LONG_ENOUGH = 0.003
 LARGEST = 64_000
 LINEAR, QUADRATIC = 4, 16

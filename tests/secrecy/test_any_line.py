@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from aiozilliz import Account, ConfigurationError, Inventory, ZillizClient, load_accounts
 from aiozilliz._settings import checks, credentials, permissions, redaction, tracebacks
 from tests.support.detector import KEY, evaluated, followed, has_key, leaks, locals_of
+from tests.support.exhaustive import EXHAUSTIVE
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
@@ -143,9 +145,16 @@ READS = [
 ]
 
 
+CASES = [
+    *product(READS, [KeyboardInterrupt]),
+    *product(
+        READS if EXHAUSTIVE else (from_argument, from_all_files, refused), [MemoryError, RecursionError]
+    ),
+]
+
+
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, RecursionError])
-@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(("read", "kind"), CASES)
 def test_no_line_shows_a_key(
     read: Callable[[Any], Any], kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tests.support.moving_list import Flight, Run, Service
-
-EXHAUSTIVE = os.environ.get("AIOZILLIZ_EXHAUSTIVE", "") not in {"", "0"}
 
 
 def letters(

@@ -129,24 +129,23 @@ def _decide(
     return wait_before_retry(error, failed=failed, policy=policy, time_left=time_left, uniform=uniform)
 
 
-@pytest.mark.parametrize(
-    ("kind", "failed", "after", "time_left"),
-    [*product(KINDS, [1, 2, 3, 9], AFTER, [-1.0, 0.0, 10.0])],
-)
-def test_the_whole_table(kind: str, failed: int, after: float | None, time_left: float) -> None:
-    assert _decide(KINDS[kind](False, after), failed=failed, time_left=time_left) is None
-    wait = _decide(KINDS[kind](True, after), failed=failed, time_left=time_left, uniform=_upper)
-    if time_left <= 0:
-        assert wait is None
-    elif kind in REFUSALS and after is not None and after > 0:
-        if after < time_left:
-            assert wait == (after + MAX_SPREAD if after + MAX_SPREAD < time_left else after)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_whole_table(kind: str) -> None:
+    for failed, after, time_left in product([1, 2, 3, 9], AFTER, [-1.0, 0.0, 10.0]):
+        case = failed, after, time_left
+        assert _decide(KINDS[kind](False, after), failed=failed, time_left=time_left) is None, case
+        wait = _decide(KINDS[kind](True, after), failed=failed, time_left=time_left, uniform=_upper)
+        if time_left <= 0:
+            assert wait is None, case
+        elif kind in REFUSALS and after is not None and after > 0:
+            if after < time_left:
+                assert wait == (after + MAX_SPREAD if after + MAX_SPREAD < time_left else after), case
+            else:
+                assert wait is None, case
+        elif kind == "lost" and failed == 1:
+            assert wait == 0.25, case
         else:
-            assert wait is None
-    elif kind == "lost" and failed == 1:
-        assert wait == 0.25
-    else:
-        assert wait == {1: 1.25, 2: 1.5, 3: 2.0, 9: 4.0}[failed]
+            assert wait == {1: 1.25, 2: 1.5, 3: 2.0, 9: 4.0}[failed], case
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -189,6 +188,11 @@ def test_an_error_of_others_with_our_attributes_is_not_tried_again() -> None:
     assert _decide(error) is None
 
 
+def test_a_wait_that_fits_into_the_last_moment_is_taken() -> None:
+    policy = RetryPolicy(wait_initial=0.25, wait_jitter=0)
+    assert _decide(TransportError("x", retryable=True), policy=policy, time_left=0.5) == 0.25
+
+
 def test_a_lost_connection_waits_no_longer_than_any() -> None:
     assert _decide(_lost(retryable=True), policy=RetryPolicy(wait_initial=9.0, wait_max=0.5)) == 0.5
 
@@ -199,6 +203,7 @@ def test_those_held_back_are_spread() -> None:
     assert _decide(error, uniform=_upper, policy=RetryPolicy(wait_jitter=0.125)) == 2.125
     assert _decide(error, uniform=_upper, policy=RetryPolicy(wait_jitter=0)) == 2.0
     assert _decide(error, uniform=_upper, time_left=2.25) == 2.0
+    assert _decide(error, uniform=_upper, time_left=2.0 + MAX_SPREAD) == 2.0
 
 
 @given(st.floats(0.0, 1e6), st.floats(0.0, 1.0))
@@ -212,6 +217,7 @@ def test_the_spread_is_bounded(jitter: float, chance: float) -> None:
     [
         (3.5, True, 3.5),
         (3.5, False, None),
+        (0.5, True, 0.5),
         (0.0, True, None),
         (-1.0, True, None),
         (math.nan, True, None),

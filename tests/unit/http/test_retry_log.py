@@ -31,6 +31,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, ...]]:
         record for record in caplog.records if record.levelno == logging.WARNING and record.name != "stamina"
     ]
     assert {record.name for record in told} <= {"aiozilliz"}
+    assert all(vars(record)["transient"] is True for record in told), (
+        "the command line shows it for a moment only"
+    )
     found = [LINE.fullmatch(record.getMessage()) for record in told]
     assert all(found)
     return [line.groups() for line in found if line is not None]

@@ -140,6 +140,7 @@ def test_an_echo_of_another_page_is_a_response_to_another_request(echo: int) -> 
         ("3", 3),
         (" 3 ", 3),
         ("3, 7", 3),
+        ("3, 7, 9", 3),
         ("soon", 1),
         ("", 1),
         ("-1", 1),
@@ -352,16 +353,14 @@ AGAIN = {408, 429, 500, 502, 503, 504}
 STATUS_OR_CODE = st.integers(-1, 1000) | st.integers()
 
 
-@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 429, 500, 503])
 @pytest.mark.parametrize(("code", "kind", "advice"), CODES)
-def test_a_known_code_decides_whatever_the_status(
-    code: int, kind: type[APIError], advice: str, status: int
-) -> None:
-    error = api_refusal({"code": code, "message": "No."}, status)
-    assert type(error) is kind
-    assert (error.code, error.message) == (code, "No.")
-    assert advice in error.advice
-    assert error.retryable is (code in AGAIN)
+def test_a_known_code_decides_whatever_the_status(code: int, kind: type[APIError], advice: str) -> None:
+    for status in (200, 302, 400, 401, 403, 404, 429, 500, 503):
+        error = api_refusal({"code": code, "message": "No."}, status)
+        assert type(error) is kind, status
+        assert (error.code, error.message) == (code, "No."), status
+        assert advice in error.advice, status
+        assert error.retryable is (code in AGAIN), status
 
 
 def test_a_refused_key_and_a_missing_permission_have_different_advice() -> None:
@@ -408,11 +407,11 @@ MEANINGLESS = [
 
 
 @pytest.mark.parametrize(("status", "kind"), STATUSES)
-@pytest.mark.parametrize("body", MEANINGLESS, ids=lambda body: repr(body)[:30])
-def test_without_a_known_code_the_status_decides(status: int, kind: type[APIError], body: bytes) -> None:
-    error = api_refusal(body, status)
-    assert type(error) is kind
-    assert error.retryable is (status in AGAIN)
+def test_without_a_known_code_the_status_decides(status: int, kind: type[APIError]) -> None:
+    for body in MEANINGLESS:
+        error = api_refusal(body, status)
+        assert type(error) is kind, body
+        assert error.retryable is (status in AGAIN), body
 
 
 # A body without a code, then codes: known ones, those of success, neighbours of both, and what is no code.
@@ -423,14 +422,22 @@ SOME_CODES = [
 KNOWN_CODES = {code for code, _, _ in CODES} | {*range(500, 600)}
 
 
-@pytest.mark.parametrize("status", range(100, 600))
-def test_nothing_is_retried_that_the_table_does_not_name(status: int) -> None:
+@pytest.mark.parametrize("hundred", range(100, 600, 100))
+def test_nothing_is_retried_that_the_table_does_not_name(hundred: int) -> None:
+    for status in range(hundred, hundred + 100):
+        _assert_retried_by_the_table(status)
+
+
+def _assert_retried_by_the_table(status: int) -> None:
     for code in SOME_CODES:
         known = type(code) is int and code in KNOWN_CODES
         decides = code if known else status
-        assert refusal({"code": code, "message": "No."}, status).retryable is (decides in AGAIN), code
+        assert refusal({"code": code, "message": "No."}, status).retryable is (decides in AGAIN), (
+            status,
+            code,
+        )
     for body in (b"[]", b"7", b"null", b'{"code": 123456}', b'{"data": 1}', b"[" * 5000 + b"]" * 5000):
-        assert refusal(body, status).retryable is (status in AGAIN), body
+        assert refusal(body, status).retryable is (status in AGAIN), (status, body)
     for body in (
         b"",
         HTML,
@@ -438,8 +445,8 @@ def test_nothing_is_retried_that_the_table_does_not_name(status: int) -> None:
         b"\xff\xfe",
         b'{"code": 0',
     ):  # may be whole the next time, if it is a page
-        assert refusal(body, status).retryable is (status // 100 == 2 or status in AGAIN), body
-    assert refusal(None, status).retryable is (status in AGAIN)
+        assert refusal(body, status).retryable is (status // 100 == 2 or status in AGAIN), (status, body)
+    assert refusal(None, status).retryable is (status in AGAIN), status
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 500])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from tests.support.exhaustive import EXHAUSTIVE
 from tests.support.fake_time import run_in_fake_time
 from tests.support.many_accounts import EVER, SIZE, Read, World, idling, instantly, many, read, running
 
@@ -211,7 +212,7 @@ chances = st.randoms(use_true_random=False)
 
 
 @both_kinds_of_tasks
-@settings(max_examples=150)
+@settings(max_examples=1500 if EXHAUSTIVE else 50)
 @given(sizes=page_numbers, concurrency=st.integers(1, 6), verify=st.booleans(), chance=chances)
 def test_whatever_happens_the_bound_holds_and_everything_comes_and_no_room_is_lost(
     sizes: list[int], concurrency: int, verify: bool, chance: random.Random, *, eager: bool
@@ -259,7 +260,7 @@ def test_whatever_happens_the_bound_holds_and_everything_comes_and_no_room_is_lo
 
 
 @both_kinds_of_tasks
-@settings(max_examples=100)
+@settings(max_examples=1000 if EXHAUSTIVE else 40)
 @given(sizes=page_numbers, concurrency=st.integers(1, 6), chance=chances)
 def test_accounts_that_fail_keep_no_room(
     sizes: list[int], concurrency: int, chance: random.Random, *, eager: bool

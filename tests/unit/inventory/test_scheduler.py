@@ -9,7 +9,7 @@ import random
 import weakref
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from aiozilliz import InventoryError, TransportError
 from tests.support.fake_time import run_in_fake_time
@@ -78,7 +78,6 @@ def test_one_place_is_enough() -> None:
     assert world.requests[:3] == [("a", 1), ("a", 2), ("a", 3)]  # a listing has little time to change
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 7), max_size=12),
     st.integers(1, 9),

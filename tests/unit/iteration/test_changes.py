@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import given, strategies as st
 
 from aiozilliz import Cluster, ClusterEvent, EventKind, Snapshot
-from aiozilliz._iteration.changes import ChangeTracker
+from aiozilliz._iteration.changes import ChangeTracker, EventQueue
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -134,3 +134,69 @@ def test_what_comes_and_goes_leaves_nothing_behind(confirmations: int) -> None:
         assert tracker.known is not None
         assert len(tracker.known) == min(number + 1, confirmations)
         assert len(tracker._missing) == min(number, confirmations - 1)
+
+
+@pytest.mark.parametrize("confirmations", [1, 2])
+def test_a_reading_of_which_some_response_showed_a_cluster_does_not_count_against_it(
+    confirmations: int,
+) -> None:
+    tracker = ChangeTracker(confirmations, snapshot({"a": 1, "b": 1}))
+    for _ in range(3):
+        assert tracker.read(snapshot({"a": 1}), {"b"}) == []
+    for _ in range(confirmations - 1):
+        assert tracker.read(snapshot({"a": 1}), {"a"}) == []
+    assert told(tracker.read(snapshot({"a": 1}))) == [("removed", "b", 1)]
+
+
+# What has been handed out
+
+
+@given(listings, listings)
+def test_what_was_reported_is_the_old_listing_with_the_events_handed_out(old: Listed, new: Listed) -> None:
+    before, after = snapshot(old), snapshot(new, 7)
+    queue = EventQueue(before)
+    assert (queue.snapshot, len(queue)) == (before, 0)
+    events = ChangeTracker(1, before).read(after)
+    queue.put(events, after)
+    assert queue.snapshot == (before if events else after)
+    made = dict(old)
+    for left, event in zip(range(len(events) - 1, -1, -1), queue, strict=True):
+        assert event == events[len(events) - 1 - left]
+        assert len(queue) == left
+        if event.kind == "removed":
+            del made[event.cluster.cluster_id]
+        else:
+            made[event.cluster.cluster_id] = event.cluster.cu_size
+        reported = queue.snapshot
+        assert reported is not None
+        assert {cluster.cluster_id: cluster.cu_size for cluster in reported} == made
+        assert (reported.taken_at, reported.consistent) == (after.taken_at, left == 0)
+        assert queue.snapshot is reported
+    assert queue.snapshot == after
+
+
+def test_a_snapshot_between_two_events_keeps_the_order_of_the_listing_and_ends_with_what_goes() -> None:
+    before, after = snapshot({"x": 1, "a": 1, "b": 1, "y": 1}), snapshot({"b": 2, "c": 1, "a": 1}, 7)
+    queue = EventQueue(before)
+    queue.put(ChangeTracker(1, before).read(after), after)
+    seen: list[list[str]] = []
+    for _ in queue:
+        assert queue.snapshot is not None
+        seen.append([f"{cluster.cluster_id}{cluster.cu_size}" for cluster in queue.snapshot])
+    assert seen == [["b1", "a1", "y1"], ["b1", "a1"], ["b2", "a1"], ["b2", "c1", "a1"]]
+
+
+def test_what_was_asked_for_in_the_middle_of_the_events_is_kept_up_to_the_next_reading() -> None:
+    first, second, third = snapshot({"a": 1}), snapshot({"a": 1}, 2), snapshot({"a": 2}, 3)
+    queue = EventQueue(None)
+    assert queue.snapshot is None
+    queue.put([], first)
+    assert queue.snapshot is first
+    queue.put([], second)
+    assert queue.snapshot is second
+    (event,) = ChangeTracker(1, second).read(third)
+    queue.put([event], third)
+    assert queue.snapshot is second, "no event has been handed out"
+    assert list(queue) == [event]
+    queue.put([event], first)
+    assert queue.snapshot is third, "handed out, though nobody had asked in between"

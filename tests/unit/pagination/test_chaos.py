@@ -13,9 +13,9 @@ import pytest
 from attrs import evolve
 
 from aiozilliz._pagination.decisions import Done
+from tests.support.exhaustive import EXHAUSTIVE
 from tests.support.moving_list import Change, Habit, Incident, Service, changes, drive
 from tests.support.planning import (
-    EXHAUSTIVE,
     assert_lost_only_in_the_blind_spot,
     assert_nothing_old_was_shown_later,
     assert_proven_listing,

@@ -13,8 +13,9 @@ from attrs import frozen
 
 from aiozilliz._pagination.decisions import Decision, Done, GiveUp, RequestPage, Wait, YieldRecords
 from aiozilliz._pagination.planner import PagePlanner
+from tests.support.exhaustive import EXHAUSTIVE
 from tests.support.moving_list import HABITS, EndlessService, Habit, Service, drive, every_choice
-from tests.support.planning import EXHAUSTIVE, letters, talk
+from tests.support.planning import letters, talk
 
 HONEST = HABITS[0]
 BY_VERIFY = pytest.mark.parametrize("verify", [False, True], ids=["plain", "verify"])

@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from aiozilliz._pagination.decisions import Cause, Done, GiveUp, Repetition, RequestPage, YieldRecords
+from aiozilliz._pagination.one_pass import Pass
 from aiozilliz._pagination.planner import PagePlanner
 from tests.support.moving_list import HABITS, Change, Habit, Service, changes, drive
 
@@ -153,7 +154,7 @@ def test_a_clean_pass_after_the_proof_met_a_contradiction() -> None:
     assert [repetition.cause for repetition in planner.repeated] == [
         Cause.UNPROVEN, Cause.UNPROVEN, Cause.TOO_MANY, Cause.CONTRADICTED,
     ]  # fmt: skip
-    assert "contradict" in str(planner.repeated[-1])
+    assert str(planner.repeated[-1]) == "counts and pages contradict each other, so nothing can be proven"
 
 
 def test_each_cause_reads_as_one_sentence_of_its_own() -> None:
@@ -228,8 +229,20 @@ def test_passes_that_agree_with_each_other_but_not_with_count_have_the_same_reas
     play(planner, *[("ab", 4), ("c", 4), ("", 4)] * 2)
     end = planner.next_decision()
     assert isinstance(end, GiveUp)
-    assert "agree with each other" in end.reason
+    assert end.reason == "two passes in a row agree with each other, but not with the count"
     assert list(map(str, end.repeated)) == ["the pass ended at page 3 with 3 of 4 records"] * 2
+
+
+def test_passes_that_are_used_up_name_what_the_proof_lacked() -> None:
+    unproven = planned(verify=True, max_passes=1)
+    play(unproven, ("ab", 3), ("c", 3))
+    contradicted = planned(verify=True, max_passes=4)
+    play(contradicted, ("ax", 3), ("b", 3), ("ac", 3), ("bx", 3), ("", 4), ("bx", 4), ("ac", 4))
+    ends = unproven.next_decision(), contradicted.next_decision()
+    assert [end.reason for end in ends if isinstance(end, GiveUp)] == [
+        "1 passes did not bring the proof",
+        "counts and pages contradict each other, so nothing can be proven",
+    ]
 
 
 @pytest.mark.parametrize("verify", [False, True])
@@ -251,6 +264,20 @@ def test_without_a_count_verify_gives_up_without_calling_it_a_repetition(ids: st
     end = planner.next_decision()
     assert isinstance(end, GiveUp)
     assert end.repeated == ()
+
+
+def test_a_first_count_that_comes_late_is_a_missing_one_and_no_change() -> None:
+    repetition = reason(("ab", None), ("c", 3))
+    assert (repetition.cause, repetition.count_before) == (Cause.COUNT_MISSING, None)
+
+
+@pytest.mark.parametrize(("back", "step", "first"), [(False, 1, 1), (True, -1, 3)])
+def test_a_pass_hands_on_what_the_next_one_has_to_know(*, back: bool, step: int, first: int) -> None:
+    this = Pass(2, largest=7)
+    this.at = 3
+    after = this.next_pass(5, back=back)
+    assert (after.number, after.count, after.largest, after.step, after.first) == (3, 5, 7, step, first)
+    assert this.next_pass(5).step == 1
 
 
 # Whatever happens

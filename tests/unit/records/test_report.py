@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from aiozilliz import APIError, Changes, Cluster, ServerError, Snapshot, TransportError, ZillizError
 from aiozilliz._records.report import InventoryChanges, InventoryReport
@@ -188,7 +188,6 @@ reports = st.builds(
 
 
 @given(reports)
-@settings(max_examples=40)
 def test_a_report_survives_json(found: InventoryReport) -> None:
     # Two halves of an emoji side by side are one in JSON, as they are on the wire.
     found = InventoryReport.from_json(found.to_json())
@@ -239,7 +238,6 @@ def test_it_is_read_from_text_or_bytes_only(value: Any) -> None:
 
 
 @given(st.data())
-@settings(max_examples=40)
 def test_a_text_with_something_changed_is_a_report_or_a_value_error(data: st.DataObject) -> None:
     text = stored()
     start = data.draw(st.integers(0, len(text)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from aiozilliz import (
     Changes,
@@ -57,7 +57,6 @@ def renamed(cluster: Cluster, cluster_id: str) -> Cluster:
 
 plain_clusters = st.builds(Cluster, few_ids, cu_size=st.integers(0, 1))
 clusters_of_few_ids = plain_clusters | st.builds(renamed, wire_clusters, few_ids)
-fewer = settings(max_examples=40)  # whole listings are slow to make up
 moments = st.datetimes(timezones=st.just(UTC))
 
 
@@ -149,7 +148,6 @@ def all_said(clusters: Iterable[Cluster]) -> dict[str, Any]:
     return {cluster.cluster_id: said(cluster) for cluster in clusters}
 
 
-@fewer
 @given(pairs())
 def test_the_difference_applied_to_the_older_gives_the_newer(pair: tuple[Snapshot, Snapshot]) -> None:
     older, newer = pair
@@ -172,7 +170,6 @@ def test_the_difference_applied_to_the_older_gives_the_newer(pair: tuple[Snapsho
     assert bool(changes) == (all_said(newer) != all_said(older))
 
 
-@fewer
 @given(pairs())
 def test_differences_come_in_the_order_of_their_listing(pair: tuple[Snapshot, Snapshot]) -> None:
     older, newer = pair
@@ -183,7 +180,6 @@ def test_differences_come_in_the_order_of_their_listing(pair: tuple[Snapshot, Sn
     assert modified == [i for i in ids(newer) if i in ids(older) and said(older[i]) != said(newer[i])]
 
 
-@fewer
 @given(snapshots)
 def test_nothing_differs_from_itself_read_later_or_in_another_order(snapshot: Snapshot) -> None:
     later = Snapshot(reversed(snapshot.clusters), NOON, 7, consistent=True)
@@ -285,7 +281,6 @@ def test_a_comparison_takes_looks_in_proportion_to_the_clusters() -> None:
 # JSON
 
 
-@fewer
 @given(snapshots)
 def test_a_snapshot_survives_json_without_loss(snapshot: Snapshot) -> None:
     text = snapshot.to_json()
@@ -373,7 +368,6 @@ def test_the_text_is_made_for_reading_and_comparing_by_line() -> None:
     )
 
 
-@fewer
 @given(st.lists(own.wire_records(), max_size=3, unique_by=lambda record: record["clusterId"]), st.randoms())
 def test_the_same_listing_gives_the_same_text_in_whatever_order_its_fields_come(
     records: list[dict[str, Any]], chance: Any
@@ -493,7 +487,6 @@ def test_any_text_is_a_snapshot_or_a_value_error(text: str | bytes) -> None:
     reads_or_refuses(text)
 
 
-@fewer
 @given(snapshots, st.data())
 def test_a_text_with_something_changed_is_a_snapshot_or_a_value_error(
     snapshot: Snapshot, data: st.DataObject
@@ -507,7 +500,6 @@ def test_a_text_with_something_changed_is_a_snapshot_or_a_value_error(
     reads_or_refuses(raw[:start] + data.draw(st.binary(max_size=8)) + raw[stop:])
 
 
-@fewer
 @given(st.data())
 def test_a_text_with_some_value_replaced_is_a_snapshot_or_a_value_error(data: st.DataObject) -> None:
     value = json.loads(data.draw(snapshots).to_json())
@@ -617,7 +609,6 @@ def test_records_are_frozen_and_slotted(record: Any) -> None:
     assert not hasattr(record, "__dict__")
 
 
-@fewer
 @given(snapshots, snapshots)
 def test_snapshots_are_equal_where_all_of_them_is(one: Snapshot, other: Snapshot) -> None:
     same = (one.clusters, one.taken_at, one.requests, one.consistent) == (
