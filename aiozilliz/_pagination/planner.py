@@ -364,8 +364,9 @@ class PagePlanner(Generic[R]):
             known = len(self._new.known)
             return self._give_up(f"there was no end after {self.answers} answers with {known} ids")
         # 3. The list moved, or the proof is not complete: read again, unless that is no use.
-        limits = {"max_passes": self._max_passes, "cached": self._cached}
-        hopeless = this.why_hopeless(self._before, self._proof, **limits)
+        hopeless = this.why_hopeless(
+            self._before, self._proof, max_passes=self._max_passes, cached=self._cached
+        )
         return None if hopeless is None else self._give_up(hopeless)
 
     @property
