@@ -315,9 +315,9 @@ class PageRequest:
 
     def _note(self, error: ZillizError) -> None:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
-        redact_error(error)
         if isinstance(error, AuthenticationError):
             error.key_source = self._context.key.origin
+        redact_error(error)
         pause = retry_after(error)
         if pause is not None and not waits_are_off():
             self._context.gate.close(self._loop.time(), pause)
