@@ -79,7 +79,7 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
                 raise self._results.end()
             await scheduler.wait()
 
-    def expire(self, deadline: float) -> None:
+    def _expire(self, deadline: float) -> None:
         """Let all accounts that are not done fail by the deadline, in seconds; what they have read is dropped."""
         self._scope.cancel("the deadline has passed", deadline)
         self._scheduler.expire(deadline)

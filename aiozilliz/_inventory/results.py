@@ -91,7 +91,8 @@ class SnapshotResults(Results):
         taken_at = datetime.now(UTC)
         timer = None
         if deadline is not None:
-            timer = asyncio.get_running_loop().call_later(deadline, clusters.expire, deadline)
+            expire = clusters._expire  # noqa: SLF001  # not for users, who have the class
+            timer = asyncio.get_running_loop().call_later(deadline, expire, deadline)
         try:
             async with clusters:
                 async for _ in clusters:
