@@ -149,6 +149,7 @@ def wheel(session: nox.Session) -> None:
         for name in (
             "README.md",
             "COOKBOOK.md",
+            "CONTRIBUTING.md",
             "SECURITY.md",
             "CHANGELOG.md",
             "LICENSE",

@@ -50,6 +50,7 @@ logger = logging.getLogger("aiozilliz")
 NO_LIMIT: Final = nullcontext()
 """A limiter that limits nothing."""
 
+_MAX_URL: Final = 2_000
 _RESPONSE = "a response"
 _NEXT_ATTEMPT = "the next attempt"
 _PAUSE = "the pause that the service asked for (Retry-After)"
@@ -314,9 +315,9 @@ class PageRequest:
 
     def _note(self, error: ZillizError) -> None:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
-        redact_error(error)
         if isinstance(error, AuthenticationError):
             error.key_source = self._context.key.origin
+        redact_error(error)
         pause = retry_after(error)
         if pause is not None and not waits_are_off():
             self._context.gate.close(self._loop.time(), pause)
@@ -390,7 +391,7 @@ class PageRequest:
             error = collection_out_of_time(deadline, self._waiting_for, error)
         error = error or out_of_time(self._context.policy.deadline, self._waiting_for)
         self._last = None
-        error.url = KNOWN_KEYS.redact(self._url, ours=True)  # a region may be anything
+        error.url = KNOWN_KEYS.redact(self._url, ours=True)[:_MAX_URL]  # a region may be anything
         error.method, error.page, error.attempts = "GET", self._page, self._made
         error.elapsed = self._loop.time() - self._started
         return bare(error)

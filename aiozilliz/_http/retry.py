@@ -58,8 +58,8 @@ class RetryPolicy:
 
     Retried are refused and lost connections, responses that were cut short, timeouts, 408, 429, 500, 502, 503 and 504
     (as HTTP status or as the body's `code`), and responses that are not JSON at all; never a certificate that does not
-    verify. Before attempt number n+1 it waits `min(wait_max, wait_initial * 2**(n-1) + random(0, wait_jitter))` seconds, or as
-    long as a `Retry-After` says. A connection that is lost on the first attempt is most often a kept one that the
+    verify. Before attempt number n+1 it waits `min(wait_max, wait_initial * 2**(n-1) + random(0, wait_jitter))` seconds,
+    or as long as a `Retry-After` says. A connection that is lost on the first attempt is most often a kept one that the
     service had just closed, so that wait has no jitter.
 
     While `stamina.set_testing(True)` or `stamina.set_active(False)` are in force, they hold here too.

@@ -155,8 +155,8 @@ def load_accounts(
         organisations: Names or ids of those to return, in any case. None is all.
 
     Returns:
-        One account per key, in the order of the file. It is named after its organisation; after the organisation's id if two have the same name;
-        `default` if the file has no name for it.
+        One account per key, in the order of the file. It is named after its organisation; after the organisation's id if
+        two have the same name; `default` if the file has no name for it.
 
     Raises:
         ConfigurationError: The file does not exist, can't be read, holds no key, or holds one that can't be used; or it

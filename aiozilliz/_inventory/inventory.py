@@ -208,10 +208,8 @@ class Inventory:
             check_seconds("deadline", deadline)
         results = SnapshotResults(self._accounts)
         query = ListQuery(page_size, region)
-        clusters = self._iterate(
-            results, query, max_passes, verify=True, require_count=False, deadline=deadline
-        )
-        return results.collect(clusters)
+        clusters = self._iterate(results, query, max_passes, verify=True, require_count=False)
+        return results.collect(clusters, deadline)
 
     def watch_clusters(
         self,
@@ -274,7 +272,6 @@ class Inventory:
         *,
         verify: bool,
         require_count: bool,
-        deadline: float | None = None,
     ) -> InventoryIterator:
         check_count("max_passes", max_passes)
         self._results = results
@@ -293,7 +290,7 @@ class Inventory:
             )
 
         scheduler = Scheduler(results, start, concurrency=self._concurrency)
-        return InventoryIterator(scheduler, results, self._life.check_open, scope, deadline)
+        return InventoryIterator(scheduler, results, self._life.check_open, scope)
 
     def _reader_of(self, account: Account) -> AccountReader:
         reader = self._readers.get(account.name)

@@ -1,6 +1,5 @@
 """`InventoryIterator`: what the callers of an inventory read, and `InventoryProgress`."""
 
-import asyncio
 import weakref
 from collections.abc import Callable
 from itertools import repeat
@@ -48,11 +47,8 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
         results: Results,
         check_open: Callable[[], None],
         scope: CancelScope,
-        deadline: float | None = None,
     ) -> None:
         super().__init__(scope)
-        self._deadline = deadline
-        self._timer: asyncio.TimerHandle | None = None
         self._scheduler = scheduler
         self._results = results
         self._check_open = check_open
@@ -64,8 +60,6 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
 
     async def _advance(self) -> tuple[Account, Cluster]:
         scheduler = self._scheduler
-        if self._timer is None and self._deadline is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._deadline, self._expire, self._deadline)
         while True:
             # 1. What has arrived comes first: it decides what else is worth asking.
             scheduler.collect_finished()
@@ -86,11 +80,9 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
             await scheduler.wait()
 
     def _expire(self, deadline: float) -> None:
-        # What is in flight fails at once, and with it the accounts that are open; what they have read is dropped.
+        """Let all accounts that are not done fail by the deadline, in seconds; what they have read is dropped."""
         self._scope.cancel("the deadline has passed", deadline)
         self._scheduler.expire(deadline)
 
     async def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         await self._scheduler.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiozilliz._inventory.accounts import Account
-    from aiozilliz._iteration.iterators import Pager
+    from aiozilliz._inventory.iterator import InventoryIterator
     from aiozilliz._iteration.runner import Listener, PlanRunner
-    from aiozilliz._records.cluster import Cluster
     from aiozilliz._records.snapshot import Snapshot
 
 
@@ -87,13 +86,22 @@ class SnapshotResults(Results):
         else:
             self.failed(account, end)
 
-    async def collect(self, clusters: Pager[tuple[Account, Cluster]]) -> InventoryReport:
-        """Read all accounts to the end, and return the report."""
+    async def collect(self, clusters: InventoryIterator, deadline: float | None) -> InventoryReport:
+        """Read all accounts to the end, or until the deadline, in seconds, and return the report."""
         taken_at = datetime.now(UTC)
-        async with clusters:
-            with suppress(InventoryError):  # the report holds the failures
+        timer = None
+        if deadline is not None:
+            expire = clusters._expire  # noqa: SLF001  # not for users, who have the class
+            timer = asyncio.get_running_loop().call_later(deadline, expire, deadline)
+        try:
+            async with clusters:
                 async for _ in clusters:
                     pass
+        except InventoryError:
+            pass  # the report holds the failures
+        finally:
+            if timer is not None:
+                timer.cancel()
         names = [account.name for account in self.accounts]
         return InventoryReport(
             {name: self._snapshots[name] for name in names if name in self._snapshots},

@@ -216,8 +216,9 @@ class PlanRunner:
 
     def _incomplete(self, decision: GiveUp, advice: str) -> IncompleteListingError:
         why = "".join(f"; pass {one.pass_number}: {one}" for one in decision.repeated[-_SHOWN:])
+        of = "" if decision.expected is None else f" of {decision.expected}"
         error = IncompleteListingError(
-            f"The listing can't be shown to be complete: {decision.reason}{why}",
+            f"The listing can't be shown to be complete ({decision.received}{of} seen): {decision.reason}{why}",
             expected=decision.expected,
             received=decision.received,
             passes=decision.passes,

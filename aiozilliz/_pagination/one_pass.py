@@ -1,4 +1,4 @@
-"""One pass over the pages of a list that may change meanwhile: where it ends, and whether it was clean.
+"""One pass over the pages of a list that may change meanwhile: where it ends, whether it was clean, what is new in it.
 
 A pass reads pages 1, 2, 3 … Only what arrives counts. Let n be the distinct ids of the pass, and c the latest
 `count` that the service gave in it; if it gave none, the latest that any pass brought.
@@ -29,7 +29,8 @@ The pass is **clean** unless one of these shows that the list moved, or that the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from attrs import define, field
 
@@ -37,6 +38,10 @@ from aiozilliz._pagination.decisions import Cause, Repetition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from aiozilliz._pagination.proof import Proof
+
+R = TypeVar("R")
 
 
 class Page(NamedTuple):
@@ -244,3 +249,104 @@ class Pass:
             repeated=size - fresh,
             count_before=self.counts[-2] if cause is Cause.COUNT_CHANGED else None,
         )
+
+    def why_repeated(self, proof: Proof[Any] | None) -> tuple[Repetition, ...]:
+        """Return why the pass has to be repeated; nothing if it has not ended and was clean so far.
+
+        Args:
+            proof: Of the reading, if one is wanted.
+        """
+        if self.repetition is not None:
+            return (self.repetition,)
+        if proof is None or not self.ended:
+            return ()
+        # The pass was clean, but `verify` wants more than that. It is no contradiction, unless the proof met one, in this
+        # pass or before.
+        unproven = Repetition(
+            pass_number=self.number,
+            page_number=self.at,
+            cause=Cause.CONTRADICTED if proof.contradicted else Cause.UNPROVEN,
+            count=self.count,
+            received=len(self.seen),
+        )
+        return (unproven,)
+
+    def why_hopeless(
+        self, before: Pass | None, proof: Proof[Any] | None, *, max_passes: int, cached: int
+    ) -> str | None:
+        """Return why the list is not read again after this pass, which was not clean, or did not bring the proof.
+
+        Args:
+            before: The one before it.
+            proof: Of the reading, if one is wanted.
+            max_passes: Passes after which to give up.
+            cached: Responses that a cache gave.
+
+        Returns:
+            The end of a sentence; None if another pass may help.
+        """
+        # 1. The list rests, but is not as long as count says. Only forward passes are asked: a backward one takes the end
+        #    of the list over from the pass before, so the two would agree by themselves.
+        wrong = self.step > 0 and self.count is not None and self.count != len(self.seen)
+        if wrong and before is not None and self.counts == before.counts and self.seen == before.seen:
+            return "two passes in a row agree with each other, but not with the count"
+        # 2. The list moved, or the proof is not complete.
+        if self.number < max_passes:
+            return None
+        # 3. The passes are used up.
+        if proof is None:
+            return f"in each of {self.number} passes the list changed, or contradicted itself"
+        if proof.contradicted:
+            return "counts and pages contradict each other, so nothing can be proven"
+        why = f", as {cached} responses came from a cache" if cached else ""
+        return f"{self.number} passes did not bring the proof{why}"
+
+
+class NewRecords(Generic[R]):
+    """Records that were read and are not yet yielded: each id once, in the order of the pages.
+
+    Attributes:
+        known: The ids of all passes. The first pass adds to this very set, so that a reading of one pass keeps no two.
+    """
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+        self._ready: deque[Sequence[R]] = deque()
+
+    def __len__(self) -> int:
+        """Return of how many pages there are records."""
+        return len(self._ready)
+
+    def pop(self) -> Sequence[R] | None:
+        """Return the records that come next, or None. There is at least one, and they are not returned again."""
+        return self._ready.popleft() if self._ready else None
+
+    def read(self, this: Pass, page: Page, records: Sequence[R]) -> None:
+        """Let the pass read its next page, and keep what is new.
+
+        Args:
+            this: The pass under way.
+            page: Its next page.
+            records: The records on it, in the order of its ids.
+        """
+        new = this.read(page)
+        # 1. From the second pass on, what is new to the pass may have been yielded in an earlier one.
+        if this.seen is not self.known:
+            new = (set(page.ids) if new is None else new) - self.known
+            self.known |= new
+        # 2. All of the page is new: no list is made for that.
+        if new is None or len(new) == len(records):
+            if records:
+                self._ready.append(records)
+        # 3. Some are. Of two records with one id the first is yielded.
+        elif new:
+            first: dict[str, R] = {}
+            for cluster_id, record in zip(page.ids, records, strict=True):
+                if cluster_id in new:
+                    first.setdefault(cluster_id, record)
+            self._ready.append(list(first.values()))
+
+    def end_pass(self, this: Pass) -> None:
+        """Take note that the pass has ended: what the next one knows is no longer what is known in all."""
+        if this.seen is self.known:
+            self.known = set(this.seen)

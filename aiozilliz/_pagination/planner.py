@@ -41,9 +41,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aiozilliz._pagination.decisions import Done, GiveUp, RequestPage, Wait, YieldRecords
-from aiozilliz._pagination.ending import why_hopeless, why_repeated
-from aiozilliz._pagination.new_records import NewRecords
-from aiozilliz._pagination.one_pass import Page, Pass
+from aiozilliz._pagination.one_pass import NewRecords, Page, Pass
 from aiozilliz._pagination.proof import Proof, Proven
 from aiozilliz._pagination.refusals import Refusals, Verdict
 
@@ -366,8 +364,9 @@ class PagePlanner(Generic[R]):
             known = len(self._new.known)
             return self._give_up(f"there was no end after {self.answers} answers with {known} ids")
         # 3. The list moved, or the proof is not complete: read again, unless that is no use.
-        limits = {"max_passes": self._max_passes, "cached": self._cached}
-        hopeless = why_hopeless(this, self._before, self._proof, **limits)
+        hopeless = this.why_hopeless(
+            self._before, self._proof, max_passes=self._max_passes, cached=self._cached
+        )
         return None if hopeless is None else self._give_up(hopeless)
 
     @property
@@ -376,11 +375,11 @@ class PagePlanner(Generic[R]):
 
     def _give_up(self, reason: str) -> GiveUp:
         this = self._pass
-        repeated = (*self.repeated, *why_repeated(this, self._proof))
+        repeated = (*self.repeated, *this.why_repeated(self._proof))
         return GiveUp(reason, self.count, len(this.seen), this.number, repeated)
 
     def _begin_pass(self) -> None:
-        self.repeated += why_repeated(self._pass, self._proof)
+        self.repeated += self._pass.why_repeated(self._proof)
         this = self._before = self._pass
         self._new.end_pass(this)
         # 1. Without `verify`: forwards, from page 1. With it, after a forward pass: backwards, from the page where that

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
+from yarl import URL
 
 from aiozilliz._errors import ConfigurationError, printable
 
@@ -143,10 +144,12 @@ def _url_fault(url: str) -> str | None:
 
 
 def _is_host(host: str) -> bool:
-    if ":" not in host:  # the HTTP library encodes names in other scripts
-        return not host.isascii() or _HOST.fullmatch(host) is not None
     try:
-        ipaddress.IPv6Address(host)
+        if not host.isascii():  # the HTTP library encodes names in other scripts
+            host = str(URL.build(scheme="https", host=host).raw_host)
+        if ":" not in host and not host.replace(".", "").isdigit():
+            return _HOST.fullmatch(host) is not None
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True

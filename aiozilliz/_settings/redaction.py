@@ -46,6 +46,9 @@ _NESTED: Final = 3
 _MAX_VALUE: Final = 2_000
 """Characters of an error's text or attribute at most; all but a hostile cluster id are much shorter."""
 
+_OURS: Final = ("_advice", "_key_source")
+"""Attributes of a refusal that hold no text of the service's."""
+
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _CUT: Final = "…"
 
@@ -306,7 +309,7 @@ def redact_error(error: BaseException) -> None:
     ours = not isinstance(error, APIError)
     error.args = tuple(_redacted(value, ours=ours) for value in error.args)
     for name, value in vars(error).items():
-        setattr(error, name, _redacted(value, ours=ours or name == "_advice"))
+        setattr(error, name, _redacted(value, ours=ours or name in _OURS))
 
 
 def _redacted(value: object, *, ours: bool) -> object:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -256,3 +257,10 @@ def test_the_benchmarks_import_down_only_and_their_rooms_are_small() -> None:
     for parent in {path.parent for path in files.values()}:
         assert len([path for path in files.values() if path.parent == parent]) <= 8
     assert not [name for name, path in files.items() if len(path.read_text("utf-8").splitlines()) > 400]
+
+
+def test_the_map_for_contributors_names_modules_that_exist() -> None:
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:_[a-z]+|cli|testing)(?:/\w+)*(?:/\w+\.py|\.py|/))`", text))
+    assert len(named) > 30
+    assert not [name for name in sorted(named) if not (PACKAGE / name).exists()]

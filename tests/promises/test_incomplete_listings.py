@@ -42,6 +42,7 @@ async def test_a_busy_list_says_why_each_pass_was_repeated_and_that_verify_helps
     assert end.expected is not None
     assert end.expected >= 9 <= end.received
     text = str(end)
+    assert f"({end.received} of {end.expected} seen)" in text
     assert "in each of 3 passes the list changed, or contradicted itself" in text
     for number in (1, 2, 3):
         assert re.search(
@@ -80,6 +81,7 @@ async def test_without_the_proof_more_passes_are_advised(concurrency: int) -> No
 async def test_without_a_count_verify_is_advised_against() -> None:
     end = await incomplete(Listing(names(9), count="absent"), verify=True)
     assert (end.expected, end.received, end.passes) == (None, 3, 1)
+    assert "(3 seen)" in str(end)
     assert "without verify" in end.advice
     assert not end.retryable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from aiozilliz import Account, ConfigurationError, Inventory, ZillizClient, load_accounts
+from aiozilliz import Account, AuthenticationError, ConfigurationError, Inventory, ZillizClient, load_accounts
 from aiozilliz.testing import FakeZillizCloud
 from tests.support.detector import KEY, assert_silent, has_key, shown
 from tests.support.listing_server import QUICK
@@ -53,6 +53,18 @@ def test_a_bad_key_in_the_environment_is_in_no_frame_either(
     monkeypatch.setenv("ZILLIZ_API_KEY", BAD_KEYS[bad])
     for error in errors_of(ZillizClient):
         assert_silent(error)
+
+
+async def test_an_account_that_is_named_by_its_key_is_not_told_as_the_source_of_it() -> None:
+    async with (
+        FakeZillizCloud(api_key="another") as cloud,
+        Inventory([Account(KEY, KEY, base_url=cloud.url)], retry=QUICK) as inventory,
+    ):
+        report = await inventory.collect()
+    error = report.failures[KEY]
+    assert isinstance(error, AuthenticationError)
+    assert error.key_source == "the api_key argument of the account '<key>'"
+    assert_silent(error, frames=False)  # they hold the account, whose name is no secret by itself
 
 
 FILES = {

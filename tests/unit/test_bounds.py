@@ -107,6 +107,15 @@ def test_a_group_of_thousands_says_how_many_more() -> None:
     assert "account 00019." in str(few)
 
 
+async def test_the_url_of_a_long_region_is_cut() -> None:
+    async with WireServer(answering(response({"code": 96001}))) as server, quick_client(server.url) as client:
+        with pytest.raises(APIError) as raised:
+            await client.list_clusters(region="\x1b" * 2_000)
+    assert_bounded(raised.value)
+    assert raised.value.url is not None
+    assert raised.value.url.startswith(server.url)
+
+
 LONG = "in01-" + "\x1b" * 1_000_000
 
 
