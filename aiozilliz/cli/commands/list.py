@@ -17,12 +17,7 @@ from aiozilliz.cli.input.options import (
     selection_options,
 )
 from aiozilliz.cli.output.columns import record_row
-from aiozilliz.cli.output.console import (
-    print_error,
-    stdout_is_file,
-    stdout_is_terminal,
-    while_stdout_is_read,
-)
+from aiozilliz.cli.output.console import print_error, stdout_is_file, stdout_is_terminal, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format
 from aiozilliz.cli.process import FAILED, CommandError, PartialError, call
 

@@ -211,11 +211,7 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
 @paging_options()
 @connection_options
 def command(
-    connection: Connection,
-    paging: Paging,
-    selection: Selection,
-    output: Output,
-    by: tuple[str, ...],
+    connection: Connection, paging: Paging, selection: Selection, output: Output, by: tuple[str, ...]
 ) -> None:
     """Write the counts to standard output."""
     summary = Summary(by, many=connection.many)
