@@ -310,9 +310,7 @@ class PageRequest:
         )
 
     def _log(self, answer: Answer | None, error: BaseException | None = None) -> None:
-        if (
-            logger.isEnabledFor(logging.DEBUG) and self._logged != self._made
-        ):  # a refusal is cut off after it is read
+        if logger.isEnabledFor(logging.DEBUG) and self._logged != self._made:
             self._logged, seconds = self._made, self._loop.time() - self._sent
             log_request(self._context.name, self._url, answer or error, seconds, self._made)
 

@@ -17,7 +17,7 @@ from click.shell_completion import shell_complete
 
 import aiozilliz
 from aiozilliz.cli import signals
-from aiozilliz.cli.output.console import discard_stdout, print_error, report
+from aiozilliz.cli.output.console import discard_stdout, hide_keys, print_error, report
 from aiozilliz.cli.signals import check_interrupt, report_signal
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ _OTHER_NAMES = {
     "--limit": "| head",
     "--key": "--api-key-file",
     "--api-key": "--api-key-file",
+    "-o": "aiozilliz snapshot FILE",  # the only command with a file and no format
+    "--output": "aiozilliz snapshot FILE",
 }
 """Options of similar commands, to those that are meant."""
 
@@ -135,6 +137,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
+    hide_keys(args)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding lacks, and lone surrogates, must not end a listing.

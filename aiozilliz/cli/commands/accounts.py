@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import click
 from attrs import field, frozen
 
 import aiozilliz
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import check_demo, option, output_options, site_options
 from aiozilliz.cli.input.source import Connection
 from aiozilliz.cli.output.formats import Layout
@@ -26,25 +29,11 @@ if TYPE_CHECKING:
     from aiozilliz import Account
     from aiozilliz.cli.input.filters import Output
 
+OURS = "$ZILLIZ_API_KEY"
+"""What the environment's key is called, which has no name."""
+
 AT_ONCE = 16
 """Accounts that are checked at the same time."""
-
-_HELP = """List the organisations in the official command line's credentials file, which --all-orgs reads.
-
-Only the last 4 characters of a key are shown, and none of a short key. A key in the environment variable ZILLIZ_API_KEY
-is not listed: it has no name.
-
-With --check one cluster of each organisation is requested. Its status is then ok, refused (the key is refused, or may not
-list clusters) or failed, and clusters is how many the service counts. The exit status is 0 if all are ok, 4 if some are
-not, 3 if all keys are refused, else 1.
-
-\b
-Examples:
-  aiozilliz accounts
-  aiozilliz accounts --check
-  aiozilliz accounts --check -o json --query "[?status!='ok'].account"
-  aiozilliz accounts --demo
-"""
 
 _STYLES = {"ok": "green", "refused": "red", "failed": "red"}
 _ACCOUNT = Column("account", "ACCOUNT", "id")
@@ -92,13 +81,27 @@ def _layout(*, check: bool, failed: bool) -> Layout:
     return Layout(table=partial(TableWriter, columns), fields=fields)
 
 
-@click.command("accounts", help=_HELP)
+@click.command("accounts", cls=Command)
 @output_options()
 @option("--check", is_flag=True, help="Check that each key works.")
 @option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
 @site_options
 def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
-    """Write every organisation to standard output."""
+    """List the organisations you have keys for, which --all-orgs reads.
+
+    They are those of the official command line's credentials file, and the key of the environment variable
+    ZILLIZ_API_KEY if there is one, which --all-orgs does not use. Only the last 4 characters of a key are shown, and
+    none of a short key.
+
+    With --check one cluster of each is requested. Its status is then ok, refused (the key is refused, or may not list
+    clusters) or failed, and clusters is how many the service counts. The exit status is 0 if all are ok, 4 if some are
+    not, 3 if all keys are refused, else 1.
+
+    Examples:
+      aiozilliz accounts
+      aiozilliz accounts --check
+      aiozilliz accounts --check -o json --query "[?status!='ok'].account"
+    """
     check_demo(demo, base_url=base_url)
     connection = Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
     accounts, results = call(_find(connection, check=check))
@@ -116,12 +119,26 @@ def command(output: Output, *, check: bool, demo: bool, base_url: str | None, ti
 
 
 async def _find(connection: Connection, *, check: bool) -> tuple[list[Account], list[Checked]]:
-    async with connection.accounts() as accounts:
+    async with AsyncExitStack() as stack:
+        accounts = await _accounts(stack, connection)
         if not check:
             return accounts, []
         async with connection.session() as session:
             ask = partial(_ask, session=session, connection=connection)
             return accounts, await _ask_all(accounts, ask)
+
+
+async def _accounts(stack: AsyncExitStack, connection: Connection) -> list[Account]:
+    if connection.demo or not os.environ.get("ZILLIZ_API_KEY"):
+        return await stack.enter_async_context(connection.accounts())
+    base_url = connection.base_url or aiozilliz.cli_base_url() or aiozilliz.GLOBAL
+    ours = aiozilliz.Account(OURS, os.environ["ZILLIZ_API_KEY"], base_url=base_url)
+    try:
+        return [*await stack.enter_async_context(connection.accounts()), ours]
+    except aiozilliz.ConfigurationError as error:
+        if not error.message.startswith("There is no file"):
+            raise
+        return [ours]
 
 
 async def _ask_all(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import connection_options, from_option, output_options, paging_options
 from aiozilliz.cli.output.changes import LinesWriter
 from aiozilliz.cli.output.columns import FIELDS, REST, record_row, unknown_fields
@@ -22,23 +23,20 @@ if TYPE_CHECKING:
     from aiozilliz.cli.input.filters import Output
     from aiozilliz.cli.input.source import Connection, Paging
 
-_HELP = """Show all fields of the cluster ID. With several organisations all are searched.
 
-\b
-Examples:
-  aiozilliz describe in01-0123456789abcde
-  aiozilliz describe --all-orgs in01-0123456789abcde -o yaml
-"""
-
-
-@click.command("describe", help=_HELP)
+@click.command("describe", cls=Command)
 @click.argument("cluster_id", metavar="ID")
 @output_options(default="table, a line per field")
 @from_option
 @paging_options()
 @connection_options
 def command(connection: Connection, paging: Paging, output: Output, cluster_id: str) -> None:
-    """Write the cluster to standard output."""
+    """Show all fields of the cluster ID. With several organisations all are searched.
+
+    Examples:
+      aiozilliz describe in01-0123456789abcde
+      aiozilliz describe --all-orgs in01-0123456789abcde -o yaml
+    """
     found, failure = call(_find(connection, paging, cluster_id))
     if found is None:
         raise failure or CommandError(

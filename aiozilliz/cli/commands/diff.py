@@ -11,6 +11,7 @@ import click
 from attrs import define, evolve, field, frozen
 
 import aiozilliz
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import (
     complete_file,
     connection_options,
@@ -40,23 +41,6 @@ if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Paging
     from aiozilliz.cli.output.formats import Layout
     from aiozilliz.cli.state.files import Document
-
-_HELP = """Show what changed from OLD to NEW, two files of `aiozilliz snapshot`, or with --live from OLD to now.
-
-One of the files may be -, standard input. If OLD is the report of many organisations, --live reads all of them. One
-that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per change: kind,
-(account,) cluster, previous, changed; and one of kind notCompared, with account and reason, for an organisation. CSV has a row per field that differs.
-
-Exit status: 0 success, with --exit-code 1 if there are changes, 2 failed or wrong usage, 3 the key is refused, 4 some
-organisations failed or are missing in one of the two, 5 with --live if the list could not be proven complete.
-
-\b
-Examples:
-  aiozilliz diff --demo
-  aiozilliz diff monday.json tuesday.json
-  aiozilliz diff clusters.json --live --exit-code
-  aiozilliz diff monday.json tuesday.json --query "[?kind == 'removed'].cluster.clusterId"
-"""
 
 
 @frozen
@@ -100,7 +84,7 @@ class Difference:
     apart: dict[str, str] = field(factory=dict[str, str])
 
 
-@click.command("diff", help=_HELP)
+@click.command("diff", cls=Command)
 @click.argument("old", required=False, shell_complete=complete_file)
 @click.argument("new", required=False, shell_complete=complete_file)
 @option("--live", is_flag=True, help="Compare OLD with the service's current list.")
@@ -119,7 +103,21 @@ def command(
     live: bool,
     exit_code: bool,
 ) -> None:
-    """Write the changes to standard output."""
+    """Show what changed from OLD to NEW, two files of `aiozilliz snapshot`, or with --live from OLD to now.
+
+    One of the files may be -, standard input. If OLD is the report of many organisations, --live reads all of them. One
+    that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per
+    change: kind, (account,) cluster, previous, changed; and one of kind notCompared, with account and reason, for an
+    organisation. CSV has a row per field that differs.
+
+    Exit status: 0 success, with --exit-code 1 if there are changes, 2 failed or wrong usage, 3 the key is refused, 4
+    some organisations failed or are missing in one of the two, 5 with --live if the list could not be proven complete.
+
+    Examples:
+      aiozilliz diff monday.json tuesday.json
+      aiozilliz diff clusters.json --live --exit-code
+      aiozilliz diff a.json b.json --query "[?kind=='removed'].cluster.clusterId"
+    """
     set_failure_status(MISUSED)  # 1 means that there are changes
     check_stdout()
     older, newer = _sides(connection, paging, old, new, live=live)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import (
     arrangement_options,
     connection_options,
@@ -26,36 +27,15 @@ if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Paging
     from aiozilliz.cli.output.formats import Writer
 
-_HELP = """List the clusters that the key can see, each exactly once.
 
-The default is a table on a terminal, and one JSON object per line elsewhere. Records have the service's own field
-names: all fields that it sends in JSON and YAML; in CSV the documented ones, and the others as JSON in the column extra.
-Records are written as they arrive, except for a table, --sort and --query, which need all of them first.
-
-If a listing fails half-way, the records before the error are kept, a JSON array stays open, and the exit status is not
-0. With --all-orgs, one organisation's failure does not affect the others: their records are written, the failures are
-reported, and the exit status is 4.
-
-\b
-Examples:
-  aiozilliz list --demo
-  aiozilliz list -o json > clusters.json
-  aiozilliz list --all-orgs -o csv --verify > clusters.csv
-  aiozilliz list --status 'STOP*' --region 'aws-*' --sort -cuSize,name
-  aiozilliz list --columns id,name,cu,extra.deploymentOption
-  aiozilliz list --query "[?cuSize > `4`].{id: clusterId, cu: cuSize}"
-  aiozilliz list | jq -r 'select(.status != "RUNNING") | .clusterId'
-  pass show zilliz | aiozilliz list --china --api-key-file -
-"""
-
-
-@click.command("list", help=_HELP)
-@output_options(default="table on a terminal, jsonl elsewhere")
+@click.command("list", cls=Command)
+@output_options(default="table on a terminal, else jsonl")
 @selection_options
 @arrangement_options
 @option(
     "--fail-if",
     type=click.Choice(["found", "none"]),
+    metavar="found|none",
     help="Exit with status 1 if clusters were found, or none.",
 )
 @from_option
@@ -69,7 +49,21 @@ def command(
     output: Output,
     fail_if: str | None,
 ) -> None:
-    """Write every cluster to standard output."""
+    """List the clusters that the key can see, each exactly once.
+
+    The default is a table on a terminal, and one JSON object per line elsewhere. Records have the service's own field
+    names: all fields that it sends in JSON and YAML; in CSV the documented ones, and the others as JSON in the column
+    extra. Records are written as they arrive, except for a table, --sort, --query and several organisations.
+
+    If a listing fails half-way, the records before the error are kept, a JSON array stays open, and the exit status is
+    not 0. With --all-orgs, one organisation's failure does not affect the others: their records are written, the
+    failures are reported, and the exit status is 4.
+
+    Examples:
+      aiozilliz list --demo
+      aiozilliz list -o json > clusters.json
+      aiozilliz list --status 'STOP*,ABNORMAL' --region 'aws-*' --sort -cu,name
+    """
     empty = "" if selection else "No clusters: the key is valid, but can see none."
     writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=Format.JSONL)
     # On a terminal, or before a pager, records would run through the line of progress, unless all come at the end.

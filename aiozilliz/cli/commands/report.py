@@ -13,6 +13,7 @@ import aiozilliz
 from aiozilliz.cli.commands.diff import Side, compare
 from aiozilliz.cli.commands.summary import TITLES, TOTAL, Summary, share
 from aiozilliz.cli.input.filters import Selection
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import complete_file, connection_options, from_option, option, paging_options
 from aiozilliz.cli.output.changes import utc_text
 from aiozilliz.cli.output.columns import record_row
@@ -48,18 +49,8 @@ _COLUMNS: Final = (
     ("projectId", "Project"),
 )
 
-_HELP = """Write one self-contained HTML page about all clusters: totals, what failed or is unproven, a table to search and
-sort, and with --since what has changed since an older snapshot. The page loads nothing, and runs no script but its own.
 
-\b
-Examples:
-  aiozilliz report --demo -o inventory.html
-  aiozilliz report --all-orgs -o inventory.html
-  aiozilliz report --from today.json --since monday.json -o inventory.html
-"""
-
-
-@click.command("report", help=_HELP)
+@click.command("report", cls=Command)
 @option(
     "-o",
     "--output",
@@ -76,7 +67,16 @@ Examples:
 @paging_options(verify=False)
 @connection_options
 def command(connection: Connection, paging: Paging, output: str, since: str | None) -> None:
-    """Write the page."""
+    """Write one self-contained HTML page about all clusters.
+
+    It has totals, what failed or is unproven, a table to search and sort, and with --since what has changed since an
+    older snapshot. The page loads nothing, and runs no script but its own.
+
+    Examples:
+      aiozilliz report --demo -o inventory.html
+      aiozilliz report --all-orgs -o inventory.html
+      aiozilliz report --from today.json --since monday.json -o inventory.html
+    """
     template = _template()  # a package that is missing is found out before a long reading
     older = None if since is None else read_document(since)
     if output == "-":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import complete_file, connection_options, option, paging_options
 from aiozilliz.cli.output.console import (
     check_stdout,
@@ -34,49 +35,28 @@ from aiozilliz.cli.state.files import (
 if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Paging
 
-_HELP = """Save the whole listing as JSON, in FILE or on standard output.
 
-`aiozilliz diff` compares two snapshots, and `aiozilliz watch --state` resumes from one. With --all-orgs it is the
-report of all organisations. The list is read until the responses prove that it was exactly this at one moment. Without
-that proof the snapshot has "consistent": false, and standard error says so.
-
-FILE is written completely or not at all. With --all-orgs, one organisation's failure does not affect the others: they
-are written, and the exit status is 4. But a complete FILE is not overwritten with an incomplete snapshot, unless
---allow-partial is given.
-
-\b
-Examples:
-  aiozilliz snapshot clusters.json
-  aiozilliz snapshot --all-orgs --allow-partial inventory.json
-  aiozilliz snapshot --demo | jq '.clusters | length'
-"""
-
-
-def _check_format(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if value != "json":
-        raise click.BadParameter(
-            f"{value!r} is not a format of a snapshot, which is always json. "
-            "The file is an argument: aiozilliz snapshot FILE."
-        )
-    return value
-
-
-@click.command("snapshot", help=_HELP)
+@click.command("snapshot", cls=Command)
 @click.argument("file", required=False, shell_complete=complete_file)
-@option(
-    "-o",
-    "--output",
-    metavar="json",
-    default="json",
-    callback=_check_format,
-    expose_value=False,
-    help="Output format; json is the only one.",
-)
 @option("--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete.")
 @paging_options(verify=False)
 @connection_options
 def command(connection: Connection, paging: Paging, file: str | None, allow_partial: bool) -> None:
-    """Write the listing to a file, or to standard output."""
+    """Save the whole listing as JSON, in FILE or on standard output.
+
+    `aiozilliz diff` compares two snapshots. With --all-orgs it is the report of all organisations. The list is read
+    until the responses prove that it was exactly this at one moment. Without that proof the snapshot has "consistent":
+    false, and standard error says so.
+
+    FILE is written completely or not at all. With --all-orgs, one organisation's failure does not affect the others:
+    they are written, and the exit status is 4. But a complete FILE is not overwritten with an incomplete snapshot,
+    unless --allow-partial is given.
+
+    Examples:
+      aiozilliz snapshot clusters.json
+      aiozilliz snapshot --all-orgs --allow-partial inventory.json
+      aiozilliz snapshot --demo | jq '.clusters | length'
+    """
     path = None if file in {None, "-"} else file
     if path is None:
         check_stdout()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import (
     complete_names,
     connection_options,
@@ -54,26 +55,6 @@ _NUMBERS = (
     Column("share", "SHARE", "number"),
     Column("cuSize", "CU", "number"),
 )
-
-_HELP = """Count the clusters that the key can see, and add up their CUs.
-
-Clusters are counted by plan, by region and by status, with --all-orgs by account too. --by counts combinations
-instead. The largest come first. The filters choose what is counted.
-
-The default is a table, on a terminal and elsewhere. In the other formats a row has the keys by, value, clusters and
-cuSize, and the first row is the total; with --by the names given there replace by and value.
-
-If a listing fails, nothing is printed. With --all-orgs, organisations that fail are left out and reported, and the exit
-status is 4.
-
-\b
-Examples:
-  aiozilliz summary --demo
-  aiozilliz summary --all-orgs --status RUNNING
-  aiozilliz summary --by plan,region -o csv > summary.csv
-  aiozilliz summary -o prometheus > /var/lib/node_exporter/zilliz.prom
-  aiozilliz summary --query "[?by=='region' && cuSize > `100`].value"
-"""
 
 
 class Summary:
@@ -197,13 +178,13 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
     return Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
 
 
-@click.command("summary", help=_HELP)
+@click.command("summary", cls=Command)
 @option(
     "--by",
     metavar="NAMES",
     callback=parsed_by(parse_by),
     shell_complete=complete_names(DIMENSIONS),
-    help=f"Count the combinations of these, separated by commas: {', '.join(DIMENSIONS)}.",
+    help=f"Count combinations of {', '.join(DIMENSIONS)}.",
 )
 @output_options(*Format)
 @selection_options
@@ -213,7 +194,22 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
 def command(
     connection: Connection, paging: Paging, selection: Selection, output: Output, by: tuple[str, ...]
 ) -> None:
-    """Write the counts to standard output."""
+    """Count the clusters that the key can see, and add up their CUs.
+
+    Clusters are counted by plan, by region and by status, with --all-orgs by account too. --by counts combinations
+    instead. The largest come first. The filters choose what is counted.
+
+    The default is a table, on a terminal and elsewhere. In the other formats a row has the keys by, value, clusters and
+    cuSize, and the first row is the total; with --by the names given there replace by and value.
+
+    If a listing fails, nothing is printed. With --all-orgs, organisations that fail are left out and reported, and the
+    exit status is 4.
+
+    Examples:
+      aiozilliz summary --all-orgs --status RUNNING
+      aiozilliz summary --by plan,region -o csv > summary.csv
+      aiozilliz summary -o prometheus > /var/lib/node_exporter/zilliz.prom
+    """
     summary = Summary(by, many=connection.many)
     writer = output.writer(_layout(summary, by))
     failure = call(_count(connection, paging, selection, summary))

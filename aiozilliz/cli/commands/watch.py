@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aiozilliz import EventKind
+from aiozilliz.cli.input.help import Command
 from aiozilliz.cli.input.options import (
     complete_file,
     connection_options,
@@ -21,6 +23,8 @@ from aiozilliz.cli.input.options import (
 from aiozilliz.cli.output.changes import Change, event_layout, utc_text
 from aiozilliz.cli.output.console import report, stderr_is_terminal, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format
+from aiozilliz.cli.output.progress import show_progress
+from aiozilliz.cli.output.text import printable
 from aiozilliz.cli.process import call, timestamps
 from aiozilliz.cli.state.files import parts
 from aiozilliz.cli.state.store import WatchState
@@ -30,30 +34,14 @@ if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Source
     from aiozilliz.cli.output.formats import Writer
 
-_HELP = """Print changes of the listing, one line per event, until it is interrupted or the key is refused.
 
-The listing is read at an interval. Only a reading that is proven complete counts, and a removal is reported only after
-the next reading confirms it: an empty response can be an incident. Outages are logged to standard error, and the watch
-continues. The first reading reports every cluster as added, unless --state knows it already.
-
-With --state FILE the watch resumes where it stopped, without a gap or a repeat, even after it was killed. FILE is an
-SQLite database with the tables clusters and events, which others can read; `aiozilliz history` shows the events.
-
-\b
-Examples:
-  aiozilliz watch --demo --interval 2
-  aiozilliz watch --state clusters.db -o jsonl >> events.jsonl
-  aiozilliz watch --all-orgs --interval 300 --status ABNORMAL
-"""
-
-
-@click.command("watch", help=_HELP)
+@click.command("watch", cls=Command)
 @output_options(
     Format.TABLE,
     Format.JSONL,
     Format.CSV,
     Format.YAML,
-    default="table, one line of text per event",
+    default="table, a line per event",
     query=False,
 )
 @selection_options
@@ -62,27 +50,24 @@ Examples:
     type=click.FloatRange(min=0, min_open=True, max=1e6),
     metavar="SECONDS",
     default=60.0,
-    show_default=True,
     callback=finite_seconds,
-    help="Time between two readings.",
+    help="Time between two readings; 60 by default.",
 )
 @option(
     "--confirmations",
     type=click.IntRange(min=1),
     metavar="N",
     default=2,
-    show_default=True,
-    help="Consecutive readings that must miss a cluster before its removal is reported.",
+    section="Advanced",
+    help="Readings in a row that must miss a cluster before its removal is reported; 2 by default.",
 )
 @option(
     "--state",
     metavar="FILE",
     shell_complete=complete_file,
-    help="Keep the reported state in FILE, and resume from it.",
+    help="Keep what has been reported, and resume from it.",
 )
-@option(
-    "--changes-only", is_flag=True, help="Don't print the clusters of the first reading, only what changes."
-)
+@option("--changes-only", is_flag=True, help="Don't print the first reading, only what changes.")
 @connection_options
 def command(
     connection: Connection,
@@ -93,9 +78,22 @@ def command(
     state: str | None,
     changes_only: bool,
 ) -> None:
-    """Write each event to standard output."""
+    """Print changes of the listing, one line per event, until it is interrupted.
+
+    It ends by itself only when the key is refused. The listing is read at an interval. Only a reading that is proven complete counts, and a removal is reported only
+    after the next reading confirms it: an empty response can be an incident. Outages are logged to standard error, and
+    the watch continues. The first reading reports every cluster as added, unless --state knows it already.
+
+    With --state FILE the watch resumes where it stopped, without a gap or a repeat, even after it was killed. FILE is
+    an SQLite database with the tables clusters and events, which others can read; `aiozilliz history` shows the events.
+
+    Examples:
+      aiozilliz watch --demo --interval 2
+      aiozilliz watch --state clusters.db -o jsonl >> events.jsonl
+      aiozilliz watch --all-orgs --interval 300 --status ABNORMAL --changes-only
+    """
     many = connection.many
-    writer = output.writer(event_layout(many=many), gather=False)
+    writer = output.writer(event_layout(many=many))
     with (
         timestamps(),
         nullcontext() if state is None else WatchState.open(state, *connection.identity, many=many) as known,
@@ -126,10 +124,16 @@ class _Watch:
         self._changes_only = changes_only
         self._begun: set[str] = set() if state is None else state.begun
         self._noting = False
+        self._readings = 0
+        self._last = (time.monotonic(), "")
 
     async def run(self, interval: float, confirmations: int) -> None:
         since = self._state.since if self._state is not None else None
-        async with while_stdout_is_read(), self._connection.open(changing=True) as source:
+        async with (
+            while_stdout_is_read(),
+            self._connection.open(changing=True) as source,
+            show_progress(lambda: self._alive(source)),
+        ):
             events = source.watch(interval=interval, since=since, confirmations=confirmations)
             try:
                 async for account, event in events:
@@ -151,12 +155,22 @@ class _Watch:
         first = (
             change.kind == EventKind.ADDED
             and (change.account or "") not in self._begun
-            and source.readings(change.account) == 1
+            and source.readings.get(change.account or "") == 1
         )
         if self._changes_only and first:
             return False
         takes = self._selection.takes
         return takes(change.cluster) or (change.previous is not None and takes(change.previous))
+
+    def _alive(self, source: Source) -> str:
+        """Return the line of a terminal that shows that the watch goes on."""
+        if self._readings != (readings := sum(source.readings.values())) and source.known is not None:
+            self._readings = readings
+            clusters = sum(len(snapshot) for _, snapshot in parts(source.known))
+            self._last = (time.monotonic(), f"{datetime.now().astimezone():%H:%M:%S}, {clusters:,} clusters")
+        ago, last = time.monotonic() - self._last[0], self._last[1]
+        down = f"NO ANSWER from {', '.join(map(printable, source.outages))}; " if source.outages else ""
+        return f"{down}last reading {last} ({ago:.0f} s ago)" if last else f"{down}reading ({ago:.0f} s)"
 
     def _note_begun(self, source: Source) -> None:
         """Note whose first reading has been reported completely: what is added from now on is a change."""

@@ -214,13 +214,12 @@ class Output:
     header: bool = True
     query: Query | None = None
 
-    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE, gather: bool = True) -> Writer:
+    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE) -> Writer:
         """Make the writer.
 
         Args:
             layout: How the rows look.
             elsewhere: The default format if standard output is no terminal.
-            gather: Whether rows that come together may be written together.
 
         Returns:
             The writer.
@@ -228,7 +227,7 @@ class Output:
         form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
         if self.query is not None:
             return _Queried(self.query, form, layout, header=self.header)
-        return make_writer(form, layout, header=self.header, gather=gather)
+        return make_writer(form, layout, header=self.header)
 
 
 @frozen(kw_only=True)

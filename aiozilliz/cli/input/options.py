@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ from aiozilliz.cli.input.filters import (
     parse_query,
     parse_sort,
 )
+from aiozilliz.cli.input.help import Option
 from aiozilliz.cli.input.key_file import read_key
 from aiozilliz.cli.input.source import Connection, Paging
 from aiozilliz.cli.output.columns import FIELD_NAMES
@@ -35,58 +37,49 @@ if TYPE_CHECKING:
 
 def connection_options(command: Command) -> Command:
     """Add the options that become the command's argument `connection`, and `--debug`."""
+    connect = partial(option, section="Connection")
     return with_options(
         site_options(_collected("connection", _make_connection, command)),
-        option("--demo", is_flag=True, help="Use an embedded fake service of 250 clusters; needs no key."),
-        option(
+        connect("--org", "orgs", metavar="NAME", multiple=True, help="This organisation, by name or id."),
+        connect("--all-orgs", is_flag=True, help="Every organisation in the credentials file."),
+        connect(
             "--api-key-file",
             metavar="FILE",
             shell_complete=complete_file,
-            help="Read the API key from FILE; - is standard input.",
+            help="Read the key from FILE; - is standard input.",
         ),
-        option(
-            "--all-orgs",
-            is_flag=True,
-            help="Use the key of every organisation in the official command line's credentials file.",
-        ),
-        option(
-            "--org",
-            "orgs",
-            metavar="NAME",
-            multiple=True,
-            help="Use the key of this organisation, by name or id. Several are read together.",
-        ),
+        option("--demo", is_flag=True, section="Advanced", help="An embedded fake service; needs no key."),
     )
 
 
 def from_option(command: Command) -> Command:
     """Add `--from`, which `connection_options` understands."""
     return option(
-        "--from",
-        "from_file",
+        *("--from", "from_file"),
         metavar="FILE",
+        section="Connection",
         shell_complete=complete_file,
-        help="Read a file of `aiozilliz snapshot` instead of the service; - is standard input.",
+        help="A snapshot instead; - is standard input.",
     )(command)
 
 
 def site_options(command: Command) -> Command:
     """Add the options that become the command's arguments `base_url` and `timeout`, and `--debug`."""
+    explained = partial(option, section="Advanced")
     return with_options(
         _collected("base_url", _choose_base_url, command),
-        option("--base-url", metavar="URL", help="Base URL of the control plane."),
-        option("--china", is_flag=True, help="Use the China site; short for its --base-url."),
-        option(
+        option("--china", is_flag=True, section="Connection", help="The China site."),
+        explained("--base-url", metavar="URL", help="Base URL of the control plane."),
+        explained(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
             default=30.0,
-            show_default=True,
             callback=finite_seconds,
-            help="Timeout of one attempt. A failed request is retried for up to 60 s, or for twice the timeout if "
-            "that is longer.",
+            help="Timeout of one attempt; 30 by default. A failed request is retried for up to 60 s, or for twice the "
+            "timeout if that is longer.",
         ),
-        option(
+        explained(
             "--debug",
             is_flag=True,
             expose_value=False,
@@ -105,32 +98,22 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
     Returns:
         A decorator for the command.
     """
-    at_least_one = click.IntRange(min=1)
-    prove = option("--verify", is_flag=True, help="Read until the responses prove that nothing is missing.")
+    count = partial(option, section="Advanced", type=click.IntRange(min=1), metavar="N")
+    prove = option(
+        "--verify", is_flag=True, section="Advanced", help="Read until it is proven that nothing is missing."
+    )
     options = (
-        option(
-            "--page-size",
-            type=at_least_one,
-            metavar="N",
-            default=100,
-            show_default=True,
-            help="Clusters per request; the service documents at most 100.",
+        *([prove] if verify else []),
+        count(
+            "--page-size", default=100, help="Clusters per request; 100, the service's maximum, by default."
         ),
-        option(
+        count(
             "--concurrency",
-            type=at_least_one,
-            metavar="N",
             help="Maximum number of requests in flight, over all organisations together. "
             f"Default: {1 if verify else 4}, with --all-orgs 16.",
         ),
-        *([prove] if verify else []),
-        option(
-            "--max-passes",
-            type=at_least_one,
-            metavar="N",
-            default=5,
-            show_default=True,
-            help="Maximum number of passes over all pages if the list keeps changing.",
+        count(
+            "--max-passes", default=5, help="Passes over the pages if the list keeps changing; 5 by default."
         ),
     )
     return lambda command: with_options(_collected("paging", Paging, command), *options)
@@ -149,80 +132,62 @@ def output_options(
     Returns:
         A decorator for the command.
     """
+    names = [form.value for form in forms or GENERAL]
+    others = ", ".join(name for name in names if name not in default.replace(",", "").split())
     apply = option(
         "--query",
         metavar="JMESPATH",
         callback=parsed_by(parse_query),
-        help="Apply a JMESPath expression to the array of records.",
+        help="Apply it to the array of records.",
     )
     options = (
         option(
-            "-o",
-            "--output",
-            type=click.Choice([form.value for form in forms or GENERAL]),
-            help=f"Output format. Default: {default}.",
+            *("-o", "--output"),
+            type=click.Choice(names),
+            metavar="FORMAT",
+            help=f"{default}; {others}.",
         ),
         *([apply] if query else []),
-        option("--no-header", is_flag=True, help="Omit the line with the names of the columns."),
+        option("--no-header", is_flag=True, section="Advanced", help="Omit the names of the columns."),
     )
     return lambda command: with_options(_collected("output", _make_output, command), *options)
 
 
 def arrangement_options(command: Command) -> Command:
     """Add the options that become the command's argument `arrangement`."""
+    names = partial(option, metavar="FIELDS", shell_complete=complete_names(FIELD_NAMES))
     return with_options(
         _collected("arrangement", Arrangement, command),
-        option(
-            "--sort",
-            metavar="FIELDS",
-            callback=parsed_by(parse_sort),
-            shell_complete=complete_names(FIELD_NAMES),
-            help="Sort by these fields, separated by commas; -FIELD sorts in descending order. "
-            "Default: the service's order.",
-        ),
-        option(
-            "--columns",
-            metavar="FIELDS",
-            callback=parsed_by(parse_columns),
-            shell_complete=complete_names(FIELD_NAMES),
-            help="Show only these fields, in this order. extra.NAME is the service's field NAME, extra all fields that "
-            "this version does not know. With --all-orgs, account is the organisation in all formats, and what the "
-            "service itself names account is extra.account.",
-        ),
+        names("--sort", callback=parsed_by(parse_sort), help="Sort by these, as -cu,name: - is descending."),
+        names("--columns", callback=parsed_by(parse_columns), help="Show these, as id,cu,extra.NAME."),
     )
 
 
 def selection_options(command: Command) -> Command:
     """Add the options that become the command's argument `selection`."""
+    choose = partial(option, section="Filters", metavar="PATTERN", multiple=True)
     return with_options(
         _collected("selection", Selection, command, takes=FILTERS),
-        *(
-            option(
-                f"--{name}",
-                metavar="PATTERN",
-                multiple=True,
-                shell_complete=complete_names(values),
-                help=f"{what}, such as {example}.",
-            )
-            for name, what, example, values in (
-                ("id", "Only clusters with this id", "in01-0a1b*", ()),
-                ("name", "With this name", "'prod-*'", ()),
-                ("status", "In this status", "RUNNING,STOPPED", aiozilliz.ClusterStatus),
-                ("plan", "Of this plan", "'*Ent*'", aiozilliz.Plan),
-                ("region", "In this region", "'aws-*'", ()),
-                ("project", "Of this project id", "'proj-0*'", ()),
-            )
+        choose("--id", help="Such as in01-0a1b*."),
+        choose("--name", help="Such as 'prod-*'."),
+        choose(
+            "--status",
+            shell_complete=complete_names(aiozilliz.ClusterStatus),
+            help="Such as RUNNING,STOPPED.",
         ),
+        choose("--plan", shell_complete=complete_names(aiozilliz.Plan), help="Such as '*Ent*'."),
+        choose("--region", help="Such as 'aws-*'."),
+        choose("--project", help="A project's id, such as 'proj-0*'."),
     )
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """Return `click.option`, with the environment variable `AIOZILLIZ_<OPTION>` for it."""
+    """Return `click.option` in a section of the help, with the environment variable `AIOZILLIZ_<OPTION>` for it."""
     (long,) = (name for name in names if name.startswith("--"))
     settings.setdefault("envvar", f"AIOZILLIZ_{long[2:].replace('-', '_').upper()}")
     if settings.get("multiple"):
         settings.setdefault("type", _Texts())
-    return click.option(*names, **settings)
+    return click.option(*names, cls=Option, **settings)
 
 
 class _Texts(click.types.StringParamType):

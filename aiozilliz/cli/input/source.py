@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import evolve, field, frozen
 
@@ -34,47 +34,6 @@ class Paging:
     concurrency: int | None = None
     verify: bool = False
     max_passes: int = 5
-
-
-class Source(Protocol):
-    """A source of clusters."""
-
-    @property
-    def known(self) -> Document | None:
-        """What a watch has reported so far, as of the last complete reading, or None before a watch."""
-
-    @property
-    def progress(self) -> Progress:
-        """How far a reading has come."""
-        ...
-
-    def readings(self, account: str | None) -> int:
-        """Return how many consistent readings of an account a watch has made; None is the only account."""
-        ...
-
-    def iterate(self) -> AsyncIterator[tuple[str | None, Cluster]]:
-        """Return an iterator of all clusters, each with the name of its account if there are several.
-
-        Raises:
-            ZillizError: A listing failed; of several accounts in the end an `InventoryError`, or a `PartialError`.
-        """
-        ...
-
-    async def collect(self) -> Document:
-        """Return the whole listing, with the proof if there is one."""
-        ...
-
-    def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
-    ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
-        """Return an iterator of events, each with the name of its account if there are several.
-
-        Args:
-            interval: Seconds between two readings.
-            since: What is known already, of the same type as the result of `collect`; None is nothing.
-            confirmations: Consecutive readings that must miss a cluster before it counts as removed.
-        """
-        ...
 
 
 @frozen(kw_only=True)
@@ -179,7 +138,7 @@ class Connection:
         """
         paging = paging or Paging()
         async with AsyncExitStack() as stack:
-            source: Source
+            source: _OneAccount | _ManyAccounts
             if self.stored is not None:
                 yield _Stored(self.stored)
                 return
@@ -255,6 +214,8 @@ class Connection:
 
 
 class _OneAccount:
+    """One account as a source: what a watch has reported so far is `known`, and its errors are `outages`."""
+
     def __init__(self, client: aiozilliz.ZillizClient, paging: Paging) -> None:
         self._client = client
         self._paging = paging
@@ -271,9 +232,15 @@ class _OneAccount:
         count = self._clusters.count if self._clusters is not None else None
         return Progress(pages=self._client.requests, clusters=self._seen, count=count)
 
-    def readings(self, account: str | None) -> int:
-        del account  # there is only one
-        return self._watcher.readings if self._watcher is not None else 0
+    @property
+    def readings(self) -> dict[str, int]:
+        """Account name, empty for the only one, to the consistent readings that a watch has made."""
+        return {"": self._watcher.readings} if self._watcher is not None else {}
+
+    @property
+    def outages(self) -> list[str]:
+        """The accounts that a watch can't read now."""
+        return ["the service"] if self._watcher is not None and self._watcher.last_error is not None else []
 
     async def iterate(self) -> AsyncGenerator[tuple[None, Cluster], None]:
         paging = self._paging
@@ -307,6 +274,8 @@ class _OneAccount:
 
 
 class _ManyAccounts:
+    """Many accounts as a source, grouped in their order."""
+
     def __init__(self, inventory: aiozilliz.Inventory, paging: Paging) -> None:
         self._inventory = inventory
         self._paging = paging
@@ -324,8 +293,15 @@ class _ManyAccounts:
         accounts = (now.done, len(self._inventory.accounts))
         return Progress(accounts=accounts, pages=now.requests, clusters=self._seen, failed=now.failed)
 
-    def readings(self, account: str | None) -> int:
-        return self._watcher.readings.get(account or "", 0) if self._watcher is not None else 0
+    @property
+    def readings(self) -> dict[str, int]:
+        """As of one account."""
+        return self._watcher.readings if self._watcher is not None else {}
+
+    @property
+    def outages(self) -> list[str]:
+        """As of one account."""
+        return list(self._watcher.outages) if self._watcher is not None else []
 
     async def iterate(self) -> AsyncGenerator[tuple[str, Cluster], None]:
         paging = self._paging
@@ -372,14 +348,11 @@ class _Stored:
     """A listing from a file. What it lacks is an error when the rest has been read, as with the service."""
 
     known = None
-    progress = Progress()
+    readings: ClassVar[dict[str, int]] = {}
+    outages = ()
 
     def __init__(self, document: Document) -> None:
         self._document = document
-
-    def readings(self, account: str | None) -> int:
-        del account
-        return 0
 
     async def iterate(self) -> AsyncGenerator[tuple[str | None, Cluster], None]:
         for account, snapshot in parts(self._document):
@@ -394,3 +367,7 @@ class _Stored:
         self, *, interval: float, since: Document | None, confirmations: int
     ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
         raise NotImplementedError("a file does not change")
+
+
+Source = _OneAccount | _ManyAccounts | _Stored
+"""Where clusters come from."""

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from aiozilliz.cli.output.columns import ACCOUNT
 from aiozilliz.cli.output.console import (
-    Stdout,
+    emit,
     report,
     stderr_is_terminal,
     stdout_has_colour,
@@ -159,7 +159,6 @@ class LinesWriter:
         head: Lines before the first change.
         foot: Lines after the last change.
         empty: What to report if there are no lines at all and standard error is a terminal.
-        gather: Whether changes that come together may be written together.
         fit: Whether a line is cut to the width of a terminal.
         header: Not used: there are no columns to name.
     """
@@ -174,7 +173,6 @@ class LinesWriter:
         head: Iterable[str] = (),
         foot: Iterable[str] = (),
         empty: str = "",
-        gather: bool = True,
         fit: bool = False,
         header: bool = True,
     ) -> None:
@@ -187,7 +185,6 @@ class LinesWriter:
         self._foot = foot
         self._empty = empty
         self._colour = stdout_has_colour()
-        self._out = Stdout(gather=gather)
 
     def write(self, row: Any) -> None:
         """Write the lines of a row, after the heading of its account."""
@@ -201,14 +198,13 @@ class LinesWriter:
         self._put(self._foot)
         if self._empty and stderr_is_terminal():
             report(self._empty)
-        self._out.flush()
 
     def _put(self, lines: Iterable[str], sign: str = "") -> None:
         lines = [*self._before, *(cut(line, self._width) if self._width else line for line in lines)]
         if lines:
             self._before = []
             self._empty = ""
-            self._out.write("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
+            emit("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
 
 
 def event_layout(*, many: bool) -> Layout:
@@ -218,7 +214,7 @@ def event_layout(*, many: bool) -> Layout:
         many: Whether they are of several accounts.
     """
     return Layout(
-        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False, fit=True),
+        table=partial(LinesWriter, lambda change: (change.event_line(),), fit=True),
         fields=(_TIME, *((ACCOUNT,) if many else ()), _KIND, *_FLAT),
         record=Change.record,
         flat=Change.flat,

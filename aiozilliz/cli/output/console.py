@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import errno
 import os
+import re
 import select
 import stat
 import sys
@@ -15,20 +16,20 @@ from typing import TYPE_CHECKING, Final, cast
 from aiozilliz.cli.output.text import printable
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
     from typing import TextIO
-
-_GATHERED: Final = 100
-"""Texts that are written together at most."""
 
 _ERASE_LINE: Final = "\r\x1b[2K"
 
+_LIKE_A_KEY: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{24,}")
+"""Long, and nothing but letters and digits: a cluster's id has a hyphen."""
+
 
 class _Screen:
-    """Whether the last line of standard error is one that `draw_line` drew."""
+    """The last line of standard error if `draw_line` drew it, and what is never shown there."""
 
-    has_line = False
+    line = ""
+    hidden: re.Pattern[str] | None = None
 
 
 _screen = _Screen()
@@ -45,59 +46,17 @@ def check_stdout() -> None:
 
 
 def emit(text: str) -> None:
-    """Write text to standard output and flush it.
+    """Write text to standard output and flush it. On a terminal, a line of `draw_line` is erased first.
 
     Raises:
         BrokenPipeError: Standard output has no reader any more.
         OSError: The text can't be written.
     """
     check_stdout()
+    if _screen.line and stdout_is_terminal():
+        draw_line("")
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-class Stdout:
-    """Standard output for a sequence of texts.
-
-    Args:
-        gather: Whether consecutive texts may be written together, which costs less. They are written when the event
-            loop is about to wait, or when there are many; to a terminal each is written at once.
-    """
-
-    def __init__(self, *, gather: bool = False) -> None:
-        self._at_once = not gather or stdout_is_terminal()
-        self._texts: list[str] = []
-        self._error: OSError | None = None
-
-    def write(self, text: str) -> None:
-        """Write a text, or keep it for the next flush.
-
-        Raises:
-            BrokenPipeError: Standard output has no reader any more.
-            OSError: This text, or one kept before, can't be written.
-        """
-        if self._error is not None:
-            raise self._error
-        self._texts.append(text)
-        if self._at_once or len(self._texts) >= _GATHERED:
-            self.flush()
-        elif len(self._texts) == 1 and (loop := _running_loop()) is not None:
-            loop.call_soon(self._flush_late)
-
-    def flush(self) -> None:
-        """Write what was kept. Raises as `write` does."""
-        if self._error is not None:
-            raise self._error
-        if self._texts:
-            # In one piece, so that an interrupt in between cuts no line.
-            text, self._texts = "".join(self._texts), []
-            emit(text)
-
-    def _flush_late(self) -> None:
-        try:
-            self.flush()
-        except OSError as error:  # the loop would only log it
-            self._error = error
 
 
 @asynccontextmanager
@@ -156,15 +115,24 @@ def print_error(text: str) -> None:
     report(f"aiozilliz: {text}")
 
 
+def hide_keys(args: Iterable[str]) -> None:
+    """Hide arguments that look like a key in all that is written to standard error: one that is there by mistake."""
+    words = {word for arg in args for word in re.split("[=,]", arg.lstrip("-"))}
+    key = os.environ.get("ZILLIZ_API_KEY")
+    found = sorted(filter(lambda word: word and (word == key or _LIKE_A_KEY.fullmatch(word)), words), key=len)
+    _screen.hidden = re.compile("|".join(map(re.escape, found[::-1]))) if found else None
+
+
 def report(text: str) -> None:
     """Write one line to standard error. A line of `draw_line` is erased first.
 
     Args:
         text: The line; it is made printable. A line that can't be written is lost, and so are those after it.
     """
-    erase = _ERASE_LINE if _screen.has_line else ""
-    _screen.has_line = False
-    _write_stderr(f"{erase}{printable(text)}\n")
+    erase = _ERASE_LINE if _screen.line else ""
+    _screen.line = ""
+    shown = printable(text if _screen.hidden is None else _screen.hidden.sub("<key>", text))
+    _write_stderr(f"{erase}{shown}\n")
 
 
 def draw_line(text: str) -> None:
@@ -174,8 +142,8 @@ def draw_line(text: str) -> None:
         text: No wider than the terminal. A line that can't be written is lost, as in `report`. So is one that would have
             to wait, as while a user has stopped the terminal: it must not hold up the event loop.
     """
-    if (text or _screen.has_line) and not _would_wait(sys.stderr):
-        _screen.has_line = bool(text)
+    if text != _screen.line and not _would_wait(sys.stderr):
+        _screen.line = text
         _write_stderr(_ERASE_LINE + text)
 
 
@@ -261,14 +229,6 @@ def write_exact_utf8() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="replace", newline="\n")
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    asyncio = sys.modules.get("asyncio")  # if it is not loaded, no loop runs
-    try:
-        return asyncio.get_running_loop() if asyncio is not None else None
-    except RuntimeError:
-        return None
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

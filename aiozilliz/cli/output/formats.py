@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from attrs import frozen
 
 from aiozilliz.cli.output.console import (
-    Stdout,
     emit,
     stdout_is_terminal,
     stdout_takes_unicode,
@@ -88,21 +87,20 @@ class Layout:
     flat: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
 
 
-def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bool = False) -> Writer:
+def make_writer(form: Format, layout: Layout, *, header: bool = True) -> Writer:
     """Make the writer of a format.
 
     Args:
         form: The format.
         layout: How the rows look.
         header: Whether a table and CSV name their columns.
-        gather: Whether rows that come together may be written together, not each at once.
 
     Returns:
         The writer.
     """
     if form is Format.TABLE:
         return layout.table(header=header)
-    return _WRITERS[form](layout, header=header, gather=gather)
+    return _WRITERS[form](layout, header=header)
 
 
 class _Stream(ABC):
@@ -111,25 +109,22 @@ class _Stream(ABC):
     Args:
         layout: How the rows look.
         header: Whether columns are named.
-        gather: Whether rows that come together may be written together.
     """
 
     streams = True
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+    def __init__(self, layout: Layout, *, header: bool) -> None:
         self._layout = layout
         self._header = header
-        self._out = Stdout(gather=gather)
         self._any = False
 
     def write(self, row: Any) -> None:
-        self._out.write(self._text(row))
+        emit(self._text(row))
         self._any = True
 
     def finish(self, *, complete: bool) -> None:
         if end := self._end(complete=complete):
-            self._out.write(end)
-        self._out.flush()
+            emit(end)
 
     @abstractmethod
     def _text(self, row: Any) -> str:
@@ -165,10 +160,10 @@ class CSVWriter(_Stream):
     A line ends in a single line feed. Text is written as it is, null is empty, and everything else is JSON.
     """
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+    def __init__(self, layout: Layout, *, header: bool) -> None:
         import csv  # noqa: PLC0415  # help and version do without
 
-        super().__init__(layout, header=header, gather=gather)
+        super().__init__(layout, header=header)
         self._shown = printable if stdout_is_terminal() else without_surrogates
         # With any other line end, releases of Python differ in whether they quote a lone \r or \n.
         self._format = csv.writer(_Echo(), lineterminator="\r\n").writerow
@@ -199,9 +194,9 @@ class YAMLWriter(_Stream):
         ModuleNotFoundError: PyYAML is missing: better now than after a long listing.
     """
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+    def __init__(self, layout: Layout, *, header: bool) -> None:
         _yaml_dump()
-        super().__init__(layout, header=header, gather=gather)
+        super().__init__(layout, header=header)
 
     def _text(self, row: Any) -> str:
         return _yaml([self._layout.record(row)])
@@ -215,8 +210,8 @@ class PrometheusWriter(_Stream):
 
     streams = False
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
-        super().__init__(layout, header=header, gather=gather)
+    def __init__(self, layout: Layout, *, header: bool) -> None:
+        super().__init__(layout, header=header)
         self._samples: dict[str, list[str]] = {}
 
     def _text(self, row: Any) -> str:
@@ -287,7 +282,7 @@ def write_value(form: Format, value: Any, *, header: bool = True) -> None:
         return
     columns = [_column(key, [row.get(key) for row in rows], first=key == keys[0]) for key in keys]
     layout = Layout(table=functools.partial(TableWriter, columns), fields=keys)
-    writer = make_writer(form, layout, header=header, gather=True)
+    writer = make_writer(form, layout, header=header)
     for row in rows:
         writer.write(row)
     writer.finish(complete=True)

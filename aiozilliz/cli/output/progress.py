@@ -63,14 +63,16 @@ class Progress:
 
 
 @asynccontextmanager
-async def show_progress(look: Callable[[], Progress], *, enabled: bool = True) -> AsyncGenerator[None, None]:
+async def show_progress(
+    look: Callable[[], Progress | str], *, enabled: bool = True
+) -> AsyncGenerator[None, None]:
     """Show a line of progress while the block runs. When it is left, for whatever reason, the line is erased.
 
     Nothing is drawn if standard error is no terminal, or one that can't erase a line, or if `--debug` logs each
     request there. The cursor stays visible, so that not even a process that is killed leaves it hidden.
 
     Args:
-        look: Returns the progress; called ten times a second.
+        look: Returns the progress, or a text for its line; called ten times a second.
         enabled: False if the command has no room for the line, because records go to the same terminal as they come.
     """
     logger = logging.getLogger("aiozilliz")
@@ -108,14 +110,16 @@ class _News(logging.Handler):
             self.text = printable(record.getMessage())
 
 
-async def _keep_drawing(look: Callable[[], Progress], news: _News) -> None:
+async def _keep_drawing(look: Callable[[], Progress | str], news: _News) -> None:
     while True:
         await asyncio.sleep(_PERIOD)
         draw_line(_line(look(), news))
 
 
-def _line(progress: Progress, news: _News) -> str:
+def _line(progress: Progress | str, news: _News) -> str:
     width = stderr_width()
+    if isinstance(progress, str):
+        return progress[:width]
     text = f"{progress}  {news.text}" if news.text else str(progress)
     if width < _WIDE:
         return text[:width]
