@@ -12,8 +12,8 @@ import click
 from attrs import field, frozen
 
 import aiozilliz
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import check_demo, option, output_options, site_options
 from aiozilliz.cli.input.source import Connection
 from aiozilliz.cli.output.formats import Layout
 from aiozilliz.cli.output.progress import Progress, show_progress
@@ -82,10 +82,10 @@ def _layout(*, check: bool, failed: bool) -> Layout:
 
 
 @click.command("accounts", cls=Command)
-@output_options()
-@option("--check", is_flag=True, help="Check that each key works.")
-@option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
-@site_options
+@options.output_options()
+@options.option("--check", is_flag=True, help="Check that each key works.")
+@options.option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
+@options.site_options
 def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
     """List the organisations you have keys for, which --all-orgs reads.
 
@@ -102,7 +102,7 @@ def command(output: Output, *, check: bool, demo: bool, base_url: str | None, ti
       aiozilliz accounts --check
       aiozilliz accounts --check -o json --query "[?status!='ok'].account"
     """
-    check_demo(demo, base_url=base_url)
+    options.check_demo(demo, base_url=base_url)
     connection = Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
     accounts, results = call(_find(connection, check=check))
     failures: dict[str, Exception] = {

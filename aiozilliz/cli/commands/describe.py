@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import connection_options, from_option, output_options, paging_options
 from aiozilliz.cli.output.changes import LinesWriter
 from aiozilliz.cli.output.columns import FIELDS, REST, record_row, unknown_fields
 from aiozilliz.cli.output.console import while_stdout_is_read
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @click.command("describe", cls=Command)
 @click.argument("cluster_id", metavar="ID")
-@output_options(default="table, a line per field")
-@from_option
-@paging_options()
-@connection_options
+@options.output_options(default="table, a line per field")
+@options.from_option
+@options.paging_options()
+@options.connection_options
 def command(connection: Connection, paging: Paging, output: Output, cluster_id: str) -> None:
     """Show all fields of the cluster ID. With several organisations all are searched.
 

@@ -11,28 +11,13 @@ import click
 from attrs import define, evolve, field, frozen
 
 import aiozilliz
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import (
-    complete_file,
-    connection_options,
-    option,
-    output_options,
-    paging_options,
-    selection_options,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.changes import Change, NotCompared, changes_layout, utc_text
-from aiozilliz.cli.output.console import check_stdout, discard_stdout, print_error
 from aiozilliz.cli.output.text import printable
 from aiozilliz.cli.process import MISUSED, SOME_FAILED, CommandError, call, set_failure_status
-from aiozilliz.cli.state.files import (
-    STANDARD_INPUT,
-    FileError,
-    doubt_of,
-    error_of,
-    failures_of,
-    parts,
-    read_document,
-)
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +47,7 @@ class Side:
 
     def headline(self, sign: str) -> str:
         """Return the line that names it, after a sign."""
-        count = sum(len(snapshot) for _, snapshot in parts(self.document))
+        count = sum(len(snapshot) for _, snapshot in files.parts(self.document))
         clusters = "1 cluster" if count == 1 else f"{count} clusters"
         return printable(f"{sign} {self.name}  {utc_text(self.document.taken_at)}  {clusters}")
 
@@ -85,14 +70,14 @@ class Difference:
 
 
 @click.command("diff", cls=Command)
-@click.argument("old", required=False, shell_complete=complete_file)
-@click.argument("new", required=False, shell_complete=complete_file)
-@option("--live", is_flag=True, help="Compare OLD with the service's current list.")
-@option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
-@output_options()
-@selection_options
-@paging_options(verify=False)
-@connection_options
+@click.argument("old", required=False, shell_complete=options.complete_file)
+@click.argument("new", required=False, shell_complete=options.complete_file)
+@options.option("--live", is_flag=True, help="Compare OLD with the service's current list.")
+@options.option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
+@options.output_options()
+@options.selection_options
+@options.paging_options(verify=False)
+@options.connection_options
 def command(
     connection: Connection,
     paging: Paging,
@@ -119,9 +104,9 @@ def command(
       aiozilliz diff a.json b.json --query "[?kind=='removed'].cluster.clusterId"
     """
     set_failure_status(MISUSED)  # 1 means that there are changes
-    check_stdout()
+    console.check_stdout()
     older, newer = _sides(connection, paging, old, new, live=live)
-    failed = error_of(newer.document) if live else None
+    failed = files.error_of(newer.document) if live else None
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to compare with
         raise failed
     difference = compare(older, newer, selection)
@@ -133,14 +118,14 @@ def command(
             writer.write(row)
         writer.finish(complete=True)
     except BrokenPipeError:
-        discard_stdout()  # nobody reads on, but the exit status still says whether there are changes
+        console.discard_stdout()  # nobody reads on, but the exit status still says whether there are changes
     if failed is not None:
         raise failed
     if difference.apart:
         raise CommandError(
             f"not compared as they are now: {len(difference.apart)} of the accounts", SOME_FAILED
         )
-    if live and (doubt := doubt_of(newer.document)) is not None:
+    if live and (doubt := files.doubt_of(newer.document)) is not None:
         raise doubt
     if exit_code and difference.changes:
         raise click.exceptions.Exit(1)
@@ -159,15 +144,15 @@ def _sides(
         raise click.UsageError(
             "Two files are compared without the service: --demo and --all-orgs require --live."
         )
-    if old == new == STANDARD_INPUT:
+    if old == new == files.STANDARD_INPUT:
         raise click.UsageError("Only one of the files can be standard input.")
-    older = Side(old, read_document(old))
+    older = Side(old, files.read_document(old))
     if new is None:
         return older, Side("now", _read_like(older, connection, paging))
-    newer = Side(new, read_document(new))
+    newer = Side(new, files.read_document(new))
     if older.many != newer.many:
         one, many = (new, old) if older.many else (old, new)
-        raise FileError(
+        raise files.FileError(
             f"{many} is the report of many accounts and {one} the snapshot of one: they can't be compared"
         )
     return older, newer
@@ -225,7 +210,7 @@ def compare(older: Side, newer: Side, selection: Selection) -> Difference:
     for names, here in ((changes.only_in_older, older), (changes.only_in_newer, newer)):
         difference.apart.update((name, f"only in {here.name}, so it is not compared") for name in names)
     for side in (older, newer):
-        for name in failures_of(side.document):
+        for name in files.failures_of(side.document):
             last = "its last snapshot" if name in changes else "nothing"
             difference.apart[name] = f"failed in {side.name}, so {last} is compared"
     return difference
@@ -245,10 +230,10 @@ def _chosen(account: str | None, changes: aiozilliz.Changes, selection: Selectio
 
 
 def _warn(side: Side, kind: str) -> None:
-    for account, snapshot in parts(side.document):
+    for account, snapshot in files.parts(side.document):
         if not snapshot.consistent:
             of = "" if account is None else f" of {account}"
-            print_error(
+            console.print_error(
                 f"{side.name}: the listing{of} was not proven complete, so clusters may be shown as {kind} by mistake"
             )
 

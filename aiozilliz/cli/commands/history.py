@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import complete_file, option, output_options, parsed_by, selection_options
 from aiozilliz.cli.output.changes import event_layout
 from aiozilliz.cli.state.store import read_history
 
@@ -43,21 +43,21 @@ def parse_since(text: str | None) -> datetime | None:
 
 @click.command("history", cls=Command)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@option(
+@options.option(
     "--state",
     metavar="FILE",
     required=True,
-    shell_complete=complete_file,
+    shell_complete=options.complete_file,
     help="The state of a watch; required.",
 )
-@option(
+@options.option(
     "--since",
     metavar="TIME",
-    callback=parsed_by(parse_since),
+    callback=options.parsed_by(parse_since),
     help="Only events since then: a time, or 24h, 7d.",
 )
-@output_options(default="table, a line per event")
-@selection_options
+@options.output_options(default="table, a line per event")
+@options.selection_options
 def command(
     ids: tuple[str, ...], state: str, since: datetime | None, selection: Selection, output: Output
 ) -> None:

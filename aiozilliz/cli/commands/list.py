@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import (
-    arrangement_options,
-    connection_options,
-    from_option,
-    option,
-    output_options,
-    paging_options,
-    selection_options,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.columns import record_row
-from aiozilliz.cli.output.console import print_error, stdout_is_file, stdout_is_terminal, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format
 from aiozilliz.cli.process import FAILED, CommandError, PartialError, call
 
@@ -29,18 +21,18 @@ if TYPE_CHECKING:
 
 
 @click.command("list", cls=Command)
-@output_options(default="table on a terminal, else jsonl")
-@selection_options
-@arrangement_options
-@option(
+@options.output_options(default="table on a terminal, else jsonl")
+@options.selection_options
+@options.arrangement_options
+@options.option(
     "--fail-if",
     type=click.Choice(["found", "none"]),
     metavar="found|none",
     help="Exit with status 1 if clusters were found, or none.",
 )
-@from_option
-@paging_options()
-@connection_options
+@options.from_option
+@options.paging_options()
+@options.connection_options
 def command(
     connection: Connection,
     paging: Paging,
@@ -67,7 +59,7 @@ def command(
     empty = "" if selection else "No clusters: the key is valid, but can see none."
     writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=Format.JSONL)
     # On a terminal, or before a pager, records would run through the line of progress, unless all come at the end.
-    progress = stdout_is_file() or (stdout_is_terminal() and not writer.streams)
+    progress = console.stdout_is_file() or (console.stdout_is_terminal() and not writer.streams)
     listing = _Listing(selection, writer)
     failure: Exception | None = None
     try:
@@ -82,7 +74,7 @@ def command(
         raise
     writer.finish(complete=True)
     if selection and not listing.found:
-        print_error(selection.describe_no_match())
+        console.print_error(selection.describe_no_match())
     if failure is not None:
         raise failure
     if fail_if == ("found" if listing.found else "none"):
@@ -98,7 +90,7 @@ class _Listing:
         self.found = 0
 
     async def write(self, connection: Connection, paging: Paging, *, progress: bool) -> None:
-        async with while_stdout_is_read(), connection.open(paging, progress=progress) as source:
+        async with console.while_stdout_is_read(), connection.open(paging, progress=progress) as source:
             async for account, cluster in source.iterate():
                 if self._selection.takes(cluster):
                     self.found += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from importlib.resources import files
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,24 +12,16 @@ import click
 import aiozilliz
 from aiozilliz.cli.commands.diff import Side, compare
 from aiozilliz.cli.commands.summary import TITLES, TOTAL, Summary, share
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.filters import Selection
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import complete_file, connection_options, from_option, option, paging_options
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.changes import utc_text
 from aiozilliz.cli.output.columns import record_row
-from aiozilliz.cli.output.console import check_stdout, emit, write_exact_utf8
 from aiozilliz.cli.output.table import cell_text
 from aiozilliz.cli.output.text import without_surrogates
 from aiozilliz.cli.process import call, error_text
-from aiozilliz.cli.state.files import (
-    FileError,
-    check_complete,
-    check_target,
-    failures_of,
-    parts,
-    read_document,
-    write_whole,
-)
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,21 +43,24 @@ _COLUMNS: Final = (
 
 
 @click.command("report", cls=Command)
-@option(
+@options.option(
     "-o",
     "--output",
     metavar="FILE.html",
     required=True,
     envvar=None,
-    shell_complete=complete_file,
+    shell_complete=options.complete_file,
     help="Write the page to FILE.html; - is standard output.",
 )
-@option(
-    "--since", metavar="FILE", shell_complete=complete_file, help="Show what has changed since this snapshot."
+@options.option(
+    "--since",
+    metavar="FILE",
+    shell_complete=options.complete_file,
+    help="Show what has changed since this snapshot.",
 )
-@from_option
-@paging_options(verify=False)
-@connection_options
+@options.from_option
+@options.paging_options(verify=False)
+@options.connection_options
 def command(connection: Connection, paging: Paging, output: str, since: str | None) -> None:
     """Write one self-contained HTML page about all clusters.
 
@@ -78,32 +73,34 @@ def command(connection: Connection, paging: Paging, output: str, since: str | No
       aiozilliz report --from today.json --since monday.json -o inventory.html
     """
     template = _template()  # a package that is missing is found out before a long reading
-    older = None if since is None else read_document(since)
+    older = None if since is None else files.read_document(since)
     if output == "-":
-        check_stdout()
+        console.check_stdout()
     else:
-        check_target(output)
+        files.check_target(output)
     document = call(connection.collect(paging))
     many = isinstance(document, aiozilliz.InventoryReport)
     if older is not None and many != isinstance(older, aiozilliz.InventoryReport):
-        raise FileError(f"{since}: one is of many accounts and the other of one: they can't be compared")
+        raise files.FileError(
+            f"{since}: one is of many accounts and the other of one: they can't be compared"
+        )
     page = template.render(
         **_of_document(document, connection),
         **({} if older is None or since is None else _of_changes(Side(since, older), Side("now", document))),
     )
     if output == "-":
-        write_exact_utf8()
-        emit(page)
+        console.write_exact_utf8()
+        console.emit(page)
     else:
-        write_whole(output, page)
-    check_complete(document)
+        files.write_whole(output, page)
+    files.check_complete(document)
 
 
 def _template() -> Any:
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # of an extra, and used by nothing else
     from markupsafe import Markup  # noqa: PLC0415  # as above
 
-    folder = files("aiozilliz.cli.output")
+    folder = resources.files("aiozilliz.cli.output")
     texts = {name: folder.joinpath(f"report.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     hashes = {
         name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -133,14 +130,14 @@ def _of_document(document: Document, connection: Connection) -> dict[str, Any]:
     columns = [{"title": title, "number": key == "cuSize"} for key, title in _COLUMNS]
     if many:
         columns.insert(0, {"title": "Account", "number": False})
-    for account, snapshot in parts(document):
+    for account, snapshot in files.parts(document):
         for cluster in snapshot:
             summary.add(account, cluster)
             row = record_row(account, cluster)
             cells = [cell_text(row.get(key)) for key, _ in _COLUMNS]
             rows.append(list(zip(([cell_text(account)] if many else []) + cells, columns, strict=True)))
     total, *counts = summary.rows()
-    accounts = [("Accounts", len(list(parts(document))))] if many else []
+    accounts = [("Accounts", len(list(files.parts(document))))] if many else []
     base_url, keys = connection.identity
     return {
         "title": "Zilliz Cloud clusters",
@@ -155,9 +152,9 @@ def _of_document(document: Document, connection: Connection) -> dict[str, Any]:
 
 
 def _problems(document: Document) -> Iterator[tuple[str, str]]:
-    for name, error in failures_of(document).items():
+    for name, error in files.failures_of(document).items():
         yield cell_text(name), f"failed: {cell_text(error_text(error))}"
-    for account, snapshot in parts(document):
+    for account, snapshot in files.parts(document):
         if not snapshot.consistent:
             yield cell_text(account), "the list could not be proven complete: clusters may be missing"
 

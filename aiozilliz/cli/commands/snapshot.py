@@ -7,40 +7,24 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import complete_file, connection_options, option, paging_options
-from aiozilliz.cli.output.console import (
-    check_stdout,
-    emit,
-    print_error,
-    stdout_is_terminal,
-    stdout_takes_unicode,
-    write_exact_utf8,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.text import escape_json
 from aiozilliz.cli.process import call
-from aiozilliz.cli.state.files import (
-    FileError,
-    check_complete,
-    check_target,
-    doubt_of,
-    error_of,
-    failures_of,
-    is_replaceable,
-    parts,
-    read_document,
-    write_whole,
-)
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Paging
 
 
 @click.command("snapshot", cls=Command)
-@click.argument("file", required=False, shell_complete=complete_file)
-@option("--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete.")
-@paging_options(verify=False)
-@connection_options
+@click.argument("file", required=False, shell_complete=options.complete_file)
+@options.option(
+    "--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete."
+)
+@options.paging_options(verify=False)
+@options.connection_options
 def command(connection: Connection, paging: Paging, file: str | None, allow_partial: bool) -> None:
     """Save the whole listing as JSON, in FILE or on standard output.
 
@@ -59,40 +43,40 @@ def command(connection: Connection, paging: Paging, file: str | None, allow_part
     """
     path = None if file in {None, "-"} else file
     if path is None:
-        check_stdout()
+        console.check_stdout()
     else:
-        check_target(path)
+        files.check_target(path)
     document = call(connection.collect(paging))
-    failed = error_of(document)
+    failed = files.error_of(document)
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to write
         raise failed
-    doubt = doubt_of(document)
+    doubt = files.doubt_of(document)
     if (failed or doubt) and path is not None and not allow_partial and _is_complete(path):
         left = f"{path} is complete and was not overwritten; --allow-partial overwrites it"
-        print_error(left)
+        console.print_error(left)
     else:
         _write(path, document.to_json())
     if failed is not None and doubt is not None:
-        print_error(str(doubt))
-    check_complete(document)
+        console.print_error(str(doubt))
+    files.check_complete(document)
 
 
 def _is_complete(path: str) -> bool:
     try:
-        document = read_document(path) if is_replaceable(path) else None
-    except FileError:  # it does not exist, or is something else
+        document = files.read_document(path) if files.is_replaceable(path) else None
+    except files.FileError:  # it does not exist, or is something else
         return False
-    if document is None or failures_of(document):
+    if document is None or files.failures_of(document):
         return False
-    return all(snapshot.consistent for _, snapshot in parts(document))
+    return all(snapshot.consistent for _, snapshot in files.parts(document))
 
 
 def _write(path: str | None, text: str) -> None:
     if path is not None:
-        write_whole(path, text)
-    elif stdout_is_terminal():
-        ascii_only = not stdout_takes_unicode()
-        emit("\n".join(escape_json(line, ascii_only=ascii_only) for line in text.split("\n")))
+        files.write_whole(path, text)
+    elif console.stdout_is_terminal():
+        ascii_only = not console.stdout_takes_unicode()
+        console.emit("\n".join(escape_json(line, ascii_only=ascii_only) for line in text.split("\n")))
     else:
-        write_exact_utf8()
-        emit(text)
+        console.write_exact_utf8()
+        console.emit(text)

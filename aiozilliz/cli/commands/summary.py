@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import (
-    complete_names,
-    connection_options,
-    from_option,
-    option,
-    output_options,
-    paging_options,
-    parsed_by,
-    selection_options,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.console import print_error, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format, Layout
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.process import CommandError, PartialError, call
@@ -179,18 +170,18 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
 
 
 @click.command("summary", cls=Command)
-@option(
+@options.option(
     "--by",
     metavar="NAMES",
-    callback=parsed_by(parse_by),
-    shell_complete=complete_names(DIMENSIONS),
+    callback=options.parsed_by(parse_by),
+    shell_complete=options.complete_names(DIMENSIONS),
     help=f"Count combinations of {', '.join(DIMENSIONS)}.",
 )
-@output_options(*Format)
-@selection_options
-@from_option
-@paging_options()
-@connection_options
+@options.output_options(*Format)
+@options.selection_options
+@options.from_option
+@options.paging_options()
+@options.connection_options
 def command(
     connection: Connection, paging: Paging, selection: Selection, output: Output, by: tuple[str, ...]
 ) -> None:
@@ -217,7 +208,7 @@ def command(
         writer.write(row)
     writer.finish(complete=True)
     if selection and not summary.total:
-        print_error(selection.describe_no_match())
+        console.print_error(selection.describe_no_match())
     if failure is not None:
         raise failure
 
@@ -226,7 +217,7 @@ async def _count(
     connection: Connection, paging: Paging, selection: Selection, summary: Summary
 ) -> Exception | None:
     try:
-        async with while_stdout_is_read(), connection.open(paging, progress=True) as source:
+        async with console.while_stdout_is_read(), connection.open(paging, progress=True) as source:
             async for account, cluster in source.iterate():
                 if selection.takes(cluster):
                     summary.add(account, cluster)

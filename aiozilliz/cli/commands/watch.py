@@ -11,22 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from aiozilliz import EventKind
+from aiozilliz.cli.input import options
 from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.options import (
-    complete_file,
-    connection_options,
-    finite_seconds,
-    option,
-    output_options,
-    selection_options,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.changes import Change, event_layout, utc_text
-from aiozilliz.cli.output.console import report, stderr_is_terminal, while_stdout_is_read
 from aiozilliz.cli.output.formats import Format
 from aiozilliz.cli.output.progress import show_progress
 from aiozilliz.cli.output.text import printable
 from aiozilliz.cli.process import call, timestamps
-from aiozilliz.cli.state.files import parts
+from aiozilliz.cli.state import files
 from aiozilliz.cli.state.store import WatchState
 
 if TYPE_CHECKING:
@@ -36,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch", cls=Command)
-@output_options(
+@options.output_options(
     Format.TABLE,
     Format.JSONL,
     Format.CSV,
@@ -44,16 +37,16 @@ if TYPE_CHECKING:
     default="table, a line per event",
     query=False,
 )
-@selection_options
-@option(
+@options.selection_options
+@options.option(
     "--interval",
     type=click.FloatRange(min=0, min_open=True, max=1e6),
     metavar="SECONDS",
     default=60.0,
-    callback=finite_seconds,
+    callback=options.finite_seconds,
     help="Time between two readings; 60 by default.",
 )
-@option(
+@options.option(
     "--confirmations",
     type=click.IntRange(min=1),
     metavar="N",
@@ -61,14 +54,14 @@ if TYPE_CHECKING:
     section="Advanced",
     help="Readings in a row that must miss a cluster before its removal is reported; 2 by default.",
 )
-@option(
+@options.option(
     "--state",
     metavar="FILE",
-    shell_complete=complete_file,
+    shell_complete=options.complete_file,
     help="Keep what has been reported, and resume from it.",
 )
-@option("--changes-only", is_flag=True, help="Don't print the first reading, only what changes.")
-@connection_options
+@options.option("--changes-only", is_flag=True, help="Don't print the first reading, only what changes.")
+@options.connection_options
 def command(
     connection: Connection,
     selection: Selection,
@@ -130,7 +123,7 @@ class _Watch:
     async def run(self, interval: float, confirmations: int) -> None:
         since = self._state.since if self._state is not None else None
         async with (
-            while_stdout_is_read(),
+            console.while_stdout_is_read(),
             self._connection.open(changing=True) as source,
             show_progress(lambda: self._alive(source)),
         ):
@@ -166,7 +159,7 @@ class _Watch:
         """Return the line of a terminal that shows that the watch goes on."""
         if self._readings != (readings := sum(source.readings.values())) and source.known is not None:
             self._readings = readings
-            clusters = sum(len(snapshot) for _, snapshot in parts(source.known))
+            clusters = sum(len(snapshot) for _, snapshot in files.parts(source.known))
             self._last = (time.monotonic(), f"{datetime.now().astimezone():%H:%M:%S}, {clusters:,} clusters")
         ago, last = time.monotonic() - self._last[0], self._last[1]
         down = f"NO ANSWER from {', '.join(map(printable, source.outages))}; " if source.outages else ""
@@ -178,15 +171,15 @@ class _Watch:
         known = source.known
         new = [
             account or ""
-            for account, snapshot in (parts(known) if known is not None else ())
+            for account, snapshot in (files.parts(known) if known is not None else ())
             if snapshot.consistent and (account or "") not in self._begun
         ]
         if new and self._state is not None:
             self._state.record([], begun=new)
         self._begun.update(new)
-        if new and stderr_is_terminal():
+        if new and console.stderr_is_terminal():
             names = ", ".join(filter(None, new))
-            report(
+            console.report(
                 f"First reading complete{f': {names}' if names else ''}. Watching for changes; Ctrl-C ends it."
             )
 

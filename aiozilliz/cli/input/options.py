@@ -12,15 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import aiozilliz
-from aiozilliz.cli.input.filters import (
-    FILTERS,
-    Arrangement,
-    Output,
-    Selection,
-    parse_columns,
-    parse_query,
-    parse_sort,
-)
+from aiozilliz.cli.input import filters
 from aiozilliz.cli.input.help import Option
 from aiozilliz.cli.input.key_file import read_key
 from aiozilliz.cli.input.source import Connection, Paging
@@ -137,7 +129,7 @@ def output_options(
     apply = option(
         "--query",
         metavar="JMESPATH",
-        callback=parsed_by(parse_query),
+        callback=parsed_by(filters.parse_query),
         help="Apply it to the array of records.",
     )
     options = (
@@ -157,9 +149,15 @@ def arrangement_options(command: Command) -> Command:
     """Add the options that become the command's argument `arrangement`."""
     names = partial(option, metavar="FIELDS", shell_complete=complete_names(FIELD_NAMES))
     return with_options(
-        _collected("arrangement", Arrangement, command),
-        names("--sort", callback=parsed_by(parse_sort), help="Sort by these, as -cu,name: - is descending."),
-        names("--columns", callback=parsed_by(parse_columns), help="Show these, as id,cu,extra.NAME."),
+        _collected("arrangement", filters.Arrangement, command),
+        names(
+            "--sort",
+            callback=parsed_by(filters.parse_sort),
+            help="Sort by these, as -cu,name: - is descending.",
+        ),
+        names(
+            "--columns", callback=parsed_by(filters.parse_columns), help="Show these, as id,cu,extra.NAME."
+        ),
     )
 
 
@@ -167,7 +165,7 @@ def selection_options(command: Command) -> Command:
     """Add the options that become the command's argument `selection`."""
     choose = partial(option, section="Filters", metavar="PATTERN", multiple=True)
     return with_options(
-        _collected("selection", Selection, command, takes=FILTERS),
+        _collected("selection", filters.Selection, command, takes=filters.FILTERS),
         choose("--id", help="Such as in01-0a1b*."),
         choose("--name", help="Such as 'prod-*'."),
         choose(
@@ -316,8 +314,8 @@ def _choose_base_url(*, base_url: str | None, china: bool) -> str | None:
     return aiozilliz.CHINA if china else base_url
 
 
-def _make_output(*, output: str | None, no_header: bool, query: Any = None) -> Output:
-    return Output(form=None if output is None else Format(output), header=not no_header, query=query)
+def _make_output(*, output: str | None, no_header: bool, query: Any = None) -> filters.Output:
+    return filters.Output(form=None if output is None else Format(output), header=not no_header, query=query)
 
 
 def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.console import (
-    emit,
-    report,
-    stderr_is_terminal,
-    stdout_has_colour,
-    stdout_is_terminal,
-    stdout_width,
-)
 from aiozilliz.cli.output.formats import Layout
 from aiozilliz.cli.output.table import cut
 from aiozilliz.cli.output.text import json_text, printable
@@ -177,14 +170,14 @@ class LinesWriter:
         header: bool = True,
     ) -> None:
         del header
-        self._width = stdout_width() if fit and stdout_is_terminal() else None
+        self._width = console.stdout_width() if fit and console.stdout_is_terminal() else None
         self._lines = lines
         self._heading = heading
         self._group = ""
         self._before = [*head]
         self._foot = foot
         self._empty = empty
-        self._colour = stdout_has_colour()
+        self._colour = console.stdout_has_colour()
 
     def write(self, row: Any) -> None:
         """Write the lines of a row, after the heading of its account."""
@@ -196,15 +189,15 @@ class LinesWriter:
     def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # the lines of a watch have no end
         """Write the last lines."""
         self._put(self._foot)
-        if self._empty and stderr_is_terminal():
-            report(self._empty)
+        if self._empty and console.stderr_is_terminal():
+            console.report(self._empty)
 
     def _put(self, lines: Iterable[str], sign: str = "") -> None:
         lines = [*self._before, *(cut(line, self._width) if self._width else line for line in lines)]
         if lines:
             self._before = []
             self._empty = ""
-            emit("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
+            console.emit("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
 
 
 def event_layout(*, many: bool) -> Layout:

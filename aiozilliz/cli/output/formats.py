@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from attrs import frozen
 
-from aiozilliz.cli.output.console import (
-    emit,
-    stdout_is_terminal,
-    stdout_takes_unicode,
-    write_exact_utf8,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.output.text import json_text, printable, without_surrogates
 
@@ -119,12 +114,12 @@ class _Stream(ABC):
         self._any = False
 
     def write(self, row: Any) -> None:
-        emit(self._text(row))
+        console.emit(self._text(row))
         self._any = True
 
     def finish(self, *, complete: bool) -> None:
         if end := self._end(complete=complete):
-            emit(end)
+            console.emit(end)
 
     @abstractmethod
     def _text(self, row: Any) -> str:
@@ -164,11 +159,11 @@ class CSVWriter(_Stream):
         import csv  # noqa: PLC0415  # help and version do without
 
         super().__init__(layout, header=header)
-        self._shown = printable if stdout_is_terminal() else without_surrogates
+        self._shown = printable if console.stdout_is_terminal() else without_surrogates
         # With any other line end, releases of Python differ in whether they quote a lone \r or \n.
         self._format = csv.writer(_Echo(), lineterminator="\r\n").writerow
-        if not stdout_is_terminal():
-            write_exact_utf8()
+        if not console.stdout_is_terminal():
+            console.write_exact_utf8()
 
     def _text(self, row: Any) -> str:
         layout = self._layout
@@ -278,7 +273,7 @@ def write_value(form: Format, value: Any, *, header: bool = True) -> None:
             return
     elif not isinstance(value, list):
         # Without the mark after a bare scalar of YAML.
-        emit(_yaml(value).removesuffix("...\n") if form is Format.YAML else _json(value) + "\n")
+        console.emit(_yaml(value).removesuffix("...\n") if form is Format.YAML else _json(value) + "\n")
         return
     columns = [_column(key, [row.get(key) for row in rows], first=key == keys[0]) for key in keys]
     layout = Layout(table=functools.partial(TableWriter, columns), fields=keys)
@@ -289,10 +284,10 @@ def write_value(form: Format, value: Any, *, header: bool = True) -> None:
 
 
 def _write_text(form: Format, text: str) -> None:
-    exact = form is Format.CSV and not stdout_is_terminal()
+    exact = form is Format.CSV and not console.stdout_is_terminal()
     if exact:
-        write_exact_utf8()
-    emit((without_surrogates(text) if exact else printable(text)) + "\n")
+        console.write_exact_utf8()
+    console.emit((without_surrogates(text) if exact else printable(text)) + "\n")
 
 
 def _as_objects(items: list[Any]) -> list[Any]:
@@ -318,11 +313,11 @@ def _cell(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json_text(value, ascii_only=not stdout_takes_unicode())
+    return json_text(value, ascii_only=not console.stdout_takes_unicode())
 
 
 def _yaml(value: Any) -> str:
-    text = _yaml_dump()(value, ascii_only=not stdout_takes_unicode())
+    text = _yaml_dump()(value, ascii_only=not console.stdout_takes_unicode())
     if text.replace("\n", "").isprintable():
         return text
     # PyYAML leaves more characters as they are than a terminal should get. Texts with such are in double quotes.

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 from attrs import field, frozen
 
-from aiozilliz.cli.output.console import (
-    as_shown,
-    check_stdout,
-    emit,
-    report,
-    stderr_is_terminal,
-    stdout_has_colour,
-    stdout_is_terminal,
-    stdout_width,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.text import json_text, printable
 
 if TYPE_CHECKING:
@@ -125,16 +116,16 @@ class TableWriter:
     def finish(self, *, complete: bool) -> None:
         """Write the table, also of an incomplete listing, whose error follows on standard error."""
         if self._rows:
-            check_stdout()
+            console.check_stdout()
             self._print()
-            if self._noun and stderr_is_terminal():
-                report(f"{len(self._rows):,} {self._noun}")
+            if self._noun and console.stderr_is_terminal():
+                console.report(f"{len(self._rows):,} {self._noun}")
         elif complete and self._empty:
-            report(self._empty)
+            console.report(self._empty)
 
     def _print(self) -> None:
-        terminal = stdout_is_terminal()
-        room = stdout_width() if terminal else None
+        terminal = console.stdout_is_terminal()
+        room = console.stdout_width() if terminal else None
         longest_id = min(LONGEST_ID, room) if room else None
         columns, texts = self._columns, list(zip(*self._rows, strict=True))
         if self._drop_empty:
@@ -145,15 +136,15 @@ class TableWriter:
             for column, cells in zip(columns, texts, strict=True)
         ]
         widths = layout([column.kind for column in columns], natural, room)
-        paint = _paint if stdout_has_colour() else _leave
+        paint = _paint if console.stdout_has_colour() else _leave
         shown = [
             self._render(column, cells, width, paint, terminal=terminal)
             for column, cells, width in zip(columns, texts, widths, strict=False)
         ]
-        emit("".join(_lines(shown)))
+        console.emit("".join(_lines(shown)))
         left_out = [printable(column.title) for column in columns[len(widths) :]]
         if left_out:
-            report(f"No room for {', '.join(left_out)}; {self._advice}.")
+            console.report(f"No room for {', '.join(left_out)}; {self._advice}.")
 
     def _render(
         self, column: Column, texts: Sequence[str], width: int, paint: Paint, *, terminal: bool
@@ -175,8 +166,8 @@ class TableWriter:
 def cell_text(value: Any) -> str:
     """Return the cell of a JSON value, which a terminal can show raw: text as it is, everything else as JSON."""
     if isinstance(value, str):
-        return as_shown(printable(value))
-    return "" if value is None else as_shown(json_text(value))
+        return console.as_shown(printable(value))
+    return "" if value is None else console.as_shown(json_text(value))
 
 
 def natural_width(column: Column, cells: Sequence[str], longest_id: int | None, *, header: bool) -> int:
