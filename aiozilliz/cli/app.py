@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.process import NAME
+from aiozilliz.cli import process
+from aiozilliz.cli.input.help import HelpedCommand
 
 COMMANDS: Final = {
     "list": "List clusters, each exactly once.",
@@ -27,7 +27,7 @@ COMMANDS: Final = {
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class _Group(Command, click.Group):
+class _Group(HelpedCommand, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's own
         return list(COMMANDS)
 
@@ -66,7 +66,7 @@ class _Group(Command, click.Group):
 
 
 @click.group(cls=_Group, context_settings=_SETTINGS)
-@click.version_option(package_name=NAME, prog_name=NAME, message="%(prog)s %(version)s")
+@click.version_option(package_name=process.NAME, prog_name=process.NAME, message="%(prog)s %(version)s")
 def group() -> None:
     """Show the clusters that Zilliz Cloud API keys can see, each exactly once.
 

@@ -17,7 +17,7 @@ from click.shell_completion import shell_complete
 
 import aiozilliz
 from aiozilliz.cli import signals
-from aiozilliz.cli.output.console import discard_stdout, hide_keys, print_error, report
+from aiozilliz.cli.output import console
 from aiozilliz.cli.signals import check_interrupt, report_signal
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    hide_keys(args)
+    console.hide_keys(args)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding lacks, and lone surrogates, must not end a listing.
@@ -149,10 +149,10 @@ def run(group: click.Group, args: Sequence[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        discard_stdout()
+        console.discard_stdout()
         return 0
     except KeyboardInterrupt:
-        discard_stdout()
+        console.discard_stdout()
         return report_signal()
     except OSError as error:
         return _report_failure(error)
@@ -172,7 +172,7 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
             except Exception as error:  # noqa: BLE001 - a bug of ours ends in one line too
                 if context.meta.get(_DEBUG, False):
                     for line in "".join(traceback.format_exception(error)).splitlines():
-                        report(line)
+                        console.report(line)
                 status = _report_failure(error)
                 return context.meta.get(_FAILURE_STATUS, FAILED) if status == FAILED else status
     except click.exceptions.Exit as end:
@@ -188,7 +188,7 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
         text = io.StringIO()
         error.show(file=text)
         for line in text.getvalue().rstrip("\n").split("\n"):
-            report(line)
+            console.report(line)
         return error.exit_code
     return 0
 
@@ -198,15 +198,15 @@ def _report_failure(error: Exception) -> int:
     match error:
         case PartialError() | aiozilliz.InventoryError():
             for name, failure in error.failures.items():
-                print_error(f"account {name}: {error_text(failure)}")
-            print_error(str(error.args[0]))
+                console.print_error(f"account {name}: {error_text(failure)}")
+            console.print_error(str(error.args[0]))
         case CommandError() | aiozilliz.ZillizError():
-            print_error(error_text(error))
+            console.print_error(error_text(error))
         case OSError():
-            discard_stdout()
-            print_error(f"the system refused: {error.strerror or error}")
+            console.discard_stdout()
+            console.print_error(f"the system refused: {error.strerror or error}")
         case _:
-            print_error(f"this is a bug in aiozilliz: {error_text(error)}. --debug shows where.")
+            console.print_error(f"this is a bug in aiozilliz: {error_text(error)}. --debug shows where.")
     return _status(error)
 
 
@@ -265,7 +265,7 @@ class _StderrHandler(logging.Handler):
             shown.args = tuple(
                 error_text(arg) if isinstance(arg, aiozilliz.ZillizError) else arg for arg in record.args
             )
-        print_error(self.format(shown))
+        console.print_error(self.format(shown))
 
 
 @contextmanager

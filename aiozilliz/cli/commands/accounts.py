@@ -8,18 +8,15 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import click
 from attrs import field, frozen
 
 import aiozilliz
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.input.source import Connection
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options, source
+from aiozilliz.cli.output import formats
 from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import accounts_error, call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aiozilliz import Account
-    from aiozilliz.cli.input.filters import Output
 
 OURS = "$ZILLIZ_API_KEY"
 """What the environment's key is called, which has no name."""
@@ -75,18 +71,18 @@ def _row(account: Account) -> dict[str, Any]:
     return {"account": account.name, "key": account.masked_key, "baseUrl": account.base_url}
 
 
-def _layout(*, check: bool, failed: bool) -> Layout:
+def _layout(*, check: bool, failed: bool) -> formats.Layout:
     fields = ("account", "key", "baseUrl", *(("status", "clusters", "error") if check else ()))
     columns = (_ACCOUNT, *(_RESULT if check else ()), _KEY, *((_ERROR,) if failed else ()), _SITE)
-    return Layout(table=partial(TableWriter, columns), fields=fields)
+    return formats.Layout(table=partial(TableWriter, columns), fields=fields)
 
 
-@click.command("accounts", cls=Command)
+@options.command("accounts")
 @options.output_options()
 @options.option("--check", is_flag=True, help="Check that each key works.")
 @options.option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
 @options.site_options
-def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
+def command(output: filters.Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
     """List the organisations you have keys for, which --all-orgs reads.
 
     They are those of the official command line's credentials file, and the key of the environment variable
@@ -103,8 +99,8 @@ def command(output: Output, *, check: bool, demo: bool, base_url: str | None, ti
       aiozilliz accounts --check -o json --query "[?status!='ok'].account"
     """
     options.check_demo(demo, base_url=base_url)
-    connection = Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
-    accounts, results = call(_find(connection, check=check))
+    connection = source.Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
+    accounts, results = process.call(_find(connection, check=check))
     failures: dict[str, Exception] = {
         account.name: result.failure
         for account, result in zip(accounts, results, strict=False)
@@ -115,10 +111,10 @@ def command(output: Output, *, check: bool, demo: bool, base_url: str | None, ti
         writer.write(_row(account) | (results[number].as_row() if check else {}))
     writer.finish(complete=True)
     if failures:
-        raise accounts_error(failures, len(accounts))
+        raise process.accounts_error(failures, len(accounts))
 
 
-async def _find(connection: Connection, *, check: bool) -> tuple[list[Account], list[Checked]]:
+async def _find(connection: source.Connection, *, check: bool) -> tuple[list[Account], list[Checked]]:
     async with AsyncExitStack() as stack:
         accounts = await _accounts(stack, connection)
         if not check:
@@ -128,7 +124,7 @@ async def _find(connection: Connection, *, check: bool) -> tuple[list[Account], 
             return accounts, await _ask_all(accounts, ask)
 
 
-async def _accounts(stack: AsyncExitStack, connection: Connection) -> list[Account]:
+async def _accounts(stack: AsyncExitStack, connection: source.Connection) -> list[Account]:
     if connection.demo or not os.environ.get("ZILLIZ_API_KEY"):
         return await stack.enter_async_context(connection.accounts())
     base_url = connection.base_url or aiozilliz.cli_base_url() or aiozilliz.GLOBAL
@@ -163,7 +159,9 @@ async def _ask_all(
     return [task.result() for task in tasks]
 
 
-async def _ask(account: Account, *, session: aiohttp.ClientSession | None, connection: Connection) -> Checked:
+async def _ask(
+    account: Account, *, session: aiohttp.ClientSession | None, connection: source.Connection
+) -> Checked:
     async with connection.client_of(account, session) as client:
         try:
             page = await client.list_clusters(page_size=1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.output.console import emit
-from aiozilliz.cli.process import COMPLETE_VARIABLE, NAME
+from aiozilliz.cli import process
+from aiozilliz.cli.input.help import HelpedCommand
+from aiozilliz.cli.output import console
 
 
-@click.command("completion", cls=Command)
+@click.command("completion", cls=HelpedCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
@@ -23,4 +23,6 @@ def command(context: click.Context, shell: str) -> None:
     """
     make = get_completion_class(shell)
     assert make is not None, "click knows these three"
-    emit(make(context.find_root().command, {}, NAME, COMPLETE_VARIABLE).source() + "\n")
+    console.emit(
+        make(context.find_root().command, {}, process.NAME, process.COMPLETE_VARIABLE).source() + "\n"
+    )

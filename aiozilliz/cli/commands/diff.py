@@ -11,20 +11,16 @@ import click
 from attrs import define, evolve, field, frozen
 
 import aiozilliz
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.output import console
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options, source
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.changes import Change, NotCompared, changes_layout, utc_text
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import MISUSED, SOME_FAILED, CommandError, call, set_failure_status
 from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiozilliz.cli.input.filters import Output, Selection
-    from aiozilliz.cli.input.source import Connection, Paging
-    from aiozilliz.cli.output.formats import Layout
     from aiozilliz.cli.state.files import Document
 
 
@@ -69,7 +65,7 @@ class Difference:
     apart: dict[str, str] = field(factory=dict[str, str])
 
 
-@click.command("diff", cls=Command)
+@options.command("diff")
 @click.argument("old", required=False, shell_complete=options.complete_file)
 @click.argument("new", required=False, shell_complete=options.complete_file)
 @options.option("--live", is_flag=True, help="Compare OLD with the service's current list.")
@@ -79,10 +75,10 @@ class Difference:
 @options.paging_options(verify=False)
 @options.connection_options
 def command(
-    connection: Connection,
-    paging: Paging,
-    selection: Selection,
-    output: Output,
+    connection: source.Connection,
+    paging: source.Paging,
+    selection: filters.Selection,
+    output: filters.Output,
     old: str | None,
     new: str | None,
     live: bool,
@@ -103,7 +99,7 @@ def command(
       aiozilliz diff clusters.json --live --exit-code
       aiozilliz diff a.json b.json --query "[?kind=='removed'].cluster.clusterId"
     """
-    set_failure_status(MISUSED)  # 1 means that there are changes
+    process.set_failure_status(process.MISUSED)  # 1 means that there are changes
     console.check_stdout()
     older, newer = _sides(connection, paging, old, new, live=live)
     failed = files.error_of(newer.document) if live else None
@@ -122,8 +118,8 @@ def command(
     if failed is not None:
         raise failed
     if difference.apart:
-        raise CommandError(
-            f"not compared as they are now: {len(difference.apart)} of the accounts", SOME_FAILED
+        raise process.CommandError(
+            f"not compared as they are now: {len(difference.apart)} of the accounts", process.SOME_FAILED
         )
     if live and (doubt := files.doubt_of(newer.document)) is not None:
         raise doubt
@@ -132,7 +128,7 @@ def command(
 
 
 def _sides(
-    connection: Connection, paging: Paging, old: str | None, new: str | None, *, live: bool
+    connection: source.Connection, paging: source.Paging, old: str | None, new: str | None, *, live: bool
 ) -> tuple[Side, Side]:
     if connection.demo and old is None:
         return _demo_sides(connection, paging)
@@ -158,7 +154,7 @@ def _sides(
     return older, newer
 
 
-def _read_like(older: Side, connection: Connection, paging: Paging) -> Document:
+def _read_like(older: Side, connection: source.Connection, paging: source.Paging) -> Document:
     if connection.many and not older.many:
         raise click.UsageError(f"{older.name} is the snapshot of one account: leave out --all-orgs.")
     if older.many and connection.api_key is not None:
@@ -166,12 +162,12 @@ def _read_like(older: Side, connection: Connection, paging: Paging) -> Document:
             f"{older.name} is the report of many accounts, whose keys come from the credentials file: "
             "leave out --api-key-file."
         )
-    return call((connection.for_all_orgs() if older.many else connection).collect(paging))
+    return process.call((connection.for_all_orgs() if older.many else connection).collect(paging))
 
 
-def _demo_sides(connection: Connection, paging: Paging) -> tuple[Side, Side]:
+def _demo_sides(connection: source.Connection, paging: source.Paging) -> tuple[Side, Side]:
     """Read the demo's listing, and return it with a copy that has some changes."""
-    older = call(connection.collect(paging))
+    older = process.call(connection.collect(paging))
     if isinstance(older, aiozilliz.Snapshot):
         return Side("demo", older), Side("demo, changed", _after_changes(older))
     snapshots = dict(older.snapshots)
@@ -196,7 +192,7 @@ def _after_changes(older: aiozilliz.Snapshot) -> aiozilliz.Snapshot:
     return aiozilliz.Snapshot(clusters, datetime.now(UTC), older.requests, consistent=older.consistent)
 
 
-def compare(older: Side, newer: Side, selection: Selection) -> Difference:
+def compare(older: Side, newer: Side, selection: filters.Selection) -> Difference:
     """Compare two listings, both of one account or both of many, as far as clusters are selected."""
     difference = Difference(older, newer)
     if isinstance(newer.document, aiozilliz.Snapshot):
@@ -216,7 +212,9 @@ def compare(older: Side, newer: Side, selection: Selection) -> Difference:
     return difference
 
 
-def _chosen(account: str | None, changes: aiozilliz.Changes, selection: Selection) -> Iterator[Change]:
+def _chosen(
+    account: str | None, changes: aiozilliz.Changes, selection: filters.Selection
+) -> Iterator[Change]:
     kinds = aiozilliz.EventKind
     for cluster in changes.added:
         if selection.takes(cluster):
@@ -238,7 +236,7 @@ def _warn(side: Side, kind: str) -> None:
             )
 
 
-def _layout(difference: Difference) -> Layout:
+def _layout(difference: Difference) -> formats.Layout:
     head: list[str] = []
     foot: list[str] = []
     if difference.changes or difference.apart:

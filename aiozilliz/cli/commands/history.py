@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import click
 
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
+from aiozilliz.cli.input import filters, options
 from aiozilliz.cli.output.changes import event_layout
-from aiozilliz.cli.state.store import read_history
-
-if TYPE_CHECKING:
-    from aiozilliz.cli.input.filters import Output, Selection
+from aiozilliz.cli.state import store
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -41,7 +36,7 @@ def parse_since(text: str | None) -> datetime | None:
     raise click.BadParameter(fault)
 
 
-@click.command("history", cls=Command)
+@options.command("history")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @options.option(
     "--state",
@@ -59,7 +54,11 @@ def parse_since(text: str | None) -> datetime | None:
 @options.output_options(default="table, a line per event")
 @options.selection_options
 def command(
-    ids: tuple[str, ...], state: str, since: datetime | None, selection: Selection, output: Output
+    ids: tuple[str, ...],
+    state: str,
+    since: datetime | None,
+    selection: filters.Selection,
+    output: filters.Output,
 ) -> None:
     """Show the events that a watch has recorded in FILE, the oldest first. The watch may be running.
 
@@ -72,7 +71,7 @@ def command(
     """
     changes = [
         change
-        for change in read_history(state)
+        for change in store.read_history(state)
         if (not ids or change.cluster.cluster_id in ids)
         and (since is None or change.time is None or datetime.fromisoformat(change.time) >= since)
         and (

@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.output import console
-from aiozilliz.cli.output.columns import record_row
-from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.process import FAILED, CommandError, PartialError, call
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.output import columns, console, formats
 
 if TYPE_CHECKING:
-    from aiozilliz.cli.input.filters import Arrangement, Output, Selection
     from aiozilliz.cli.input.source import Connection, Paging
-    from aiozilliz.cli.output.formats import Writer
 
 
-@click.command("list", cls=Command)
+@options.command("list")
 @options.output_options(default="table on a terminal, else jsonl")
 @options.selection_options
 @options.arrangement_options
@@ -36,9 +31,9 @@ if TYPE_CHECKING:
 def command(
     connection: Connection,
     paging: Paging,
-    selection: Selection,
-    arrangement: Arrangement,
-    output: Output,
+    selection: filters.Selection,
+    arrangement: filters.Arrangement,
+    output: filters.Output,
     fail_if: str | None,
 ) -> None:
     """List the clusters that the key can see, each exactly once.
@@ -57,16 +52,16 @@ def command(
       aiozilliz list --status 'STOP*,ABNORMAL' --region 'aws-*' --sort -cu,name
     """
     empty = "" if selection else "No clusters: the key is valid, but can see none."
-    writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=Format.JSONL)
+    writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=formats.Format.JSONL)
     # On a terminal, or before a pager, records would run through the line of progress, unless all come at the end.
     progress = console.stdout_is_file() or (console.stdout_is_terminal() and not writer.streams)
     listing = _Listing(selection, writer)
     failure: Exception | None = None
     try:
-        call(listing.write(connection, paging, progress=progress))
+        process.call(listing.write(connection, paging, progress=progress))
     except (
-        PartialError,
-        CommandError,
+        process.PartialError,
+        process.CommandError,
     ) as error:  # the others' records, or those of an unproven file, are whole
         failure = error
     except aiozilliz.ZillizError:
@@ -78,13 +73,13 @@ def command(
     if failure is not None:
         raise failure
     if fail_if == ("found" if listing.found else "none"):
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(process.FAILED)
 
 
 class _Listing:
     """Writes the clusters that are selected, and counts them."""
 
-    def __init__(self, selection: Selection, writer: Writer) -> None:
+    def __init__(self, selection: filters.Selection, writer: formats.Writer) -> None:
         self._selection = selection
         self._writer = writer
         self.found = 0
@@ -94,4 +89,4 @@ class _Listing:
             async for account, cluster in source.iterate():
                 if self._selection.takes(cluster):
                     self.found += 1
-                    self._writer.write(record_row(account, cluster))
+                    self._writer.write(columns.record_row(account, cluster))

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 import aiozilliz
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
+from aiozilliz.cli import process
+from aiozilliz.cli.input import options, source
 from aiozilliz.cli.output import console
 from aiozilliz.cli.output.text import escape_json
-from aiozilliz.cli.process import call
 from aiozilliz.cli.state import files
 
-if TYPE_CHECKING:
-    from aiozilliz.cli.input.source import Connection, Paging
 
-
-@click.command("snapshot", cls=Command)
+@options.command("snapshot")
 @click.argument("file", required=False, shell_complete=options.complete_file)
 @options.option(
     "--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete."
 )
 @options.paging_options(verify=False)
 @options.connection_options
-def command(connection: Connection, paging: Paging, file: str | None, allow_partial: bool) -> None:
+def command(
+    connection: source.Connection, paging: source.Paging, file: str | None, allow_partial: bool
+) -> None:
     """Save the whole listing as JSON, in FILE or on standard output.
 
     `aiozilliz diff` compares two snapshots. With --all-orgs it is the report of all organisations. The list is read
@@ -46,7 +42,7 @@ def command(connection: Connection, paging: Paging, file: str | None, allow_part
         console.check_stdout()
     else:
         files.check_target(path)
-    document = call(connection.collect(paging))
+    document = process.call(connection.collect(paging))
     failed = files.error_of(document)
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to write
         raise failed

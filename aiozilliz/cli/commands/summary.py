@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.output import console
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.formats import Format, Layout
 from aiozilliz.cli.output.table import Column, TableWriter
-from aiozilliz.cli.process import CommandError, PartialError, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from aiozilliz import Cluster
-    from aiozilliz.cli.input.filters import Output, Selection
     from aiozilliz.cli.input.source import Connection, Paging
 
 TOTAL = "total"
@@ -152,7 +149,7 @@ def share(part: int, total: int) -> str:
     return ">99%" if per_cent == 100 and part < total else f"{per_cent}%"  # noqa: PLR2004  # that is what per cent are
 
 
-def _layout(summary: Summary, by: Sequence[str]) -> Layout:
+def _layout(summary: Summary, by: Sequence[str]) -> formats.Layout:
     # Combinations have their numbers first: these are shown however little room there is.
     columns = (
         (*_NUMBERS, *(Column(name, TITLES[name], "cut") for name in by))
@@ -166,10 +163,10 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
         heading=None if by else lambda row: TITLES.get(row["by"], ""),
         empty="No cluster to count.",
     )
-    return Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
+    return formats.Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
 
 
-@click.command("summary", cls=Command)
+@options.command("summary")
 @options.option(
     "--by",
     metavar="NAMES",
@@ -177,13 +174,17 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
     shell_complete=options.complete_names(DIMENSIONS),
     help=f"Count combinations of {', '.join(DIMENSIONS)}.",
 )
-@options.output_options(*Format)
+@options.output_options(*formats.Format)
 @options.selection_options
 @options.from_option
 @options.paging_options()
 @options.connection_options
 def command(
-    connection: Connection, paging: Paging, selection: Selection, output: Output, by: tuple[str, ...]
+    connection: Connection,
+    paging: Paging,
+    selection: filters.Selection,
+    output: filters.Output,
+    by: tuple[str, ...],
 ) -> None:
     """Count the clusters that the key can see, and add up their CUs.
 
@@ -203,7 +204,7 @@ def command(
     """
     summary = Summary(by, many=connection.many)
     writer = output.writer(_layout(summary, by))
-    failure = call(_count(connection, paging, selection, summary))
+    failure = process.call(_count(connection, paging, selection, summary))
     for row in summary.rows():
         writer.write(row)
     writer.finish(complete=True)
@@ -214,17 +215,17 @@ def command(
 
 
 async def _count(
-    connection: Connection, paging: Paging, selection: Selection, summary: Summary
+    connection: Connection, paging: Paging, selection: filters.Selection, summary: Summary
 ) -> Exception | None:
     try:
         async with console.while_stdout_is_read(), connection.open(paging, progress=True) as source:
             async for account, cluster in source.iterate():
                 if selection.takes(cluster):
                     summary.add(account, cluster)
-    except PartialError as error:
+    except process.PartialError as error:
         for name in error.failures:
             summary.drop(name)
         return error
-    except CommandError as error:  # a file that is not proven complete
+    except process.CommandError as error:  # a file that is not proven complete
         return error
     return None

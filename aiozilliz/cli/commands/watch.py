@@ -11,29 +11,22 @@ from typing import TYPE_CHECKING
 import click
 
 from aiozilliz import EventKind
-from aiozilliz.cli.input import options
-from aiozilliz.cli.input.help import Command
-from aiozilliz.cli.output import console
-from aiozilliz.cli.output.changes import Change, event_layout, utc_text
-from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.output.progress import show_progress
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.output import changes, console, formats, progress
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import call, timestamps
-from aiozilliz.cli.state import files
-from aiozilliz.cli.state.store import WatchState
+from aiozilliz.cli.state import files, store
 
 if TYPE_CHECKING:
-    from aiozilliz.cli.input.filters import Output, Selection
     from aiozilliz.cli.input.source import Connection, Source
-    from aiozilliz.cli.output.formats import Writer
 
 
-@click.command("watch", cls=Command)
+@options.command("watch")
 @options.output_options(
-    Format.TABLE,
-    Format.JSONL,
-    Format.CSV,
-    Format.YAML,
+    formats.Format.TABLE,
+    formats.Format.JSONL,
+    formats.Format.CSV,
+    formats.Format.YAML,
     default="table, a line per event",
     query=False,
 )
@@ -64,8 +57,8 @@ if TYPE_CHECKING:
 @options.connection_options
 def command(
     connection: Connection,
-    selection: Selection,
-    output: Output,
+    selection: filters.Selection,
+    output: filters.Output,
     interval: float,
     confirmations: int,
     state: str | None,
@@ -86,12 +79,14 @@ def command(
       aiozilliz watch --all-orgs --interval 300 --status ABNORMAL --changes-only
     """
     many = connection.many
-    writer = output.writer(event_layout(many=many))
+    writer = output.writer(changes.event_layout(many=many))
     with (
-        timestamps(),
-        nullcontext() if state is None else WatchState.open(state, *connection.identity, many=many) as known,
+        process.timestamps(),
+        nullcontext()
+        if state is None
+        else store.WatchState.open(state, *connection.identity, many=many) as known,
     ):
-        call(
+        process.call(
             _Watch(connection, selection, writer, known, changes_only=changes_only).run(
                 interval, confirmations
             )
@@ -104,9 +99,9 @@ class _Watch:
     def __init__(
         self,
         connection: Connection,
-        selection: Selection,
-        writer: Writer,
-        state: WatchState | None,
+        selection: filters.Selection,
+        writer: formats.Writer,
+        state: store.WatchState | None,
         *,
         changes_only: bool,
     ) -> None:
@@ -125,13 +120,15 @@ class _Watch:
         async with (
             console.while_stdout_is_read(),
             self._connection.open(changing=True) as source,
-            show_progress(lambda: self._alive(source)),
+            progress.show_progress(lambda: self._alive(source)),
         ):
             events = source.watch(interval=interval, since=since, confirmations=confirmations)
             try:
                 async for account, event in events:
-                    now = utc_text(datetime.now(UTC))
-                    change = Change(event.kind, event.cluster, event.previous, event.changed, account, now)
+                    now = changes.utc_text(datetime.now(UTC))
+                    change = changes.Change(
+                        event.kind, event.cluster, event.previous, event.changed, account, now
+                    )
                     if self._is_shown(change, source):
                         self._writer.write(change)
                         await _stop_if_interrupted()
@@ -144,7 +141,7 @@ class _Watch:
             finally:
                 self._note_begun(source)
 
-    def _is_shown(self, change: Change, source: Source) -> bool:
+    def _is_shown(self, change: changes.Change, source: Source) -> bool:
         first = (
             change.kind == EventKind.ADDED
             and (change.account or "") not in self._begun

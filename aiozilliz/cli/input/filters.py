@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 from attrs import frozen
 
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.columns import Field, find_field, record_layout
-from aiozilliz.cli.output.console import stdout_is_terminal
-from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,11 +209,13 @@ class Output:
         query: What is applied to the array of rows, or None.
     """
 
-    form: Format | None = None
+    form: formats.Format | None = None
     header: bool = True
     query: Query | None = None
 
-    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE) -> Writer:
+    def writer(
+        self, layout: formats.Layout, *, elsewhere: formats.Format = formats.Format.TABLE
+    ) -> formats.Writer:
         """Make the writer.
 
         Args:
@@ -224,10 +225,10 @@ class Output:
         Returns:
             The writer.
         """
-        form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
+        form = self.form or (formats.Format.TABLE if console.stdout_is_terminal() else elsewhere)
         if self.query is not None:
             return _Queried(self.query, form, layout, header=self.header)
-        return make_writer(form, layout, header=self.header)
+        return formats.make_writer(form, layout, header=self.header)
 
 
 @frozen(kw_only=True)
@@ -242,7 +243,7 @@ class Arrangement:
     sort: tuple[SortKey, ...] = ()
     columns: tuple[Field, ...] = ()
 
-    def writer(self, output: Output, *, many: bool, empty: str, elsewhere: Format) -> Writer:
+    def writer(self, output: Output, *, many: bool, empty: str, elsewhere: formats.Format) -> formats.Writer:
         """Make the writer of rows of `record_row`, as `Output.writer` does.
 
         Args:
@@ -269,7 +270,7 @@ class _Queried:
 
     streams = False
 
-    def __init__(self, query: Query, form: Format, layout: Layout, *, header: bool) -> None:
+    def __init__(self, query: Query, form: formats.Format, layout: formats.Layout, *, header: bool) -> None:
         self._query = query
         self._form = form
         self._record = layout.record
@@ -281,7 +282,7 @@ class _Queried:
 
     def finish(self, *, complete: bool) -> None:
         if complete:
-            write_value(self._form, self._query.search(self._rows), header=self._header)
+            formats.write_value(self._form, self._query.search(self._rows), header=self._header)
 
 
 class _Sorted:
@@ -289,7 +290,7 @@ class _Sorted:
 
     streams = False
 
-    def __init__(self, keys: Sequence[SortKey], writer: Writer, *, many: bool) -> None:
+    def __init__(self, keys: Sequence[SortKey], writer: formats.Writer, *, many: bool) -> None:
         self._keys = keys
         self._writer = writer
         self._many = many

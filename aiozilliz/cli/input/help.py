@@ -34,7 +34,7 @@ class Option(click.Option):
         return {}
 
 
-class Command(click.Command):
+class HelpedCommand(click.Command):
     """A command whose help fits a screen."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -12,19 +12,22 @@ import click
 from click.shell_completion import CompletionItem
 
 import aiozilliz
-from aiozilliz.cli.input import filters
-from aiozilliz.cli.input.help import Option
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, source
+from aiozilliz.cli.input.help import HelpedCommand, Option
 from aiozilliz.cli.input.key_file import read_key
-from aiozilliz.cli.input.source import Connection, Paging
-from aiozilliz.cli.output.columns import FIELD_NAMES
-from aiozilliz.cli.output.formats import GENERAL, Format
-from aiozilliz.cli.process import debug
-from aiozilliz.cli.state.files import read_document
+from aiozilliz.cli.output import columns, formats
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Command = Callable[..., None]
+
+
+def command(name: str) -> Callable[[Command], click.Command]:
+    """Return the decorator that makes a command, with its docstring as its help."""
+    return click.command(name, cls=HelpedCommand)
 
 
 def connection_options(command: Command) -> Command:
@@ -108,11 +111,11 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
             "--max-passes", default=5, help="Passes over the pages if the list keeps changing; 5 by default."
         ),
     )
-    return lambda command: with_options(_collected("paging", Paging, command), *options)
+    return lambda command: with_options(_collected("paging", source.Paging, command), *options)
 
 
 def output_options(
-    *forms: Format, default: str = "table", query: bool = True
+    *forms: formats.Format, default: str = "table", query: bool = True
 ) -> Callable[[Command], Command]:
     """Add the options that become the command's argument `output`.
 
@@ -124,7 +127,7 @@ def output_options(
     Returns:
         A decorator for the command.
     """
-    names = [form.value for form in forms or GENERAL]
+    names = [form.value for form in forms or formats.GENERAL]
     others = ", ".join(name for name in names if name not in default.replace(",", "").split())
     apply = option(
         "--query",
@@ -147,7 +150,7 @@ def output_options(
 
 def arrangement_options(command: Command) -> Command:
     """Add the options that become the command's argument `arrangement`."""
-    names = partial(option, metavar="FIELDS", shell_complete=complete_names(FIELD_NAMES))
+    names = partial(option, metavar="FIELDS", shell_complete=complete_names(columns.FIELD_NAMES))
     return with_options(
         _collected("arrangement", filters.Arrangement, command),
         names(
@@ -283,7 +286,7 @@ def _make_connection(
     timeout: float,
     demo: bool,
     from_file: str | None = None,
-) -> Connection:
+) -> source.Connection:
     check_demo(demo, base_url=base_url, api_key_file=api_key_file)
     orgs = tuple(name for text in orgs for name in filter(None, map(str.strip, text.split(","))))
     given = [name for name, value in (("--all-orgs", all_orgs), ("--org", orgs)) if value]
@@ -297,14 +300,14 @@ def _make_connection(
         raise click.UsageError(
             "--from reads a file: it excludes --demo, --org, --all-orgs and --api-key-file."
         )
-    return Connection(
+    return source.Connection(
         api_key=None if api_key_file is None else read_key(api_key_file),
         base_url=base_url,
         timeout=timeout,
         demo=demo,
         all_orgs=all_orgs,
         orgs=orgs,
-        stored=None if from_file is None else read_document(from_file),
+        stored=None if from_file is None else files.read_document(from_file),
     )
 
 
@@ -315,9 +318,11 @@ def _choose_base_url(*, base_url: str | None, china: bool) -> str | None:
 
 
 def _make_output(*, output: str | None, no_header: bool, query: Any = None) -> filters.Output:
-    return filters.Output(form=None if output is None else Format(output), header=not no_header, query=query)
+    return filters.Output(
+        form=None if output is None else formats.Format(output), header=not no_header, query=query
+    )
 
 
 def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        debug(context)
+        process.debug(context)

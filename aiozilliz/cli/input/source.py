@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from attrs import evolve, field, frozen
 
 import aiozilliz
+from aiozilliz.cli import process
 from aiozilliz.cli.output.progress import Progress, show_progress
-from aiozilliz.cli.process import accounts_error
-from aiozilliz.cli.state.files import check_complete, parts
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aiozilliz import Account, Cluster, ClusterEvent
-    from aiozilliz.cli.state.files import Document
 
 
 @frozen(kw_only=True)
@@ -56,7 +55,7 @@ class Connection:
     demo: bool
     all_orgs: bool = False
     orgs: tuple[str, ...] = ()
-    stored: Document | None = None
+    stored: files.Document | None = None
 
     @property
     def many(self) -> bool:
@@ -149,7 +148,7 @@ class Connection:
             await stack.enter_async_context(show_progress(lambda: source.progress, enabled=progress))
             yield source
 
-    async def collect(self, paging: Paging) -> Document:
+    async def collect(self, paging: Paging) -> files.Document:
         """Return the whole listing, and show progress meanwhile: a report exactly if `all_orgs` is set.
 
         Raises:
@@ -262,7 +261,7 @@ class _OneAccount:
         )
 
     async def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
+        self, *, interval: float, since: files.Document | None, confirmations: int
     ) -> AsyncGenerator[tuple[None, ClusterEvent], None]:
         assert since is None or isinstance(since, aiozilliz.Snapshot)
         self._watcher = self._client.watch_clusters(
@@ -326,14 +325,14 @@ class _ManyAccounts:
             for cluster in records:
                 yield name, cluster
         if failures:
-            raise accounts_error(failures, len(self._inventory.accounts))
+            raise process.accounts_error(failures, len(self._inventory.accounts))
 
     async def collect(self) -> aiozilliz.InventoryReport:
         paging = self._paging
         return await self._inventory.collect(page_size=paging.page_size, max_passes=paging.max_passes)
 
     async def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
+        self, *, interval: float, since: files.Document | None, confirmations: int
     ) -> AsyncGenerator[tuple[str, ClusterEvent], None]:
         assert since is None or isinstance(since, aiozilliz.InventoryReport)
         self._watcher = self._inventory.watch_clusters(
@@ -351,20 +350,20 @@ class _Stored:
     readings: ClassVar[dict[str, int]] = {}
     outages = ()
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: files.Document) -> None:
         self._document = document
 
     async def iterate(self) -> AsyncGenerator[tuple[str | None, Cluster], None]:
-        for account, snapshot in parts(self._document):
+        for account, snapshot in files.parts(self._document):
             for cluster in snapshot:
                 yield account, cluster
-        check_complete(self._document)
+        files.check_complete(self._document)
 
-    async def collect(self) -> Document:
+    async def collect(self) -> files.Document:
         return self._document
 
     def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
+        self, *, interval: float, since: files.Document | None, confirmations: int
     ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
         raise NotImplementedError("a file does not change")
 

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from aiozilliz.cli.output import console
-from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output import columns, console, formats
 from aiozilliz.cli.output.table import cut
 from aiozilliz.cli.output.text import json_text, printable
 
@@ -114,7 +112,7 @@ class Change:
 
     def _head(self) -> dict[str, Any]:
         time = {} if self.time is None else {_TIME: self.time}
-        account = {} if self.account is None else {ACCOUNT: self.account}
+        account = {} if self.account is None else {columns.ACCOUNT: self.account}
         return time | {_KIND: str(self.kind)} | account
 
     def _differences(self) -> Iterator[str]:
@@ -132,11 +130,11 @@ class NotCompared:
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
-        return {_KIND: self.kind, ACCOUNT: self.account, "reason": self.reason}
+        return {_KIND: self.kind, columns.ACCOUNT: self.account, "reason": self.reason}
 
     def flat(self) -> Iterator[dict[str, Any]]:
         """Yield it as a row."""
-        yield {_KIND: self.kind, ACCOUNT: self.account, "field": "reason", "new": self.reason}
+        yield {_KIND: self.kind, columns.ACCOUNT: self.account, "field": "reason", "new": self.reason}
 
     def lines(self) -> list[str]:
         """Return the line for it."""
@@ -200,21 +198,21 @@ class LinesWriter:
             console.emit("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
 
 
-def event_layout(*, many: bool) -> Layout:
+def event_layout(*, many: bool) -> formats.Layout:
     """Return the layout of changes with their times, each written at once.
 
     Args:
         many: Whether they are of several accounts.
     """
-    return Layout(
+    return formats.Layout(
         table=partial(LinesWriter, lambda change: (change.event_line(),), fit=True),
-        fields=(_TIME, *((ACCOUNT,) if many else ()), _KIND, *_FLAT),
+        fields=(_TIME, *((columns.ACCOUNT,) if many else ()), _KIND, *_FLAT),
         record=Change.record,
         flat=Change.flat,
     )
 
 
-def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> Layout:
+def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> formats.Layout:
     """Return the layout of all changes between two listings, and of what was not compared.
 
     Args:
@@ -222,7 +220,7 @@ def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> L
         head: Lines of text before the changes.
         foot: Lines of text after them.
     """
-    return Layout(
+    return formats.Layout(
         table=partial(
             LinesWriter,
             lambda row: row.lines(),
@@ -231,7 +229,7 @@ def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> L
             foot=foot,
             empty="No changes.",
         ),
-        fields=(_KIND, *((ACCOUNT,) if many else ()), *_FLAT),
+        fields=(_KIND, *((columns.ACCOUNT,) if many else ()), *_FLAT),
         record=lambda row: row.record(),
         flat=lambda row: row.flat(),
     )
