@@ -160,13 +160,15 @@ class SortKey:
     field: Field
     reverse: bool
 
-    def of(self, row: Mapping[str, Any], *, many: bool) -> tuple[int, Any, Any]:
-        """Return a sort key that puts numbers before text, and ignores the case of text."""
+    def of(self, row: Mapping[str, Any], *, many: bool) -> tuple[bool, int, Any, Any]:
+        """Return a sort key that puts absent values last, numbers before text, and ignores the case of text."""
         value = self.field.of(row, many=many)
+        if value is None or value == "":
+            return not self.reverse, 0, 0, ""
         if isinstance(value, (int, float)):
-            return 0, value, ""
+            return self.reverse, 0, value, ""
         text = value if isinstance(value, str) else repr(value)
-        return 1, text.casefold(), text
+        return self.reverse, 1, text.casefold(), text
 
 
 def parse_sort(text: str | None) -> tuple[SortKey, ...]:
@@ -301,16 +303,7 @@ class _Sorted:
 
     def finish(self, *, complete: bool) -> None:
         for key in reversed(self._keys):
-            present, absent = self._split(key.field)
-            present.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
-            self._rows = present + absent
+            self._rows.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
         for row in self._rows:
             self._writer.write(row)
         self._writer.finish(complete=complete)
-
-    def _split(self, field: Field) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-        present: list[Mapping[str, Any]] = []
-        absent: list[Mapping[str, Any]] = []
-        for row in self._rows:
-            (absent if field.of(row, many=self._many) in (None, "") else present).append(row)
-        return present, absent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import evolve, field, frozen
 
@@ -100,9 +100,10 @@ class Connection:
             ConfigurationError: There are none, or one can't be used.
         """
         if self.demo:
-            from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # a server, used by nothing else
+            from aiozilliz.cli.input.demo import DEFAULT, demo_accounts  # noqa: PLC0415  # a server, used by nothing else
 
-            async with demo_accounts(self.orgs or None, changing=changing) as accounts:
+            wanted = None if self.all_orgs else self.orgs or (DEFAULT,)
+            async with demo_accounts(wanted, changing=changing) as accounts:
                 yield accounts
         else:
             yield aiozilliz.load_accounts(base_url=self.base_url, organisations=self.orgs or None)
@@ -183,21 +184,15 @@ class Connection:
         return evolve(usual, deadline=max(usual.deadline, 2 * self.timeout))
 
     async def _client(self, stack: AsyncExitStack, *, changing: bool) -> aiozilliz.ZillizClient:
-        if self.orgs:
+        if self.orgs or self.demo:
             (account,) = await stack.enter_async_context(self.accounts(changing=changing))
             session = await stack.enter_async_context(self.session())
             return await stack.enter_async_context(self.client_of(account, session))
-        if not self.demo:
-            base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
-            client = aiozilliz.ZillizClient(
-                self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
-            )
-            return await stack.enter_async_context(client)
-        from aiozilliz.cli.input.demo import DEFAULT, demo_accounts  # noqa: PLC0415  # as above
-
-        (account,) = await stack.enter_async_context(demo_accounts([DEFAULT], changing=changing))
-        session = await stack.enter_async_context(self.session())
-        return await stack.enter_async_context(self.client_of(account, session))
+        base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
+        client = aiozilliz.ZillizClient(
+            self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
+        )
+        return await stack.enter_async_context(client)
 
     async def _inventory(
         self, stack: AsyncExitStack, paging: Paging, *, changing: bool
@@ -212,15 +207,36 @@ class Connection:
         return await stack.enter_async_context(inventory)
 
 
-class _OneAccount:
-    """One account as a source: what a watch has reported so far is `known`, and its errors are `outages`."""
+class _Service:
+    """What a client of one account and an inventory of many have in common as a source."""
 
-    def __init__(self, client: aiozilliz.ZillizClient, paging: Paging) -> None:
-        self._client = client
+    def __init__(self, reader: Any, paging: Paging) -> None:
+        self._reader = reader
         self._paging = paging
+        self._watcher: Any = None
         self._clusters: aiozilliz.ClusterIterator | None = None
-        self._watcher: aiozilliz.ClusterWatcher | None = None
         self._seen = 0
+
+    async def watch(
+        self, *, interval: float, since: files.Document | None, confirmations: int
+    ) -> AsyncGenerator[tuple[str | None, ClusterEvent], None]:
+        """Yield events, each with the name of its account if there are several.
+
+        Args:
+            interval: Seconds between two readings.
+            since: What is known already, of the same type as the result of `collect`; None is nothing.
+            confirmations: Consecutive readings that must miss a cluster before it counts as removed.
+        """
+        self._watcher = self._reader.watch_clusters(
+            interval=interval, since=since, confirmations=confirmations
+        )
+        async with self._watcher as events:
+            async for event in events:
+                yield (event[0].name, event[1]) if isinstance(event, tuple) else (None, event)
+
+
+class _OneAccount(_Service):
+    """One account as a source: what a watch has reported so far is `known`, and its errors are `outages`."""
 
     @property
     def known(self) -> aiozilliz.Snapshot | None:
@@ -229,7 +245,7 @@ class _OneAccount:
     @property
     def progress(self) -> Progress:
         count = self._clusters.count if self._clusters is not None else None
-        return Progress(pages=self._client.requests, clusters=self._seen, count=count)
+        return Progress(pages=self._reader.requests, clusters=self._seen, count=count)
 
     @property
     def readings(self) -> dict[str, int]:
@@ -243,43 +259,27 @@ class _OneAccount:
 
     async def iterate(self) -> AsyncGenerator[tuple[None, Cluster], None]:
         paging = self._paging
-        self._clusters = self._client.iter_clusters(
+        self._clusters = clusters = self._reader.iter_clusters(
             page_size=paging.page_size,
             concurrency=paging.concurrency or 1,
             verify=paging.verify,
             max_passes=paging.max_passes,
         )
-        async with self._clusters as clusters:
+        async with clusters:
             async for cluster in clusters:
                 self._seen += 1
                 yield None, cluster
 
     async def collect(self) -> aiozilliz.Snapshot:
-        paging = self._paging
-        return await self._client.snapshot(
-            page_size=paging.page_size, concurrency=paging.concurrency or 4, max_passes=paging.max_passes
+        size, concurrency, passes = self._paging.page_size, self._paging.concurrency, self._paging.max_passes
+        found: aiozilliz.Snapshot = await self._reader.snapshot(
+            page_size=size, concurrency=concurrency or 4, max_passes=passes
         )
-
-    async def watch(
-        self, *, interval: float, since: files.Document | None, confirmations: int
-    ) -> AsyncGenerator[tuple[None, ClusterEvent], None]:
-        assert since is None or isinstance(since, aiozilliz.Snapshot)
-        self._watcher = self._client.watch_clusters(
-            interval=interval, since=since, confirmations=confirmations
-        )
-        async with self._watcher as events:
-            async for event in events:
-                yield None, event
+        return found
 
 
-class _ManyAccounts:
+class _ManyAccounts(_Service):
     """Many accounts as a source, grouped in their order."""
-
-    def __init__(self, inventory: aiozilliz.Inventory, paging: Paging) -> None:
-        self._inventory = inventory
-        self._paging = paging
-        self._watcher: aiozilliz.InventoryWatcher | None = None
-        self._seen = 0
 
     @property
     def known(self) -> aiozilliz.InventoryReport | None:
@@ -287,9 +287,9 @@ class _ManyAccounts:
 
     @property
     def progress(self) -> Progress:
-        now = self._inventory.progress
+        now = self._reader.progress
         # The inventory itself counts its accounts only once it is read.
-        accounts = (now.done, len(self._inventory.accounts))
+        accounts = (now.done, len(self._reader.accounts))
         return Progress(accounts=accounts, pages=now.requests, clusters=self._seen, failed=now.failed)
 
     @property
@@ -304,11 +304,11 @@ class _ManyAccounts:
 
     async def iterate(self) -> AsyncGenerator[tuple[str, Cluster], None]:
         paging = self._paging
-        clusters = self._inventory.iter_clusters(
+        clusters = self._reader.iter_clusters(
             page_size=paging.page_size, verify=paging.verify, max_passes=paging.max_passes
         )
         # Grouped, in the order of the accounts: the first one's as they come, the others' after it.
-        first, *others = [account.name for account in self._inventory.accounts]
+        first, *others = [account.name for account in self._reader.accounts]
         kept: dict[str, list[Cluster]] = {name: [] for name in others}
         failures: Mapping[str, Exception] = {}
         try:
@@ -325,22 +325,12 @@ class _ManyAccounts:
             for cluster in records:
                 yield name, cluster
         if failures:
-            raise process.accounts_error(failures, len(self._inventory.accounts))
+            raise process.accounts_error(failures, len(self._reader.accounts))
 
     async def collect(self) -> aiozilliz.InventoryReport:
-        paging = self._paging
-        return await self._inventory.collect(page_size=paging.page_size, max_passes=paging.max_passes)
-
-    async def watch(
-        self, *, interval: float, since: files.Document | None, confirmations: int
-    ) -> AsyncGenerator[tuple[str, ClusterEvent], None]:
-        assert since is None or isinstance(since, aiozilliz.InventoryReport)
-        self._watcher = self._inventory.watch_clusters(
-            interval=interval, since=since, confirmations=confirmations
-        )
-        async with self._watcher as events:
-            async for account, event in events:
-                yield account.name, event
+        size, passes = self._paging.page_size, self._paging.max_passes
+        report: aiozilliz.InventoryReport = await self._reader.collect(page_size=size, max_passes=passes)
+        return report
 
 
 class _Stored:

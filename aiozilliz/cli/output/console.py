@@ -11,6 +11,7 @@ import select
 import stat
 import sys
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from aiozilliz.cli.output.text import printable
@@ -159,11 +160,6 @@ def end_prompt() -> None:
     os.close(terminal)
 
 
-def stdout_is_terminal() -> bool:
-    """Return whether standard output is a terminal."""
-    return _is_terminal(sys.stdout)
-
-
 def stdout_is_file() -> bool:
     """Return whether nobody sees standard output while it is written: it goes to a file or to the null device."""
     try:
@@ -171,21 +167,6 @@ def stdout_is_file() -> bool:
     except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
         return False
     return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not stdout_is_terminal())
-
-
-def stderr_is_terminal() -> bool:
-    """Return whether standard error is a terminal."""
-    return _is_terminal(sys.stderr)
-
-
-def stdout_has_colour() -> bool:
-    """Return whether standard output is shown in colour: on a terminal that can, or as `FORCE_COLOR` or `NO_COLOR` say."""
-    return _has_colour(sys.stdout)
-
-
-def stderr_has_colour() -> bool:
-    """Return whether standard error is shown in colour, as `stdout_has_colour`."""
-    return _has_colour(sys.stderr)
 
 
 def stderr_can_erase() -> bool:
@@ -207,16 +188,6 @@ def stderr_width() -> int:
     return 80
 
 
-def stdout_takes_unicode() -> bool:
-    """Return whether standard output is UTF-8, so that it can hold every character."""
-    return _takes_unicode(sys.stdout)
-
-
-def stderr_takes_unicode() -> bool:
-    """Return whether standard error is UTF-8, so that it can hold every character."""
-    return _takes_unicode(sys.stderr)
-
-
 def as_shown(text: str) -> str:
     """Return text as standard output will show it: what its encoding lacks is a question mark, one cell wide."""
     if text.isascii() or stdout_takes_unicode():
@@ -231,18 +202,19 @@ def write_exact_utf8() -> None:
         reconfigure(encoding="utf-8", errors="replace", newline="\n")
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def _is_terminal(name: str) -> bool:
     try:
+        stream: TextIO | None = getattr(sys, name)
         return stream is not None and stream.isatty()
     except ValueError:  # it was closed
         return False
 
 
-def _has_colour(stream: TextIO | None) -> bool:
+def _has_colour(name: str) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     forced = os.environ.get("FORCE_COLOR", "") not in {"", "0"}
-    return forced or (_is_terminal(stream) and _knows_escapes())
+    return forced or (_is_terminal(name) and _knows_escapes())
 
 
 def _knows_escapes() -> bool:
@@ -251,8 +223,18 @@ def _knows_escapes() -> bool:
     return os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
 
 
-def _takes_unicode(stream: TextIO | None) -> bool:
-    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"
+def _takes_unicode(name: str) -> bool:
+    return codecs.lookup(getattr(getattr(sys, name), "encoding", None) or "utf-8").name == "utf-8"
+
+
+stdout_is_terminal: Final = partial(_is_terminal, "stdout")
+stderr_is_terminal: Final = partial(_is_terminal, "stderr")
+stdout_has_colour: Final = partial(_has_colour, "stdout")
+"""Whether it is shown in colour: on a terminal that can, or as `FORCE_COLOR` or `NO_COLOR` say."""
+stderr_has_colour: Final = partial(_has_colour, "stderr")
+stdout_takes_unicode: Final = partial(_takes_unicode, "stdout")
+"""Whether it is UTF-8, so that it can hold every character."""
+stderr_takes_unicode: Final = partial(_takes_unicode, "stderr")
 
 
 def _pipe_of(stream: TextIO | None) -> int | None:
