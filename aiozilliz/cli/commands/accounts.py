@@ -13,7 +13,7 @@ from attrs import field, frozen
 import aiozilliz
 from aiozilliz.cli import process
 from aiozilliz.cli.input import filters, options, source
-from aiozilliz.cli.output import formats
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.output.text import printable
@@ -119,7 +119,7 @@ async def _find(connection: source.Connection, *, check: bool) -> tuple[list[Acc
         accounts = await _accounts(stack, connection)
         if not check:
             return accounts, []
-        async with connection.session() as session:
+        async with console.while_stdout_is_read(), connection.session() as session:
             ask = partial(_ask, session=session, connection=connection)
             return accounts, await _ask_all(accounts, ask)
 

@@ -101,7 +101,7 @@ def command(
     """
     process.set_failure_status(process.MISUSED)  # 1 means that there are changes
     console.check_stdout()
-    older, newer = _sides(connection, paging, old, new, live=live)
+    older, newer = _sides(connection, paging, old, new, live=live, to_stdout=not exit_code)
     failed = files.error_of(newer.document) if live else None
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to compare with
         raise failed
@@ -128,10 +128,16 @@ def command(
 
 
 def _sides(
-    connection: source.Connection, paging: source.Paging, old: str | None, new: str | None, *, live: bool
+    connection: source.Connection,
+    paging: source.Paging,
+    old: str | None,
+    new: str | None,
+    *,
+    live: bool,
+    to_stdout: bool,
 ) -> tuple[Side, Side]:
     if connection.demo and old is None:
-        return _demo_sides(connection, paging)
+        return _demo_sides(connection, paging, to_stdout=to_stdout)
     if old is None or (new is None and not live):
         raise click.UsageError("Pass two files, OLD and NEW, or OLD and --live.")
     if live and new is not None:
@@ -144,7 +150,7 @@ def _sides(
         raise click.UsageError("Only one of the files can be standard input.")
     older = Side(old, files.read_document(old))
     if new is None:
-        return older, Side("now", _read_like(older, connection, paging))
+        return older, Side("now", _read_like(older, connection, paging, to_stdout=to_stdout))
     newer = Side(new, files.read_document(new))
     if older.many != newer.many:
         one, many = (new, old) if older.many else (old, new)
@@ -154,7 +160,9 @@ def _sides(
     return older, newer
 
 
-def _read_like(older: Side, connection: source.Connection, paging: source.Paging) -> Document:
+def _read_like(
+    older: Side, connection: source.Connection, paging: source.Paging, *, to_stdout: bool
+) -> Document:
     if connection.many and not older.many:
         raise click.UsageError(f"{older.name} is the snapshot of one account: leave out --all-orgs.")
     if older.many and connection.api_key is not None:
@@ -162,12 +170,15 @@ def _read_like(older: Side, connection: source.Connection, paging: source.Paging
             f"{older.name} is the report of many accounts, whose keys come from the credentials file: "
             "leave out --api-key-file."
         )
-    return process.call((connection.for_all_orgs() if older.many else connection).collect(paging))
+    connection = connection.for_all_orgs() if older.many else connection
+    return process.call(connection.collect(paging, to_stdout=to_stdout))
 
 
-def _demo_sides(connection: source.Connection, paging: source.Paging) -> tuple[Side, Side]:
+def _demo_sides(
+    connection: source.Connection, paging: source.Paging, *, to_stdout: bool
+) -> tuple[Side, Side]:
     """Read the demo's listing, and return it with a copy that has some changes."""
-    older = process.call(connection.collect(paging))
+    older = process.call(connection.collect(paging, to_stdout=to_stdout))
     if isinstance(older, aiozilliz.Snapshot):
         return Side("demo", older), Side("demo, changed", _after_changes(older))
     snapshots = dict(older.snapshots)

@@ -65,7 +65,7 @@ def command(connection: source.Connection, paging: source.Paging, output: str, s
         console.check_stdout()
     else:
         files.check_target(output)
-    document = process.call(connection.collect(paging))
+    document = process.call(connection.collect(paging, to_stdout=output == "-"))
     many = isinstance(document, aiozilliz.InventoryReport)
     if older is not None and many != isinstance(older, aiozilliz.InventoryReport):
         raise files.FileError(

@@ -42,7 +42,7 @@ def command(
         console.check_stdout()
     else:
         files.check_target(path)
-    document = process.call(connection.collect(paging))
+    document = process.call(connection.collect(paging, to_stdout=path is None))
     failed = files.error_of(document)
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to write
         raise failed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import evolve, field, frozen
 
 import aiozilliz
 from aiozilliz.cli import process
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.state import files
 
@@ -149,13 +150,19 @@ class Connection:
             await stack.enter_async_context(show_progress(lambda: source.progress, enabled=progress))
             yield source
 
-    async def collect(self, paging: Paging) -> files.Document:
+    async def collect(self, paging: Paging, *, to_stdout: bool) -> files.Document:
         """Return the whole listing, and show progress meanwhile: a report exactly if `all_orgs` is set.
 
+        Args:
+            paging: How pages are read.
+            to_stdout: Whether it is of no use once standard output has no reader any more.
+
         Raises:
+            BrokenPipeError: Standard output has no reader any more.
             ZillizError: It can't be read.
         """
-        async with self.open(paging, progress=True) as source:
+        read = console.while_stdout_is_read() if to_stdout else nullcontext()
+        async with read, self.open(paging, progress=True) as source:
             return await source.collect()
 
     def client_of(
