@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import shell_complete
 
 import aiozilliz
@@ -112,14 +113,9 @@ def debug(context: click.Context) -> None:
     logger.setLevel(logging.DEBUG)
 
 
-@contextmanager
-def timestamps() -> Generator[None, None, None]:
-    """Begin the messages of the library with their local time while the block runs, for a command that runs for months."""
+def timestamps() -> None:
+    """Begin the messages of the library with their local time, for a command that runs for months."""
     _StderrHandler.timestamps = True
-    try:
-        yield
-    finally:
-        _StderrHandler.timestamps = False
 
 
 def set_failure_status(status: int) -> None:
@@ -183,11 +179,16 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
             error = click.UsageError(
                 f"No such option {error.option_name!r}. Did you mean {meant!r}?", error.ctx
             )
+        if isinstance(error, click.BadParameter) and error.ctx is not None and error.param is not None:
+            given = error.ctx.get_parameter_source(error.param.name or "")
+            if given is ParameterSource.ENVIRONMENT:
+                text = f"{error.message} (from the environment variable {error.param.envvar})"
+                error = click.BadParameter(text, error.ctx, error.param)
         # Not written by click itself: then a full standard error would change the exit status, and odd arguments would
         # reach a terminal raw.
-        text = io.StringIO()
-        error.show(file=text)
-        for line in text.getvalue().rstrip("\n").split("\n"):
+        shown = io.StringIO()
+        error.show(file=shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
             console.report(line)
         return error.exit_code
     return 0
@@ -287,6 +288,7 @@ def _log_on_stderr() -> Generator[None, None, None]:
     ours = logging.getLogger("aiozilliz")
     propagate = ours.propagate
     handler = _StderrHandler()
+    _StderrHandler.timestamps = False
     ours.addHandler(handler)
     ours.propagate = False
     try:

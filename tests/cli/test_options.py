@@ -119,6 +119,15 @@ def test_each_option_is_named_in_the_short_help_and_explained_in_the_full_one(co
             assert option.help.split()[0] in full
 
 
+def test_a_wrong_value_of_an_environment_variable_names_it(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setenv("AIOZILLIZ_OUTPUT", "json")
+    status, out, err = run("watch", "--demo")
+
+    assert (status, out) == (2, "")
+    assert "AIOZILLIZ_OUTPUT" in err
+    assert "AIOZILLIZ" not in run("watch", "--demo", "-o", "json")[2]
+
+
 # The prompt for a key
 
 

@@ -56,10 +56,12 @@ class Summary:
     def __init__(self, by: Sequence[str] = (), *, many: bool = False) -> None:
         self._by = tuple(by)
         self._dimensions = self._by or ((ACCOUNT, *USUAL) if many else USUAL)
-        # The keys are the account, then a value of each dimension.
-        self._clusters: Counter[tuple[str, ...]] = Counter()
-        self._cus: Counter[tuple[str, ...]] = Counter()
-        self.total = 0
+        self._found: list[tuple[str, Cluster]] = []
+
+    @property
+    def total(self) -> int:
+        """How many clusters are counted."""
+        return len(self._found)
 
     def add(self, account: str | None, cluster: Cluster) -> None:
         """Count one more cluster.
@@ -68,33 +70,26 @@ class Summary:
             account: Its account's name, or None if there is only one.
             cluster: The cluster.
         """
-        name = account or ""
-        key = (name, *(name if part == ACCOUNT else str(_VALUES[part](cluster)) for part in self._dimensions))
-        self._clusters[key] += 1
-        self._cus[key] += cluster.cu_size
+        self._found.append((account or "", cluster))
 
     def drop(self, account: str) -> None:
         """Remove the clusters of an account."""
-        for key in [key for key in self._clusters if key[0] == account]:
-            del self._clusters[key], self._cus[key]
+        self._found = [found for found in self._found if found[0] != account]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the counts, the largest first, and equal ones in the order of their values."""
-        self.total = self._clusters.total()
         if self._by:
             return [
                 {**dict(zip(self._by, values, strict=True)), **numbers}
-                for values, numbers in self._counted(slice(1, None))
+                for values, numbers in self._counted(self._by)
             ]
-        total = {"by": TOTAL, "value": "", "clusters": self.total, "cuSize": self._cus.total()}
-        return [
-            total,
-            *(
-                {"by": dimension, "value": value, **numbers}
-                for place, dimension in enumerate(self._dimensions, 1)
-                for (value,), numbers in self._counted(slice(place, place + 1))
-            ),
-        ]
+        ((_, total),) = [*self._counted(())] or [((), {"clusters": 0, "cuSize": 0})]
+        parts = (
+            {"by": dimension, "value": value, **numbers}
+            for dimension in self._dimensions
+            for (value,), numbers in self._counted((dimension,))
+        )
+        return [{"by": TOTAL, "value": "", **total}, *parts]
 
     def cells(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Return the cells in a table of one of the `rows`, with its share of the total."""
@@ -107,12 +102,13 @@ class Summary:
             "cuSize": f"{row['cuSize']:,}",
         }
 
-    def _counted(self, part: slice) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
+    def _counted(self, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
         clusters: Counter[tuple[str, ...]] = Counter()
         cus: Counter[tuple[str, ...]] = Counter()
-        for key, number in self._clusters.items():
-            clusters[key[part]] += number
-            cus[key[part]] += self._cus[key]
+        for account, cluster in self._found:
+            key = tuple(account if name == ACCOUNT else str(_VALUES[name](cluster)) for name in names)
+            clusters[key] += 1
+            cus[key] += cluster.cu_size
         for values in sorted(clusters, key=lambda values: (-clusters[values], values)):
             yield values, {"clusters": clusters[values], "cuSize": cus[values]}
 

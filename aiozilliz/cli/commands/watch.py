@@ -80,17 +80,11 @@ def command(
     """
     many = connection.many
     writer = output.writer(changes.event_layout(many=many))
-    with (
-        process.timestamps(),
-        nullcontext()
-        if state is None
-        else store.WatchState.open(state, *connection.identity, many=many) as known,
-    ):
-        process.call(
-            _Watch(connection, selection, writer, known, changes_only=changes_only).run(
-                interval, confirmations
-            )
-        )
+    process.timestamps()
+    opened = None if state is None else store.WatchState.open(state, *connection.identity, many=many)
+    with opened or nullcontext():
+        watch = _Watch(connection, selection, writer, opened, changes_only=changes_only)
+        process.call(watch.run(interval, confirmations))
 
 
 class _Watch:
