@@ -79,8 +79,8 @@ def _layout(*, check: bool, failed: bool) -> formats.Layout:
 
 @options.command("accounts")
 @options.output_options()
-@options.option("--check", is_flag=True, help="Check that each key works.")
-@options.option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
+@options.option("--check", "Check that each key works.", is_flag=True)
+@options.option("--demo", "List three made-up organisations; needs no credentials file.", is_flag=True)
 @options.site_options
 def command(output: filters.Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
     """List the organisations you have keys for, which --all-orgs reads.

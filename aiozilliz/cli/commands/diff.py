@@ -68,8 +68,8 @@ class Difference:
 @options.command("diff")
 @click.argument("old", required=False, shell_complete=options.complete_file)
 @click.argument("new", required=False, shell_complete=options.complete_file)
-@options.option("--live", is_flag=True, help="Compare OLD with the service's current list.")
-@options.option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
+@options.option("--live", "Compare OLD with the service's current list.", is_flag=True)
+@options.option("--exit-code", "Exit with status 1 if there are changes.", is_flag=True)
 @options.output_options()
 @options.selection_options
 @options.paging_options(verify=False)

@@ -38,19 +38,8 @@ def parse_since(text: str | None) -> datetime | None:
 
 @options.command("history")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@options.option(
-    "--state",
-    metavar="FILE",
-    required=True,
-    shell_complete=options.complete_file,
-    help="The state of a watch; required.",
-)
-@options.option(
-    "--since",
-    metavar="TIME",
-    callback=options.parsed_by(parse_since),
-    help="Only events since then: a time, or 24h, 7d.",
-)
+@options.option("--state", "The state of a watch; required.", metavar="FILE", required=True)
+@options.option("--since", "Only events since then: a time, or 24h, 7d.", metavar="TIME", parse=parse_since)
 @options.output_options(default="table, a line per event")
 @options.selection_options
 def command(

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @options.arrangement_options
 @options.option(
     "--fail-if",
-    type=click.Choice(["found", "none"]),
+    "Exit with status 1 if clusters were found, or none.",
     metavar="found|none",
-    help="Exit with status 1 if clusters were found, or none.",
+    type=click.Choice(["found", "none"]),
 )
 @options.from_option
 @options.paging_options()

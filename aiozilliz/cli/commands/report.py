@@ -31,20 +31,9 @@ _COLUMNS: Final = (
 
 @options.command("report")
 @options.option(
-    "-o",
-    "--output",
-    metavar="FILE.html",
-    required=True,
-    envvar=None,
-    shell_complete=options.complete_file,
-    help="Write the page to FILE.html; - is standard output.",
+    "-o --output", "Write to it; - is standard output.", metavar="FILE.html", required=True, envvar=None
 )
-@options.option(
-    "--since",
-    metavar="FILE",
-    shell_complete=options.complete_file,
-    help="Show what has changed since this snapshot.",
-)
+@options.option("--since", "Show what has changed since this snapshot.", metavar="FILE")
 @options.from_option
 @options.paging_options(verify=False)
 @options.connection_options

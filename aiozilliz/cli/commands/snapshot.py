@@ -14,9 +14,7 @@ from aiozilliz.cli.state import files
 
 @options.command("snapshot")
 @click.argument("file", required=False, shell_complete=options.complete_file)
-@options.option(
-    "--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete."
-)
+@options.option("--allow-partial", "Overwrite FILE even if the new snapshot is incomplete.", is_flag=True)
 @options.paging_options(verify=False)
 @options.connection_options
 def command(

@@ -164,11 +164,7 @@ def _layout(summary: Summary, by: Sequence[str]) -> formats.Layout:
 
 @options.command("summary")
 @options.option(
-    "--by",
-    metavar="NAMES",
-    callback=options.parsed_by(parse_by),
-    shell_complete=options.complete_names(DIMENSIONS),
-    help=f"Count combinations of {', '.join(DIMENSIONS)}.",
+    "--by", f"Count by {', '.join(DIMENSIONS)}.", metavar="NAMES", parse=parse_by, offer=DIMENSIONS
 )
 @options.output_options(*formats.Format)
 @options.selection_options

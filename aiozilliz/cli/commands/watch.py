@@ -8,8 +8,6 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import click
-
 from aiozilliz import EventKind
 from aiozilliz.cli import process
 from aiozilliz.cli.input import filters, options
@@ -19,6 +17,9 @@ from aiozilliz.cli.state import files, store
 
 if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Source
+
+
+_CONFIRMATIONS = "Readings in a row that must miss a cluster before its removal is reported; 2 by default."
 
 
 @options.command("watch")
@@ -31,29 +32,10 @@ if TYPE_CHECKING:
     query=False,
 )
 @options.selection_options
-@options.option(
-    "--interval",
-    type=click.FloatRange(min=0, min_open=True, max=1e6),
-    metavar="SECONDS",
-    default=60.0,
-    callback=options.finite_seconds,
-    help="Time between two readings; 60 by default.",
-)
-@options.option(
-    "--confirmations",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=2,
-    section="Advanced",
-    help="Readings in a row that must miss a cluster before its removal is reported; 2 by default.",
-)
-@options.option(
-    "--state",
-    metavar="FILE",
-    shell_complete=options.complete_file,
-    help="Keep what has been reported, and resume from it.",
-)
-@options.option("--changes-only", is_flag=True, help="Don't print the first reading, only what changes.")
+@options.option("--interval", "Time between two readings; 60 by default.", default=60.0, **options.SECONDS)
+@options.advanced("--confirmations", _CONFIRMATIONS, default=2, **options.COUNT)
+@options.option("--state", "Keep what has been reported, and resume from it.", metavar="FILE")
+@options.option("--changes-only", "Don't print the first reading, only what changes.", is_flag=True)
 @options.connection_options
 def command(
     connection: Connection,
@@ -66,9 +48,10 @@ def command(
 ) -> None:
     """Print changes of the listing, one line per event, until it is interrupted.
 
-    It ends by itself only when the key is refused. The listing is read at an interval. Only a reading that is proven complete counts, and a removal is reported only
-    after the next reading confirms it: an empty response can be an incident. Outages are logged to standard error, and
-    the watch continues. The first reading reports every cluster as added, unless --state knows it already.
+    It ends by itself only when the key is refused. The listing is read at an interval. Only a reading that is proven
+    complete counts, and a removal is reported only after the next reading confirms it: an empty response can be an
+    incident. Outages are logged to standard error, and the watch continues. The first reading reports every cluster as
+    added, unless --state knows it already.
 
     With --state FILE the watch resumes where it stopped, without a gap or a repeat, even after it was killed. FILE is
     an SQLite database with the tables clusters and events, which others can read; `aiozilliz history` shows the events.

@@ -32,55 +32,30 @@ def command(name: str) -> Callable[[Command], click.Command]:
 
 def connection_options(command: Command) -> Command:
     """Add the options that become the command's argument `connection`, and `--debug`."""
-    connect = partial(option, section="Connection")
     return with_options(
         site_options(_collected("connection", _make_connection, command)),
-        connect("--org", "orgs", metavar="NAME", multiple=True, help="This organisation, by name or id."),
-        connect("--all-orgs", is_flag=True, help="Every organisation in the credentials file."),
-        connect(
-            "--api-key-file",
-            metavar="FILE",
-            shell_complete=complete_file,
-            help="Read the key from FILE; - is standard input.",
-        ),
-        option("--demo", is_flag=True, section="Advanced", help="An embedded fake service; needs no key."),
+        connecting("--org orgs", "This organisation, by name or id.", metavar="NAME", multiple=True),
+        connecting("--all-orgs", "Every organisation in the credentials file.", is_flag=True),
+        connecting("--api-key-file", "Read the key from FILE; - is standard input.", metavar="FILE"),
+        advanced("--demo", "An embedded fake service; needs no key.", is_flag=True),
     )
 
 
 def from_option(command: Command) -> Command:
     """Add `--from`, which `connection_options` understands."""
-    return option(
-        *("--from", "from_file"),
-        metavar="FILE",
-        section="Connection",
-        shell_complete=complete_file,
-        help="A snapshot instead; - is standard input.",
-    )(command)
+    return connecting("--from from_file", "A snapshot instead; - is standard input.", metavar="FILE")(command)
 
 
 def site_options(command: Command) -> Command:
     """Add the options that become the command's arguments `base_url` and `timeout`, and `--debug`."""
-    explained = partial(option, section="Advanced")
+    retried = "A failed request is retried for up to 60 s, or for twice the timeout if that is longer."
+    log = "Log each request to standard error, and show tracebacks."
     return with_options(
         _collected("base_url", _choose_base_url, command),
-        option("--china", is_flag=True, section="Connection", help="The China site."),
-        explained("--base-url", metavar="URL", help="Base URL of the control plane."),
-        explained(
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            default=30.0,
-            callback=finite_seconds,
-            help="Timeout of one attempt; 30 by default. A failed request is retried for up to 60 s, or for twice the "
-            "timeout if that is longer.",
-        ),
-        explained(
-            "--debug",
-            is_flag=True,
-            expose_value=False,
-            callback=_debug,
-            help="Log each request to standard error, and show tracebacks.",
-        ),
+        connecting("--china", "The China site.", is_flag=True),
+        advanced("--base-url", "Base URL of the control plane.", metavar="URL"),
+        advanced("--timeout", f"Timeout of one attempt; 30 by default. {retried}", default=30.0, **SECONDS),
+        advanced("--debug", log, is_flag=True, expose_value=False, callback=_debug),
     )
 
 
@@ -93,23 +68,19 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
     Returns:
         A decorator for the command.
     """
-    count = partial(option, section="Advanced", type=click.IntRange(min=1), metavar="N")
-    prove = option(
-        "--verify", is_flag=True, section="Advanced", help="Read until it is proven that nothing is missing."
-    )
+    prove = advanced("--verify", "Read until it is proven that nothing is missing.", is_flag=True)
+    bound = "Maximum number of requests in flight, over all organisations together."
+    passes = "Passes over the pages if the list keeps changing; 5 by default."
     options = (
         *([prove] if verify else []),
-        count(
-            "--page-size", default=100, help="Clusters per request; 100, the service's maximum, by default."
+        advanced(
+            "--page-size",
+            "Clusters per request; 100, the service's maximum, by default.",
+            default=100,
+            **COUNT,
         ),
-        count(
-            "--concurrency",
-            help="Maximum number of requests in flight, over all organisations together. "
-            f"Default: {1 if verify else 4}, with --all-orgs 16.",
-        ),
-        count(
-            "--max-passes", default=5, help="Passes over the pages if the list keeps changing; 5 by default."
-        ),
+        advanced("--concurrency", f"{bound} Default: {1 if verify else 4}, with --all-orgs 16.", **COUNT),
+        advanced("--max-passes", passes, default=5, **COUNT),
     )
     return lambda command: with_options(_collected("paging", source.Paging, command), *options)
 
@@ -130,37 +101,23 @@ def output_options(
     names = [form.value for form in forms or formats.GENERAL]
     others = ", ".join(name for name in names if name not in default.replace(",", "").split())
     apply = option(
-        "--query",
-        metavar="JMESPATH",
-        callback=parsed_by(filters.parse_query),
-        help="Apply it to the array of records.",
+        "--query", "Apply it to the array of records.", metavar="JMESPATH", parse=filters.parse_query
     )
     options = (
-        option(
-            *("-o", "--output"),
-            type=click.Choice(names),
-            metavar="FORMAT",
-            help=f"{default}; {others}.",
-        ),
+        option("-o --output", f"{default}; {others}.", metavar="FORMAT", type=click.Choice(names)),
         *([apply] if query else []),
-        option("--no-header", is_flag=True, section="Advanced", help="Omit the names of the columns."),
+        advanced("--no-header", "Omit the names of the columns.", is_flag=True),
     )
     return lambda command: with_options(_collected("output", _make_output, command), *options)
 
 
 def arrangement_options(command: Command) -> Command:
     """Add the options that become the command's argument `arrangement`."""
-    names = partial(option, metavar="FIELDS", shell_complete=complete_names(columns.FIELD_NAMES))
+    names = partial(option, metavar="FIELDS", offer=columns.FIELD_NAMES)
     return with_options(
         _collected("arrangement", filters.Arrangement, command),
-        names(
-            "--sort",
-            callback=parsed_by(filters.parse_sort),
-            help="Sort by these, as -cu,name: - is descending.",
-        ),
-        names(
-            "--columns", callback=parsed_by(filters.parse_columns), help="Show these, as id,cu,extra.NAME."
-        ),
+        names("--sort", "Sort by these, as -cu,name: - is descending.", parse=filters.parse_sort),
+        names("--columns", "Show these, as id,cu,extra.NAME.", parse=filters.parse_columns),
     )
 
 
@@ -169,26 +126,47 @@ def selection_options(command: Command) -> Command:
     choose = partial(option, section="Filters", metavar="PATTERN", multiple=True)
     return with_options(
         _collected("selection", filters.Selection, command, takes=filters.FILTERS),
-        choose("--id", help="Such as in01-0a1b*."),
-        choose("--name", help="Such as 'prod-*'."),
-        choose(
-            "--status",
-            shell_complete=complete_names(aiozilliz.ClusterStatus),
-            help="Such as RUNNING,STOPPED.",
-        ),
-        choose("--plan", shell_complete=complete_names(aiozilliz.Plan), help="Such as '*Ent*'."),
-        choose("--region", help="Such as 'aws-*'."),
-        choose("--project", help="A project's id, such as 'proj-0*'."),
+        choose("--id", "Such as in01-0a1b*."),
+        choose("--name", "Such as 'prod-*'."),
+        choose("--status", "Such as RUNNING,STOPPED.", offer=aiozilliz.ClusterStatus),
+        choose("--plan", "Such as '*Ent*'.", offer=aiozilliz.Plan),
+        choose("--region", "Such as 'aws-*'."),
+        choose("--project", "A project's id, such as 'proj-0*'."),
     )
 
 
-def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """Return `click.option` in a section of the help, with the environment variable `AIOZILLIZ_<OPTION>` for it."""
-    (long,) = (name for name in names if name.startswith("--"))
+def option(
+    names: str,
+    text: str,
+    *,
+    parse: Callable[[str | None], Any] | None = None,
+    offer: Iterable[str] = (),
+    **settings: Any,
+) -> Callable[[Command], Command]:
+    """Return `click.option` in a section of the help, with the environment variable `AIOZILLIZ_<OPTION>` for it.
+
+    Args:
+        names: Its names, separated by spaces.
+        text: Its line in the help.
+        parse: What its value is parsed with.
+        offer: What shells complete, also after a comma. If its metavar is a file, they complete files.
+        **settings: Those of `Option`.
+    """
+    (long,) = (name for name in names.split() if name.startswith("--"))
     settings.setdefault("envvar", f"AIOZILLIZ_{long[2:].replace('-', '_').upper()}")
+    if parse is not None:
+        settings["callback"] = lambda _context, _parameter, value: parse(value)
+    if settings.get("metavar", "").startswith("FILE"):
+        settings["shell_complete"] = complete_file
+    if offer:
+        settings["shell_complete"] = complete_names(offer)
     if settings.get("multiple"):
-        settings.setdefault("type", _Texts())
-    return click.option(*names, cls=Option, **settings)
+        settings["type"] = _Texts()
+    return click.option(*names.split(), cls=Option, help=text, **settings)
+
+
+connecting = partial(option, section="Connection")
+advanced = partial(option, section="Advanced")
 
 
 class _Texts(click.types.StringParamType):
@@ -202,17 +180,6 @@ def with_options(command: Command, *options: Callable[[Command], Command]) -> Co
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def parsed_by(
-    parse: Callable[[str | None], Any],
-) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """Return the callback of an option whose text is parsed by `parse`."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
-        return parse(value)
-
-    return read
 
 
 def complete_file(
@@ -247,6 +214,14 @@ def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: 
     if not math.isfinite(value):
         raise click.BadParameter("it must be a finite number of seconds.")
     return value
+
+
+COUNT: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
+SECONDS: dict[str, Any] = {
+    "type": click.FloatRange(min=0, min_open=True),
+    "metavar": "SECONDS",
+    "callback": finite_seconds,
+}
 
 
 def check_demo(demo: bool, **others: object) -> None:
