@@ -67,10 +67,6 @@ def _short(error: aiozilliz.ZillizError) -> str:
     return f"{text or 'no reason given'} (HTTP {error.status}{code})"
 
 
-def _row(account: Account) -> dict[str, Any]:
-    return {"account": account.name, "key": account.masked_key, "baseUrl": account.base_url}
-
-
 def _layout(*, check: bool, failed: bool) -> formats.Layout:
     fields = ("account", "key", "baseUrl", *(("status", "clusters", "error") if check else ()))
     columns = (_ACCOUNT, *(_RESULT if check else ()), _KEY, *((_ERROR,) if failed else ()), _SITE)
@@ -108,7 +104,8 @@ def command(output: filters.Output, *, check: bool, demo: bool, base_url: str | 
     }
     writer = output.writer(_layout(check=check, failed=bool(failures)))
     for number, account in enumerate(accounts):
-        writer.write(_row(account) | (results[number].as_row() if check else {}))
+        row = {"account": account.name, "key": account.masked_key, "baseUrl": account.base_url}
+        writer.write(row | (results[number].as_row() if check else {}))
     writer.finish(complete=True)
     if failures:
         raise process.accounts_error(failures, len(accounts))

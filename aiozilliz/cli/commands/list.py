@@ -15,16 +15,14 @@ if TYPE_CHECKING:
     from aiozilliz.cli.input.source import Connection, Paging
 
 
+_FAIL_IF = click.Choice(["found", "none"])
+
+
 @options.command("list")
 @options.output_options(default="table on a terminal, else jsonl")
 @options.selection_options
 @options.arrangement_options
-@options.option(
-    "--fail-if",
-    "Exit with status 1 if clusters were found, or none.",
-    metavar="found|none",
-    type=click.Choice(["found", "none"]),
-)
+@options.option("--fail-if", "Exit with status 1 if there are clusters, or none.", type=_FAIL_IF)
 @options.from_option
 @options.paging_options()
 @options.connection_options

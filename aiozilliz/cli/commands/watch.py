@@ -6,17 +6,22 @@ import asyncio
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiozilliz import EventKind
 from aiozilliz.cli import process
 from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.input.source import Service
 from aiozilliz.cli.output import changes, console, formats, progress
 from aiozilliz.cli.output.text import printable
 from aiozilliz.cli.state import files, store
 
 if TYPE_CHECKING:
-    from aiozilliz.cli.input.source import Connection, Source
+    from collections.abc import AsyncIterator
+
+    from aiozilliz import ClusterEvent
+    from aiozilliz.cli.input.source import Connection
 
 
 _CONFIRMATIONS = "Readings in a row that must miss a cluster before its removal is reported; 2 by default."
@@ -94,31 +99,32 @@ class _Watch:
 
     async def run(self, interval: float, confirmations: int) -> None:
         since = self._state.since if self._state is not None else None
-        async with (
-            console.while_stdout_is_read(),
-            self._connection.open(changing=True) as source,
-            progress.show_progress(lambda: self._alive(source)),
-        ):
+        async with console.while_stdout_is_read(), self._connection.open(changing=True) as source:
+            assert isinstance(source, Service)
             events = source.watch(interval=interval, since=since, confirmations=confirmations)
-            try:
-                async for account, event in events:
-                    now = changes.utc_text(datetime.now(UTC))
-                    change = changes.Change(
-                        event.kind, event.cluster, event.previous, event.changed, account, now
-                    )
-                    if self._is_shown(change, source):
-                        self._writer.write(change)
-                        await _stop_if_interrupted()
-                    if self._state is not None:
-                        self._state.record([change])
-                    if not self._noting:
-                        # The events of a reading come in one turn of the loop, so this runs when it has been reported.
-                        self._noting = True
-                        asyncio.get_running_loop().call_soon(self._note_begun, source)
-            finally:
-                self._note_begun(source)
+            async with progress.show_progress(partial(self._alive, source)):
+                await self._report(source, events)
 
-    def _is_shown(self, change: changes.Change, source: Source) -> bool:
+    async def _report(self, source: Service, events: AsyncIterator[tuple[str | None, ClusterEvent]]) -> None:
+        try:
+            async for account, event in events:
+                now = changes.utc_text(datetime.now(UTC))
+                change = changes.Change(
+                    event.kind, event.cluster, event.previous, event.changed, account, now
+                )
+                if self._is_shown(change, source):
+                    self._writer.write(change)
+                    await _stop_if_interrupted()
+                if self._state is not None:
+                    self._state.record([change])
+                if not self._noting:
+                    # The events of a reading come in one turn of the loop, so this runs when it has been reported.
+                    self._noting = True
+                    asyncio.get_running_loop().call_soon(self._note_begun, source)
+        finally:
+            self._note_begun(source)
+
+    def _is_shown(self, change: changes.Change, source: Service) -> bool:
         first = (
             change.kind == EventKind.ADDED
             and (change.account or "") not in self._begun
@@ -129,7 +135,7 @@ class _Watch:
         takes = self._selection.takes
         return takes(change.cluster) or (change.previous is not None and takes(change.previous))
 
-    def _alive(self, source: Source) -> str:
+    def _alive(self, source: Service) -> str:
         """Return the line of a terminal that shows that the watch goes on."""
         if self._readings != (readings := sum(source.readings.values())) and source.known is not None:
             self._readings = readings
@@ -139,7 +145,7 @@ class _Watch:
         down = f"NO ANSWER from {', '.join(map(printable, source.outages))}; " if source.outages else ""
         return f"{down}last reading {last} ({ago:.0f} s ago)" if last else f"{down}reading ({ago:.0f} s)"
 
-    def _note_begun(self, source: Source) -> None:
+    def _note_begun(self, source: Service) -> None:
         """Note whose first reading has been reported completely: what is added from now on is a change."""
         self._noting = False
         known = source.known

@@ -218,7 +218,7 @@ def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: 
 
 COUNT: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
 SECONDS: dict[str, Any] = {
-    "type": click.FloatRange(min=0, min_open=True),
+    "type": click.FloatRange(min=0, min_open=True, max=1e6),
     "metavar": "SECONDS",
     "callback": finite_seconds,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
@@ -15,7 +15,7 @@ from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     import aiohttp
 
@@ -343,10 +343,6 @@ class _ManyAccounts(_Service):
 class _Stored:
     """A listing from a file. What it lacks is an error when the rest has been read, as with the service."""
 
-    known = None
-    readings: ClassVar[dict[str, int]] = {}
-    outages = ()
-
     def __init__(self, document: files.Document) -> None:
         self._document = document
 
@@ -359,11 +355,7 @@ class _Stored:
     async def collect(self) -> files.Document:
         return self._document
 
-    def watch(
-        self, *, interval: float, since: files.Document | None, confirmations: int
-    ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
-        raise NotImplementedError("a file does not change")
 
-
-Source = _OneAccount | _ManyAccounts | _Stored
-"""Where clusters come from."""
+Service = _OneAccount | _ManyAccounts
+Source = Service | _Stored
+"""Where clusters come from. Only the service can be watched."""

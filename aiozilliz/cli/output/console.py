@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import select
 import stat
@@ -151,13 +152,10 @@ def draw_line(text: str) -> None:
 def end_prompt() -> None:
     """Begin a new line after a prompt that was not answered: on the terminal that shows the prompt, if there is one."""
     try:
-        terminal = os.open("/dev/tty", os.O_WRONLY)
+        with pathlib.Path("/dev/tty").open("wb", buffering=0) as terminal:
+            terminal.write(b"\n")
     except OSError:
         report("")
-        return
-    with contextlib.suppress(OSError):
-        os.write(terminal, b"\n")
-    os.close(terminal)
 
 
 def stdout_is_file() -> bool:

@@ -61,10 +61,6 @@ class Writer(Protocol):
         """
 
 
-def _same(row: Any) -> Any:
-    return row
-
-
 @frozen(kw_only=True)
 class Layout:
     """How the rows of a command look in each format.
@@ -78,7 +74,7 @@ class Layout:
 
     table: Callable[..., Writer]
     fields: Sequence[str]
-    record: Callable[[Any], Mapping[str, Any]] = _same
+    record: Callable[[Any], Mapping[str, Any]] = lambda row: row
     flat: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
 
 

@@ -124,11 +124,8 @@ def failures_of(document: Document) -> Mapping[str, Exception]:
 def error_of(document: Document) -> process.PartialError | aiozilliz.InventoryError | None:
     """Return the error for the accounts that failed: a `PartialError` if others did not, None if there are none."""
     failures = failures_of(document)
-    return (
-        process.accounts_error(failures, len({*failures, *(name for name, _ in parts(document))}))
-        if failures
-        else None
-    )
+    accounts = len({*failures, *(name for name, _ in parts(document))})
+    return process.accounts_error(failures, accounts) if failures else None
 
 
 def doubt_of(document: Document) -> process.CommandError | None:
