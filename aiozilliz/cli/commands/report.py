@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiozilliz
 from aiozilliz.cli import process
@@ -57,9 +57,7 @@ def command(connection: source.Connection, paging: source.Paging, output: str, s
     document = process.call(connection.collect(paging, to_stdout=output == "-"))
     many = isinstance(document, aiozilliz.InventoryReport)
     if older is not None and many != isinstance(older, aiozilliz.InventoryReport):
-        raise files.FileError(
-            f"{since}: one is of many accounts and the other of one: they can't be compared"
-        )
+        raise files.FileError(f"{since}: one is of many accounts, the other of one: they can't be compared")
     summary, parts = Summary(many=many), list(files.parts(document))
     for account, snapshot in parts:
         for cluster in snapshot:
@@ -90,12 +88,12 @@ def _template() -> Any:
     folder = resources.files("aiozilliz.cli.output")
     texts = {name: folder.joinpath(f"report.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     hashes = {
-        name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        f"{name}_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         for name, text in texts.items()
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_finalize)
-    environment.globals.update(
-        {f"{name}_hash": value for name, value in hashes.items()},
+    cast("Any", environment.globals).update(
+        hashes,
         style=Markup(texts["css"]),  # noqa: S704  # our own
         script=Markup(texts["js"]),  # noqa: S704  # our own
         version=aiozilliz.__version__,
@@ -109,6 +107,6 @@ def _template() -> Any:
 
 
 def _finalize(value: Any) -> Any:
-    if hasattr(value, "__html__"):
-        return value
-    return without_surrogates(printable(value)) if isinstance(value, str) else "" if value is None else value
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return without_surrogates(printable(value))
+    return "" if value is None else value

@@ -155,7 +155,7 @@ def option(
     (long,) = (name for name in names.split() if name.startswith("--"))
     settings.setdefault("envvar", f"AIOZILLIZ_{long[2:].replace('-', '_').upper()}")
     if parse is not None:
-        settings["callback"] = lambda _context, _parameter, value: parse(value)
+        settings["callback"] = partial(_parsed, parse)
     if settings.get("metavar", "").startswith("FILE"):
         settings["shell_complete"] = complete_file
     if offer:
@@ -163,6 +163,10 @@ def option(
     if settings.get("multiple"):
         settings["type"] = _Texts()
     return click.option(*names.split(), cls=Option, help=text, **settings)
+
+
+def _parsed(parse: Callable[[str | None], Any], *given: Any) -> Any:
+    return parse(given[-1])
 
 
 connecting = partial(option, section="Connection")

@@ -222,7 +222,7 @@ class _Service:
         self._paging = paging
         self._watcher: Any = None
         self._clusters: aiozilliz.ClusterIterator | None = None
-        self._seen = 0
+        self._seen: int = 0
 
     async def watch(
         self, *, interval: float, since: files.Document | None, confirmations: int
@@ -239,7 +239,7 @@ class _Service:
         )
         async with self._watcher as events:
             async for event in events:
-                yield (event[0].name, event[1]) if isinstance(event, tuple) else (None, event)
+                yield (None, event) if hasattr(event, "kind") else (event[0].name, event[1])
 
 
 class _OneAccount(_Service):

@@ -120,9 +120,9 @@ def print_error(text: str) -> None:
 def hide_keys(args: Iterable[str]) -> None:
     """Hide arguments that look like a key in all that is written to standard error: one that is there by mistake."""
     words = {word for arg in args for word in re.split("[=,]", arg.lstrip("-"))}
-    key = os.environ.get("ZILLIZ_API_KEY")
-    found = sorted(filter(lambda word: word and (word == key or _LIKE_A_KEY.fullmatch(word)), words), key=len)
-    _screen.hidden = re.compile("|".join(map(re.escape, found[::-1]))) if found else None
+    words &= {*filter(_LIKE_A_KEY.fullmatch, words), os.environ.get("ZILLIZ_API_KEY") or None}
+    longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+    _screen.hidden = re.compile("|".join(longest_first)) if words else None
 
 
 def report(text: str) -> None:
