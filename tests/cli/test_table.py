@@ -214,6 +214,12 @@ def test_an_id_of_40_cells_stands_in_its_column() -> None:
     assert on_terminal(100, [ROW, long])[0][2] == f"{long['id']}  a     RUNNING  12  aws-us-west-2"
 
 
+def test_a_title_and_ids_that_are_longer_than_40_cells_are_a_column() -> None:
+    columns = [Column("id", "I" * 50, "id")]
+
+    assert on_terminal(80, [{"id": "i" * 60}], columns)[0] == ["I" * 50, "i" * 60]
+
+
 def test_an_id_that_is_wider_than_the_terminal_is_whole() -> None:
     long = ROW | {"id": "i" * 35}
 

@@ -129,12 +129,10 @@ class TableWriter:
             kept = [number for number, cells in enumerate(texts) if any(cells)]
             columns, texts = [columns[number] for number in kept], [texts[number] for number in kept]
         titles = [printable(column.title) if self._header else "" for column in columns]
-        natural = [
-            max(
-                size for text in (title, *cells) if (size := _size(text)) <= LONGEST_ID or column.kind != "id"
-            )
-            for column, title, cells in zip(columns, titles, texts, strict=True)
-        ]
+        natural: list[int] = []
+        for column, title, cells in zip(columns, titles, texts, strict=True):
+            bound = max(_size(title), LONGEST_ID) if column.kind == "id" else float("inf")
+            natural.append(max(size for text in (title, *cells) if (size := _size(text)) <= bound))
         widths = layout([column.kind for column in columns], natural, room)
         shown = [self._render(*column) for column in zip(columns, titles, texts, widths, strict=False)]
         console.emit("".join(f"{(' ' * GAP).join(cells).rstrip()}\n" for cells in zip(*shown, strict=True)))
