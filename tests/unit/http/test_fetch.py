@@ -818,10 +818,10 @@ async def test_the_log_has_a_line_for_each_request(caplog: pytest.LogCaptureFixt
         url = f"GET {server.url}/v2/clusters?pageSize=100&currentPage=4"
     sizes = [len(answer.partition(b"\r\n\r\n")[2]) for answer in (refused, OK)]
     messages = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in caplog.records]
-    lines = [message for message in messages if message.startswith("GET ")]
+    lines = [re.sub(r"\w+Error", "AnError", text) for text in messages if text.startswith("GET ")]
     assert lines == [
         f"{url}: 200, {sizes[0]} bytes, request id id of <key>, N ms, attempt 1",
-        f"{url}: ClientOSError, N ms, attempt 2",
+        f"{url}: AnError, N ms, attempt 2",
         f"{url}: 200, {sizes[1]} bytes, request id -, N ms, attempt 3",
     ]
     assert messages[1].startswith(
