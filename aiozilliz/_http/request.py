@@ -29,7 +29,7 @@ from aiozilliz._http.aiohttp_errors import (
     failure_of,
     out_of_time,
 )
-from aiozilliz._http.retry import Retries, retry_after, spread, waits_are_off
+from aiozilliz._http.retry import Retries, log_request, retry_after, spread, waits_are_off
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 from aiozilliz._settings.redaction import KNOWN_KEYS, redact_error
 from aiozilliz._settings.tracebacks import Replacement, bare
@@ -128,15 +128,12 @@ class PageRequest:
         self, context: RequestContext, query: ListQuery, page: int, scope: CancelScope, room: PageRoom | None
     ) -> None:
         self._context = context
-        self._query = query
-        self._page = page
-        self._scope = scope
-        self._room = room
+        self._query, self._page = query, page
+        self._scope, self._room = scope, room
         self._url = page_url(context.base_url, query, page)
-        self._afresh = False
+        self._afresh = self._rotated = False
         self._waiting_for = _RESPONSE
-        self._made = 0
-        self._rotated = False
+        self._made = self._logged = 0
         self._last: ZillizError | None = None
 
     async def fetch(self) -> ClusterPage:
@@ -274,6 +271,7 @@ class PageRequest:
                                 await turn.wait()
                             page = self._read(answer)
                         except BaseException as error:  # noqa: BLE001  # cancellations, too
+                            self._log(answer, error)
                             failure = Replacement(failure_of(error) if answer is None else error)
                         answer = None  # a traceback shows the locals of this frame
                         if failure is not None:
@@ -300,7 +298,8 @@ class PageRequest:
         return failure.take()
 
     def _read(self, answer: Answer) -> ClusterPage:
-        page = read_answer(
+        self._log(answer)
+        return read_answer(
             answer.status,
             answer.headers,
             answer.body,
@@ -310,8 +309,11 @@ class PageRequest:
             max_bytes=self._context.transport.max_response_bytes,
             region=self._query.region,
         )
-        logger.debug("page %d: %d records at attempt %d", self._page, len(page.clusters), self._made)
-        return page
+
+    def _log(self, answer: Answer | None, error: BaseException | None = None) -> None:
+        if logger.isEnabledFor(logging.DEBUG) and self._logged != self._made:
+            self._logged, seconds = self._made, self._loop.time() - self._sent
+            log_request(self._context.name, self._url, answer or error, seconds, self._made)
 
     def _note(self, error: ZillizError) -> None:
         """Note a failed attempt: hide keys that were echoed, and hold back what the service asks to."""
@@ -325,7 +327,6 @@ class PageRequest:
         # A timeout, a loss or a response for another page: the other connections of the pool may be no better.
         self._afresh = isinstance(error, TransportError) or getattr(error, "echoed_page", None) is not None
         self._last = error
-        logger.debug("page %d: attempt %d failed: %s", self._page, self._made, type(error).__name__)
 
     def _cut_off(self, refusal: Answer) -> None:
         """Note a refusal whose body the deadline has cut off, or the caller: it counts all the same."""
@@ -347,7 +348,8 @@ class PageRequest:
         asked = self._loop.time()
         timer.clear(self._block)
         await waiting
-        self._deadline += self._loop.time() - asked
+        self._sent = self._loop.time()
+        self._deadline += self._sent - asked
         timer.set(self._block, self._deadline)
 
     async def _sit_out_pause(self) -> None:
@@ -377,7 +379,8 @@ class PageRequest:
 
     def _check_time(self) -> None:
         # A cancellation comes once; a callable or a limiter of the user's may have swallowed it.
-        if self._time_left() <= 0 or self._scope.reason is not None:
+        self._sent = self._loop.time()
+        if self._deadline <= self._sent or self._scope.reason is not None:
             raise NoTimeLeftError
 
     def _time_left(self) -> float:

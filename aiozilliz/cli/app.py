@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from aiozilliz.cli.process import NAME
+from aiozilliz.cli import process
+from aiozilliz.cli.input.help import HelpedCommand
 
 COMMANDS: Final = {
     "list": "List clusters, each exactly once.",
@@ -25,35 +26,8 @@ COMMANDS: Final = {
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-# A paragraph that begins with \b keeps its line breaks.
-_HELP = """Show the clusters that Zilliz Cloud API keys can see, each exactly once. A list that is not complete is an error.
 
-\b
-Try it without a key, then with your own:
-  aiozilliz list --demo
-  aiozilliz list --api-key-file FILE
-  aiozilliz summary --all-orgs
-
-Without --api-key-file the key is taken from the environment variable ZILLIZ_API_KEY, else from the credentials file of
-the official command line, ~/.zilliz/credentials. It is never an argument, as other users could see it there.
-
-Data goes to standard output, errors and progress to standard error. Options come after the command.
-
-\b
-Exit status:
-    0  success
-    1  failed
-    2  wrong usage or configuration
-    3  the key is refused
-    4  some of several accounts failed or were not compared; the results of the others were written
-    5  the responses do not show that the listing is complete
-A command that is interrupted or terminated dies of the signal ($? is 130 or 143).
-
-Each option has an environment variable: AIOZILLIZ_ALL_ORGS=1 is --all-orgs, AIOZILLIZ_OUTPUT=json is -o json.
-"""
-
-
-class _Group(click.Group):
+class _Group(HelpedCommand, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's own
         return list(COMMANDS)
 
@@ -88,9 +62,32 @@ class _Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's own
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        formatter.write("\nOptions: --version, --help, --help-all (exit status, and where keys come from)\n")
 
 
-@click.group(cls=_Group, help=_HELP, context_settings=_SETTINGS)
-@click.version_option(package_name=NAME, prog_name=NAME, message="%(prog)s %(version)s")
+@click.group(cls=_Group, context_settings=_SETTINGS)
+@click.version_option(package_name=process.NAME, prog_name=process.NAME, message="%(prog)s %(version)s")
 def group() -> None:
-    """Run one of the commands."""
+    """Show the clusters that Zilliz Cloud API keys can see, each exactly once.
+
+    A list that is not complete is an error. Data goes to standard output, errors and progress to standard error. Options
+    come after the command.
+
+    Without --api-key-file the key is taken from the environment variable ZILLIZ_API_KEY, else from the credentials file
+    of the official command line, ~/.zilliz/credentials. It is never an argument, as other users could see it there.
+
+    Exit status:
+      0  success
+      1  failed
+      2  wrong usage or configuration
+      3  the key is refused
+      4  some of several accounts failed or were not compared; the results of the others were written
+      5  the responses do not show that the listing is complete
+      A command that is interrupted or terminated dies of the signal ($? is 130 or 143).
+
+    Examples:
+      aiozilliz list --demo
+      aiozilliz list --api-key-file FILE
+      aiozilliz summary --all-orgs
+      AIOZILLIZ_OUTPUT=json aiozilliz list   (each option has such a variable)
+    """

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import shell_complete
 
 import aiozilliz
 from aiozilliz.cli import signals
-from aiozilliz.cli.output.console import discard_stdout, print_error, report
+from aiozilliz.cli.output import console
 from aiozilliz.cli.signals import check_interrupt, report_signal
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ _OTHER_NAMES = {
     "--limit": "| head",
     "--key": "--api-key-file",
     "--api-key": "--api-key-file",
+    "-o": "aiozilliz snapshot FILE",  # the only command with a file and no format
+    "--output": "aiozilliz snapshot FILE",
 }
 """Options of similar commands, to those that are meant."""
 
@@ -110,14 +113,9 @@ def debug(context: click.Context) -> None:
     logger.setLevel(logging.DEBUG)
 
 
-@contextmanager
-def timestamps() -> Generator[None, None, None]:
-    """Begin the messages of the library with their local time while the block runs, for a command that runs for months."""
+def timestamps() -> None:
+    """Begin the messages of the library with their local time, for a command that runs for months."""
     _StderrHandler.timestamps = True
-    try:
-        yield
-    finally:
-        _StderrHandler.timestamps = False
 
 
 def set_failure_status(status: int) -> None:
@@ -135,6 +133,7 @@ def run(group: click.Group, args: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
+    console.hide_keys(args)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding lacks, and lone surrogates, must not end a listing.
@@ -146,10 +145,10 @@ def run(group: click.Group, args: Sequence[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        discard_stdout()
+        console.discard_stdout()
         return 0
     except KeyboardInterrupt:
-        discard_stdout()
+        console.discard_stdout()
         return report_signal()
     except OSError as error:
         return _report_failure(error)
@@ -169,7 +168,7 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
             except Exception as error:  # noqa: BLE001 - a bug of ours ends in one line too
                 if context.meta.get(_DEBUG, False):
                     for line in "".join(traceback.format_exception(error)).splitlines():
-                        report(line)
+                        console.report(line)
                 status = _report_failure(error)
                 return context.meta.get(_FAILURE_STATUS, FAILED) if status == FAILED else status
     except click.exceptions.Exit as end:
@@ -180,12 +179,17 @@ def _invoke(group: click.Group, args: Sequence[str]) -> int:
             error = click.UsageError(
                 f"No such option {error.option_name!r}. Did you mean {meant!r}?", error.ctx
             )
+        if isinstance(error, click.BadParameter) and error.ctx is not None and error.param is not None:
+            given = error.ctx.get_parameter_source(error.param.name or "")
+            if given is ParameterSource.ENVIRONMENT:
+                text = f"{error.message} (from the environment variable {error.param.envvar})"
+                error = click.BadParameter(text, error.ctx, error.param)
         # Not written by click itself: then a full standard error would change the exit status, and odd arguments would
         # reach a terminal raw.
-        text = io.StringIO()
-        error.show(file=text)
-        for line in text.getvalue().rstrip("\n").split("\n"):
-            report(line)
+        shown = io.StringIO()
+        error.show(file=shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
+            console.report(line)
         return error.exit_code
     return 0
 
@@ -195,15 +199,15 @@ def _report_failure(error: Exception) -> int:
     match error:
         case PartialError() | aiozilliz.InventoryError():
             for name, failure in error.failures.items():
-                print_error(f"account {name}: {error_text(failure)}")
-            print_error(str(error.args[0]))
+                console.print_error(f"account {name}: {error_text(failure)}")
+            console.print_error(str(error.args[0]))
         case CommandError() | aiozilliz.ZillizError():
-            print_error(error_text(error))
+            console.print_error(error_text(error))
         case OSError():
-            discard_stdout()
-            print_error(f"the system refused: {error.strerror or error}")
+            console.discard_stdout()
+            console.print_error(f"the system refused: {error.strerror or error}")
         case _:
-            print_error(f"this is a bug in aiozilliz: {error_text(error)}. --debug shows where.")
+            console.print_error(f"this is a bug in aiozilliz: {error_text(error)}. --debug shows where.")
     return _status(error)
 
 
@@ -262,7 +266,7 @@ class _StderrHandler(logging.Handler):
             shown.args = tuple(
                 error_text(arg) if isinstance(arg, aiozilliz.ZillizError) else arg for arg in record.args
             )
-        print_error(self.format(shown))
+        console.print_error(self.format(shown))
 
 
 @contextmanager
@@ -284,6 +288,7 @@ def _log_on_stderr() -> Generator[None, None, None]:
     ours = logging.getLogger("aiozilliz")
     propagate = ours.propagate
     handler = _StderrHandler()
+    _StderrHandler.timestamps = False
     ours.addHandler(handler)
     ours.propagate = False
     try:

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aiozilliz.cli.output.console import discard_stdout, print_error
+from aiozilliz.cli.output import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -93,7 +93,7 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
     finally:
         _process.cancel = _do_nothing
         if _process.ended_by is not None and _has_threads():
-            print_error(_SIGNAL_NAMES[_process.ended_by])
+            console.print_error(_SIGNAL_NAMES[_process.ended_by])
             die()
 
 
@@ -110,7 +110,7 @@ def _interrupt(number: int, _frame: object) -> None:
     _process.ended_by = signal.Signals(number)
     _process.ended_at = time.monotonic()
     # A write that nobody reads would block what is to end; it continues into the null device.
-    discard_stdout()
+    console.discard_stdout()
     if _process.cancel is None:
         raise KeyboardInterrupt
     _process.cancel()
@@ -135,5 +135,5 @@ def _has_threads() -> bool:
 def report_signal() -> int:
     """Report which signal ended the command, and return the exit status."""
     number = _process.ended_by or signal.SIGINT
-    print_error(_SIGNAL_NAMES[number])
+    console.print_error(_SIGNAL_NAMES[number])
     return _SHELL_OFFSET + number

@@ -127,9 +127,7 @@ def test_the_site_can_be_given(args: list[str], site: str, run: Run) -> None:
     assert {row["baseUrl"] for row in read_json(run, *args)} == {site}
 
 
-def test_without_a_file_it_is_wrong_set_up_that_names_the_file(
-    run: Run, clean_environment: Path, key: str
-) -> None:
+def test_without_a_file_it_is_wrong_set_up_that_names_the_file(run: Run, clean_environment: Path) -> None:
     status, out, err = run("accounts")
 
     assert (status, out, err.count("\n")) == (2, "", 1)
@@ -273,7 +271,7 @@ def test_debug_logs_the_requests_without_a_key(make_fake_zilliz_cloud: MakeCloud
     status, _, err = run("accounts", "--check", "--debug", "--base-url", make_fake_zilliz_cloud().url)
 
     assert status == 0
-    assert err.count("page 1") == 3
+    assert err.count("&currentPage=1: 200, ") == 3
     assert PRODUCTION not in err
 
 
@@ -303,6 +301,39 @@ async def test_many_are_asked_at_once_but_not_all(monkeypatch: pytest.MonkeyPatc
     assert [result.count for result in results] == [*range(3 * AT_ONCE)]
     assert most == AT_ONCE
     assert [str(look()) for look in looks] == ["accounts 48/48"]
+
+
+def test_the_environment_s_key_is_listed_and_checked_too(
+    write: Write, make_fake_zilliz_cloud: MakeCloud, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    cloud = make_fake_zilliz_cloud(clusters=7, api_key="the-key-of-the-environment")
+    site = ("--base-url", cloud.url)
+    monkeypatch.setenv("ZILLIZ_API_KEY", "the-key-of-the-environment")
+
+    status, out, _ = run("accounts", "--check", "-o", "json", *site)
+    assert status == 0
+    (row,) = json.loads(out)
+    assert (row["account"], row["key"], row["status"], row["clusters"]) == (
+        "$ZILLIZ_API_KEY",
+        "****ment",
+        "ok",
+        7,
+    )
+
+    write(FILE)
+    status, out, err = run("accounts", "--check", "-o", "json", *site)
+    assert [row["account"] for row in json.loads(out)] == [*NAMES, "$ZILLIZ_API_KEY"]
+    assert (status, json.loads(out)[-1]["status"]) == (4, "ok")
+    assert "3 of 4 accounts failed" in err
+
+
+def test_a_credentials_file_that_is_damaged_is_an_error_beside_the_environment_s_key_too(
+    write: Write, key: str, run: Run
+) -> None:
+    write("no section")
+    status, out, err = run("accounts")
+    assert (status, out) == (2, "")
+    assert "can't be read" in err
 
 
 def test_the_help_shows_examples(run: Run) -> None:

@@ -234,18 +234,6 @@ async def test_a_row_of_a_watch_is_written_before_it_is_kept_as_reported(capsys:
         assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("form", [Format.JSON, Format.JSONL, Format.CSV, Format.YAML])
-async def test_rows_that_come_together_go_out_together(form: Format, capsys: Capture) -> None:
-    writer = make_writer(form, LAYOUT, gather=True)
-    for _ in range(3):
-        writer.write({"clusterId": "a"})
-    assert capsys.readouterr().out == ""
-
-    writer.finish(complete=True)
-
-    assert capsys.readouterr().out.encode() == written(form, [{"clusterId": "a"}] * 3)
-
-
 @pytest.mark.parametrize(
     ("form", "text"),
     [

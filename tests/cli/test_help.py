@@ -9,6 +9,8 @@ import pytest
 from tests.support.running import environment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.running import Run
 
 
@@ -37,6 +39,47 @@ def test_what_may_be_a_key_is_not_repeated(run: Run) -> None:
     assert status == 2
     assert "0123456789" not in err
     assert "Commands are list, " in err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("list", "KEY"),
+        ("list", "--page-size", "KEY"),
+        ("list", "--page-size=KEY"),
+        ("list", "-o", "KEY"),
+        ("list", "--KEY"),
+        ("list", "--org", "KEY"),
+        ("list", "--demo", "--org", "KEY"),
+        ("list", "--base-url", "KEY"),
+        ("list", "--api-key-file", "KEY"),
+        ("list", "--demo", "--status", "other,KEY"),
+        ("list", "--demo", "--sort", "KEY"),
+        ("list", "--demo", "--columns", "id,KEY"),
+        ("list", "--from", "KEY"),
+        ("summary", "--demo", "--by", "KEY"),
+        ("diff", "KEY", "KEY"),
+        ("watch", "--demo", "--interval", "KEY"),
+        ("history", "--state", "KEY"),
+        ("history", "--state", "KEY", "--since", "KEY"),
+        ("describe", "--demo", "KEY"),
+        ("completion", "KEY"),
+        ("KEY",),
+        ("--KEY", "list"),
+        ("accounts", "KEY"),
+    ],
+)
+def test_no_argument_that_looks_like_a_key_is_repeated(
+    args: tuple[str, ...], key: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZILLIZ_CONFIG_DIR", str(tmp_path))
+    secret = "0a1b2c3d4e5f0a1b2c3d4e5f0a1b2c3d4e5f"
+    status, out, err = run(*(arg.replace("KEY", secret) for arg in args))
+
+    assert status in ({0} if "--status" in args else {1, 2})
+    assert err
+    assert secret not in out + err
+    assert secret[:10] not in err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

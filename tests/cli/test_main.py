@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_help_shows_examples_and_the_exit_status(run: Run) -> None:
-    status, out, _ = run("--help")
+    status, out, _ = run("--help-all")
 
     assert status == 0
     assert "aiozilliz list --demo" in out

@@ -7,8 +7,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from aiozilliz.cli.app import COMMANDS, group
 from aiozilliz.cli.commands.summary import DIMENSIONS
 from aiozilliz.cli.output.columns import FIELDS
 from tests.support.running import LONG, POSIX_ONLY, environment
@@ -80,17 +82,50 @@ def test_all_names_are_offered(complete: Run) -> None:
         ("summary", "Default: 1, with --all-orgs 16."),
         ("snapshot", "Default: 4, with --all-orgs 16."),
         ("diff", "Default: 4, with --all-orgs 16."),
-        ("list", "the service documents at most 100"),
+        ("list", "100, the service's maximum"),
         ("list", "for up to 60 s, or for twice the timeout if that is longer"),
         ("watch", "for up to 60 s, or for twice the timeout if that is longer"),
-        ("list", "what the service itself names account is extra.account"),
+        ("list", "in CSV the documented ones, and the others as JSON in the column extra"),
     ],
 )
 def test_the_help_names_what_is_there(command: str, text: str, run: Run) -> None:
-    status, out, _ = run(command, "--help")
+    status, out, _ = run(command, "--help-all")
 
     assert status == 0
     assert text in re.sub(r"\s+", " ", out)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_help_fits_a_screen(command: str, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run(*filter(None, [command]), "--help")
+
+    lines = out.splitlines()
+    assert status == 0
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert "Examples:" in out or command == "completion"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_option_is_named_in_the_short_help_and_explained_in_the_full_one(command: str, run: Run) -> None:
+    short, full = run(command, "--help")[1], run(command, "--help-all")[1]
+    found = group.get_command(click.Context(group), command)
+    assert found is not None
+    for option in found.params:
+        if isinstance(option, click.Option):
+            assert re.search(rf"{option.opts[-1]}\b", short)
+            assert option.help
+            assert option.help.split()[0] in full
+
+
+def test_a_wrong_value_of_an_environment_variable_names_it(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setenv("AIOZILLIZ_OUTPUT", "json")
+    status, out, err = run("watch", "--demo")
+
+    assert (status, out) == (2, "")
+    assert "AIOZILLIZ_OUTPUT" in err
+    assert "AIOZILLIZ" not in run("watch", "--demo", "-o", "json")[2]
 
 
 # The prompt for a key

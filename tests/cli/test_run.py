@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,3 +224,51 @@ def test_a_closed_standard_output_is_a_failure_in_one_line() -> None:
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "standard output is closed" in done.stderr
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["list", "-o", "table"],
+        ["list", "-o", "json"],
+        ["summary"],
+        ["snapshot"],
+        ["report", "-o", "-"],
+        ["describe", "in01-x"],
+        ["diff", "OLD", "--live"],
+        ["accounts", "--check"],
+        ["watch"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_a_closed_pipe_ends_a_wait_for_the_service(
+    args: list[str], make_fake_zilliz_cloud: MakeCloud, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.json"
+    old.write_text(aiozilliz.Snapshot((), datetime.now(UTC)).to_json())
+    cloud = make_fake_zilliz_cloud()
+    cloud.fail_next(Fault.delay(10 * LONG), times=9)
+    args = [str(old) if arg == "OLD" else arg for arg in args]
+    site = ("--timeout", "1000", "--base-url", cloud.url)
+    with process(*args, *site, ZILLIZ_CONFIG_DIR=str(tmp_path)) as child:
+        assert child.stdout is not None
+        child.stdout.close()
+        status, errors = ended(child)
+    cloud.clear_faults()
+
+    assert status == 0
+    assert [line for line in errors.splitlines() if "not proven complete" not in line] == []
+
+
+@POSIX_ONLY
+def test_a_closed_pipe_does_not_keep_a_snapshot_from_its_file(
+    fake_zilliz_cloud: FakeZillizCloud, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.json"
+    with process("snapshot", str(file), "--base-url", fake_zilliz_cloud.url) as child:
+        assert child.stdout is not None
+        child.stdout.close()
+        assert ended(child) == (0, "")
+
+    assert len(aiozilliz.Snapshot.from_json(file.read_bytes())) == 250

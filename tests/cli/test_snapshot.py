@@ -57,7 +57,7 @@ def test_a_file_holds_the_proven_listing_and_nothing_is_said(
     assert list(file.parent.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("args", [[], ["-"], ["-o", "json"]])
+@pytest.mark.parametrize("args", [[], ["-"]])
 def test_without_a_file_it_goes_to_standard_output(args: list[str], run: Run) -> None:
     status, out, err = run("snapshot", "--demo", *args)
 
@@ -83,7 +83,7 @@ def test_there_is_no_verify_as_the_proof_is_always_tried(run: Run) -> None:
     assert run("snapshot", "--demo", "--verify")[0] == 2
 
 
-@pytest.mark.parametrize("value", ["clusters.json", "yaml"])
+@pytest.mark.parametrize("value", ["clusters.json", "yaml", "json"])
 def test_an_output_that_is_no_format_is_answered_with_how_it_is_meant(value: str, run: Run) -> None:
     status, out, err = run("snapshot", "--demo", "-o", value)
 

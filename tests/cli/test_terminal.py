@@ -332,3 +332,17 @@ def test_an_odd_argument_reaches_no_terminal_raw(run: Run) -> None:
 
     assert status == 2
     assert err.replace("\n", "").isprintable()
+
+
+def test_a_watch_shows_that_it_goes_on_and_events_stand_on_lines_of_their_own() -> None:
+    args = ("watch", "--demo", "--interval", "0.1", "--changes-only")
+    with screen(args, columns=100, stderr=None) as shown:
+        shown.wait_for(b"last reading ")
+        shown.wait_for(b"+ in01-demo-1")
+        shown.wait_for(b"251 clusters (0 s ago)")
+        shown.type(b"\x03")
+        text = shown.text()
+
+    lines = [line.rpartition("\r\x1b[2K")[2] for line in text.split("\r\n")]
+    assert not [line for line in lines if "last reading" in line]
+    assert any("+ in01-demo-1" in line and "last" not in line for line in lines)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import click
 from attrs import field, frozen
 
 import aiozilliz
-from aiozilliz.cli.input.options import check_demo, option, output_options, site_options
-from aiozilliz.cli.input.source import Connection
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options, source
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.progress import Progress, show_progress
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import accounts_error, call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,27 +24,12 @@ if TYPE_CHECKING:
     import aiohttp
 
     from aiozilliz import Account
-    from aiozilliz.cli.input.filters import Output
+
+OURS = "$ZILLIZ_API_KEY"
+"""What the environment's key is called, which has no name."""
 
 AT_ONCE = 16
 """Accounts that are checked at the same time."""
-
-_HELP = """List the organisations in the official command line's credentials file, which --all-orgs reads.
-
-Only the last 4 characters of a key are shown, and none of a short key. A key in the environment variable ZILLIZ_API_KEY
-is not listed: it has no name.
-
-With --check one cluster of each organisation is requested. Its status is then ok, refused (the key is refused, or may not
-list clusters) or failed, and clusters is how many the service counts. The exit status is 0 if all are ok, 4 if some are
-not, 3 if all keys are refused, else 1.
-
-\b
-Examples:
-  aiozilliz accounts
-  aiozilliz accounts --check
-  aiozilliz accounts --check -o json --query "[?status!='ok'].account"
-  aiozilliz accounts --demo
-"""
 
 _STYLES = {"ok": "green", "refused": "red", "failed": "red"}
 _ACCOUNT = Column("account", "ACCOUNT", "id")
@@ -82,26 +67,36 @@ def _short(error: aiozilliz.ZillizError) -> str:
     return f"{text or 'no reason given'} (HTTP {error.status}{code})"
 
 
-def _row(account: Account) -> dict[str, Any]:
-    return {"account": account.name, "key": account.masked_key, "baseUrl": account.base_url}
-
-
-def _layout(*, check: bool, failed: bool) -> Layout:
+def _layout(*, check: bool, failed: bool) -> formats.Layout:
     fields = ("account", "key", "baseUrl", *(("status", "clusters", "error") if check else ()))
     columns = (_ACCOUNT, *(_RESULT if check else ()), _KEY, *((_ERROR,) if failed else ()), _SITE)
-    return Layout(table=partial(TableWriter, columns), fields=fields)
+    return formats.Layout(table=partial(TableWriter, columns), fields=fields)
 
 
-@click.command("accounts", help=_HELP)
-@output_options()
-@option("--check", is_flag=True, help="Check that each key works.")
-@option("--demo", is_flag=True, help="List three made-up organisations; needs no credentials file.")
-@site_options
-def command(output: Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
-    """Write every organisation to standard output."""
-    check_demo(demo, base_url=base_url)
-    connection = Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
-    accounts, results = call(_find(connection, check=check))
+@options.command("accounts")
+@options.output_options()
+@options.option("--check", "Check that each key works.", is_flag=True)
+@options.option("--demo", "List three made-up organisations; needs no credentials file.", is_flag=True)
+@options.site_options
+def command(output: filters.Output, *, check: bool, demo: bool, base_url: str | None, timeout: float) -> None:
+    """List the organisations you have keys for, which --all-orgs reads.
+
+    They are those of the official command line's credentials file, and the key of the environment variable
+    ZILLIZ_API_KEY if there is one, which --all-orgs does not use. Only the last 4 characters of a key are shown, and
+    none of a short key.
+
+    With --check one cluster of each is requested. Its status is then ok, refused (the key is refused, or may not list
+    clusters) or failed, and clusters is how many the service counts. The exit status is 0 if all are ok, 4 if some are
+    not, 3 if all keys are refused, else 1.
+
+    Examples:
+      aiozilliz accounts
+      aiozilliz accounts --check
+      aiozilliz accounts --check -o json --query "[?status!='ok'].account"
+    """
+    options.check_demo(demo, base_url=base_url)
+    connection = source.Connection(api_key=None, base_url=base_url, timeout=timeout, demo=demo, all_orgs=True)
+    accounts, results = process.call(_find(connection, check=check))
     failures: dict[str, Exception] = {
         account.name: result.failure
         for account, result in zip(accounts, results, strict=False)
@@ -109,19 +104,34 @@ def command(output: Output, *, check: bool, demo: bool, base_url: str | None, ti
     }
     writer = output.writer(_layout(check=check, failed=bool(failures)))
     for number, account in enumerate(accounts):
-        writer.write(_row(account) | (results[number].as_row() if check else {}))
+        row = {"account": account.name, "key": account.masked_key, "baseUrl": account.base_url}
+        writer.write(row | (results[number].as_row() if check else {}))
     writer.finish(complete=True)
     if failures:
-        raise accounts_error(failures, len(accounts))
+        raise process.accounts_error(failures, len(accounts))
 
 
-async def _find(connection: Connection, *, check: bool) -> tuple[list[Account], list[Checked]]:
-    async with connection.accounts() as accounts:
+async def _find(connection: source.Connection, *, check: bool) -> tuple[list[Account], list[Checked]]:
+    async with AsyncExitStack() as stack:
+        accounts = await _accounts(stack, connection)
         if not check:
             return accounts, []
-        async with connection.session() as session:
+        async with console.while_stdout_is_read(), connection.session() as session:
             ask = partial(_ask, session=session, connection=connection)
             return accounts, await _ask_all(accounts, ask)
+
+
+async def _accounts(stack: AsyncExitStack, connection: source.Connection) -> list[Account]:
+    if connection.demo or not os.environ.get("ZILLIZ_API_KEY"):
+        return await stack.enter_async_context(connection.accounts())
+    base_url = connection.base_url or aiozilliz.cli_base_url() or aiozilliz.GLOBAL
+    ours = aiozilliz.Account(OURS, os.environ["ZILLIZ_API_KEY"], base_url=base_url)
+    try:
+        return [*await stack.enter_async_context(connection.accounts()), ours]
+    except aiozilliz.ConfigurationError as error:
+        if not error.message.startswith("There is no file"):
+            raise
+        return [ours]
 
 
 async def _ask_all(
@@ -146,7 +156,9 @@ async def _ask_all(
     return [task.result() for task in tasks]
 
 
-async def _ask(account: Account, *, session: aiohttp.ClientSession | None, connection: Connection) -> Checked:
+async def _ask(
+    account: Account, *, session: aiohttp.ClientSession | None, connection: source.Connection
+) -> Checked:
     async with connection.client_of(account, session) as client:
         try:
             page = await client.list_clusters(page_size=1)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from aiozilliz.cli.output.console import emit
-from aiozilliz.cli.process import COMPLETE_VARIABLE, NAME
-
-_HELP = """Print the script with which a shell completes commands, options and known values.
-
-\b
-Put this into the shell's start-up file:
-  ~/.bashrc                   source <(aiozilliz completion bash)
-  ~/.zshrc                    source <(aiozilliz completion zsh)
-  ~/.config/fish/config.fish  aiozilliz completion fish | source
-"""
+from aiozilliz.cli import process
+from aiozilliz.cli.input.help import HelpedCommand
+from aiozilliz.cli.output import console
 
 
-@click.command("completion", help=_HELP)
+@click.command("completion", cls=HelpedCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Write the script to standard output."""
+    """Print the script with which a shell completes commands, options and known values.
+
+    Put this into the shell's start-up file:
+      ~/.bashrc                   source <(aiozilliz completion bash)
+      ~/.zshrc                    source <(aiozilliz completion zsh)
+      ~/.config/fish/config.fish  aiozilliz completion fish | source
+    """
     make = get_completion_class(shell)
     assert make is not None, "click knows these three"
-    emit(make(context.find_root().command, {}, NAME, COMPLETE_VARIABLE).source() + "\n")
+    console.emit(
+        make(context.find_root().command, {}, process.NAME, process.COMPLETE_VARIABLE).source() + "\n"
+    )

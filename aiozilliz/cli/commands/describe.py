@@ -7,48 +7,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiozilliz.cli.input.options import connection_options, from_option, output_options, paging_options
-from aiozilliz.cli.output.changes import LinesWriter
-from aiozilliz.cli.output.columns import FIELDS, REST, record_row, unknown_fields
-from aiozilliz.cli.output.console import while_stdout_is_read
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.output import changes, columns, console, formats
 from aiozilliz.cli.output.table import cell_text
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import CommandError, PartialError, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aiozilliz.cli.input.filters import Output
     from aiozilliz.cli.input.source import Connection, Paging
 
-_HELP = """Show all fields of the cluster ID. With several organisations all are searched.
 
-\b
-Examples:
-  aiozilliz describe in01-0123456789abcde
-  aiozilliz describe --all-orgs in01-0123456789abcde -o yaml
-"""
-
-
-@click.command("describe", help=_HELP)
+@options.command("describe")
 @click.argument("cluster_id", metavar="ID")
-@output_options(default="table, a line per field")
-@from_option
-@paging_options()
-@connection_options
-def command(connection: Connection, paging: Paging, output: Output, cluster_id: str) -> None:
-    """Write the cluster to standard output."""
-    found, failure = call(_find(connection, paging, cluster_id))
+@options.output_options(default="table, a line per field")
+@options.from_option
+@options.paging_options()
+@options.connection_options
+def command(connection: Connection, paging: Paging, output: filters.Output, cluster_id: str) -> None:
+    """Show all fields of the cluster ID. With several organisations all are searched.
+
+    Examples:
+      aiozilliz describe in01-0123456789abcde
+      aiozilliz describe --all-orgs in01-0123456789abcde -o yaml
+    """
+    found, failure = process.call(_find(connection, paging, cluster_id))
     if found is None:
-        raise failure or CommandError(
+        raise failure or process.CommandError(
             f"there is no cluster {cluster_id!r}; `aiozilliz list --columns id,name` shows those that there are"
         )
     many = connection.many
-    layout = Layout(
-        table=partial(LinesWriter, _lines),
-        fields=(*(("account",) if many else ()), *FIELDS, REST),
-        flat=lambda row: ({**row, REST: unknown_fields(row, many=many)},),
+    layout = formats.Layout(
+        table=partial(changes.LinesWriter, _lines),
+        fields=(*(("account",) if many else ()), *columns.FIELDS, columns.REST),
+        flat=lambda row: ({**row, columns.REST: columns.unknown_fields(row, many=many)},),
     )
     writer = output.writer(layout)
     writer.write(found)
@@ -60,11 +53,11 @@ async def _find(
 ) -> tuple[dict[str, Any] | None, Exception | None]:
     """Return the row of a cluster; or None, and the error that may have hidden it."""
     try:
-        async with while_stdout_is_read(), connection.open(paging, progress=True) as source:
+        async with console.while_stdout_is_read(), connection.open(paging, progress=True) as source:
             async for account, cluster in source.iterate():
                 if cluster.cluster_id == cluster_id:
-                    return record_row(account, cluster), None
-    except (PartialError, CommandError) as error:
+                    return columns.record_row(account, cluster), None
+    except (process.PartialError, process.CommandError) as error:
         return None, error
     return None, None
 

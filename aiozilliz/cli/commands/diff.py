@@ -11,52 +11,17 @@ import click
 from attrs import define, evolve, field, frozen
 
 import aiozilliz
-from aiozilliz.cli.input.options import (
-    complete_file,
-    connection_options,
-    option,
-    output_options,
-    paging_options,
-    selection_options,
-)
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options, source
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.changes import Change, NotCompared, changes_layout, utc_text
-from aiozilliz.cli.output.console import check_stdout, discard_stdout, print_error
 from aiozilliz.cli.output.text import printable
-from aiozilliz.cli.process import MISUSED, SOME_FAILED, CommandError, call, set_failure_status
-from aiozilliz.cli.state.files import (
-    STANDARD_INPUT,
-    FileError,
-    doubt_of,
-    error_of,
-    failures_of,
-    parts,
-    read_document,
-)
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiozilliz.cli.input.filters import Output, Selection
-    from aiozilliz.cli.input.source import Connection, Paging
-    from aiozilliz.cli.output.formats import Layout
     from aiozilliz.cli.state.files import Document
-
-_HELP = """Show what changed from OLD to NEW, two files of `aiozilliz snapshot`, or with --live from OLD to now.
-
-One of the files may be -, standard input. If OLD is the report of many organisations, --live reads all of them. One
-that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per change: kind,
-(account,) cluster, previous, changed; and one of kind notCompared, with account and reason, for an organisation. CSV has a row per field that differs.
-
-Exit status: 0 success, with --exit-code 1 if there are changes, 2 failed or wrong usage, 3 the key is refused, 4 some
-organisations failed or are missing in one of the two, 5 with --live if the list could not be proven complete.
-
-\b
-Examples:
-  aiozilliz diff --demo
-  aiozilliz diff monday.json tuesday.json
-  aiozilliz diff clusters.json --live --exit-code
-  aiozilliz diff monday.json tuesday.json --query "[?kind == 'removed'].cluster.clusterId"
-"""
 
 
 @frozen
@@ -78,7 +43,7 @@ class Side:
 
     def headline(self, sign: str) -> str:
         """Return the line that names it, after a sign."""
-        count = sum(len(snapshot) for _, snapshot in parts(self.document))
+        count = sum(len(snapshot) for _, snapshot in files.parts(self.document))
         clusters = "1 cluster" if count == 1 else f"{count} clusters"
         return printable(f"{sign} {self.name}  {utc_text(self.document.taken_at)}  {clusters}")
 
@@ -100,30 +65,44 @@ class Difference:
     apart: dict[str, str] = field(factory=dict[str, str])
 
 
-@click.command("diff", help=_HELP)
-@click.argument("old", required=False, shell_complete=complete_file)
-@click.argument("new", required=False, shell_complete=complete_file)
-@option("--live", is_flag=True, help="Compare OLD with the service's current list.")
-@option("--exit-code", is_flag=True, help="Exit with status 1 if there are changes.")
-@output_options()
-@selection_options
-@paging_options(verify=False)
-@connection_options
+@options.command("diff")
+@click.argument("old", required=False, shell_complete=options.complete_file)
+@click.argument("new", required=False, shell_complete=options.complete_file)
+@options.option("--live", "Compare OLD with the service's current list.", is_flag=True)
+@options.option("--exit-code", "Exit with status 1 if there are changes.", is_flag=True)
+@options.output_options()
+@options.selection_options
+@options.paging_options(verify=False)
+@options.connection_options
 def command(
-    connection: Connection,
-    paging: Paging,
-    selection: Selection,
-    output: Output,
+    connection: source.Connection,
+    paging: source.Paging,
+    selection: filters.Selection,
+    output: filters.Output,
     old: str | None,
     new: str | None,
     live: bool,
     exit_code: bool,
 ) -> None:
-    """Write the changes to standard output."""
-    set_failure_status(MISUSED)  # 1 means that there are changes
-    check_stdout()
-    older, newer = _sides(connection, paging, old, new, live=live)
-    failed = error_of(newer.document) if live else None
+    """Show what changed from OLD to NEW, two files of `aiozilliz snapshot`, or with --live from OLD to now.
+
+    One of the files may be -, standard input. If OLD is the report of many organisations, --live reads all of them. One
+    that fails is named, and its clusters are never shown as removed. JSON, JSON lines and YAML have an object per
+    change: kind, (account,) cluster, previous, changed; and one of kind notCompared, with account and reason, for an
+    organisation. CSV has a row per field that differs.
+
+    Exit status: 0 success, with --exit-code 1 if there are changes, 2 failed or wrong usage, 3 the key is refused, 4
+    some organisations failed or are missing in one of the two, 5 with --live if the list could not be proven complete.
+
+    Examples:
+      aiozilliz diff monday.json tuesday.json
+      aiozilliz diff clusters.json --live --exit-code
+      aiozilliz diff a.json b.json --query "[?kind=='removed'].cluster.clusterId"
+    """
+    process.set_failure_status(process.MISUSED)  # 1 means that there are changes
+    console.check_stdout()
+    older, newer = _sides(connection, paging, old, new, live=live, to_stdout=not exit_code)
+    failed = files.error_of(newer.document) if live else None
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to compare with
         raise failed
     difference = compare(older, newer, selection)
@@ -135,24 +114,30 @@ def command(
             writer.write(row)
         writer.finish(complete=True)
     except BrokenPipeError:
-        discard_stdout()  # nobody reads on, but the exit status still says whether there are changes
+        console.discard_stdout()  # nobody reads on, but the exit status still says whether there are changes
     if failed is not None:
         raise failed
     if difference.apart:
-        raise CommandError(
-            f"not compared as they are now: {len(difference.apart)} of the accounts", SOME_FAILED
+        raise process.CommandError(
+            f"not compared as they are now: {len(difference.apart)} of the accounts", process.SOME_FAILED
         )
-    if live and (doubt := doubt_of(newer.document)) is not None:
+    if live and (doubt := files.doubt_of(newer.document)) is not None:
         raise doubt
     if exit_code and difference.changes:
         raise click.exceptions.Exit(1)
 
 
 def _sides(
-    connection: Connection, paging: Paging, old: str | None, new: str | None, *, live: bool
+    connection: source.Connection,
+    paging: source.Paging,
+    old: str | None,
+    new: str | None,
+    *,
+    live: bool,
+    to_stdout: bool,
 ) -> tuple[Side, Side]:
     if connection.demo and old is None:
-        return _demo_sides(connection, paging)
+        return _demo_sides(connection, paging, to_stdout=to_stdout)
     if old is None or (new is None and not live):
         raise click.UsageError("Pass two files, OLD and NEW, or OLD and --live.")
     if live and new is not None:
@@ -161,21 +146,23 @@ def _sides(
         raise click.UsageError(
             "Two files are compared without the service: --demo and --all-orgs require --live."
         )
-    if old == new == STANDARD_INPUT:
+    if old == new == files.STANDARD_INPUT:
         raise click.UsageError("Only one of the files can be standard input.")
-    older = Side(old, read_document(old))
+    older = Side(old, files.read_document(old))
     if new is None:
-        return older, Side("now", _read_like(older, connection, paging))
-    newer = Side(new, read_document(new))
+        return older, Side("now", _read_like(older, connection, paging, to_stdout=to_stdout))
+    newer = Side(new, files.read_document(new))
     if older.many != newer.many:
         one, many = (new, old) if older.many else (old, new)
-        raise FileError(
+        raise files.FileError(
             f"{many} is the report of many accounts and {one} the snapshot of one: they can't be compared"
         )
     return older, newer
 
 
-def _read_like(older: Side, connection: Connection, paging: Paging) -> Document:
+def _read_like(
+    older: Side, connection: source.Connection, paging: source.Paging, *, to_stdout: bool
+) -> Document:
     if connection.many and not older.many:
         raise click.UsageError(f"{older.name} is the snapshot of one account: leave out --all-orgs.")
     if older.many and connection.api_key is not None:
@@ -183,12 +170,15 @@ def _read_like(older: Side, connection: Connection, paging: Paging) -> Document:
             f"{older.name} is the report of many accounts, whose keys come from the credentials file: "
             "leave out --api-key-file."
         )
-    return call((connection.for_all_orgs() if older.many else connection).collect(paging))
+    connection = connection.for_all_orgs() if older.many else connection
+    return process.call(connection.collect(paging, to_stdout=to_stdout))
 
 
-def _demo_sides(connection: Connection, paging: Paging) -> tuple[Side, Side]:
+def _demo_sides(
+    connection: source.Connection, paging: source.Paging, *, to_stdout: bool
+) -> tuple[Side, Side]:
     """Read the demo's listing, and return it with a copy that has some changes."""
-    older = call(connection.collect(paging))
+    older = process.call(connection.collect(paging, to_stdout=to_stdout))
     if isinstance(older, aiozilliz.Snapshot):
         return Side("demo", older), Side("demo, changed", _after_changes(older))
     snapshots = dict(older.snapshots)
@@ -213,7 +203,7 @@ def _after_changes(older: aiozilliz.Snapshot) -> aiozilliz.Snapshot:
     return aiozilliz.Snapshot(clusters, datetime.now(UTC), older.requests, consistent=older.consistent)
 
 
-def compare(older: Side, newer: Side, selection: Selection) -> Difference:
+def compare(older: Side, newer: Side, selection: filters.Selection) -> Difference:
     """Compare two listings, both of one account or both of many, as far as clusters are selected."""
     difference = Difference(older, newer)
     if isinstance(newer.document, aiozilliz.Snapshot):
@@ -227,13 +217,15 @@ def compare(older: Side, newer: Side, selection: Selection) -> Difference:
     for names, here in ((changes.only_in_older, older), (changes.only_in_newer, newer)):
         difference.apart.update((name, f"only in {here.name}, so it is not compared") for name in names)
     for side in (older, newer):
-        for name in failures_of(side.document):
+        for name in files.failures_of(side.document):
             last = "its last snapshot" if name in changes else "nothing"
             difference.apart[name] = f"failed in {side.name}, so {last} is compared"
     return difference
 
 
-def _chosen(account: str | None, changes: aiozilliz.Changes, selection: Selection) -> Iterator[Change]:
+def _chosen(
+    account: str | None, changes: aiozilliz.Changes, selection: filters.Selection
+) -> Iterator[Change]:
     kinds = aiozilliz.EventKind
     for cluster in changes.added:
         if selection.takes(cluster):
@@ -247,15 +239,15 @@ def _chosen(account: str | None, changes: aiozilliz.Changes, selection: Selectio
 
 
 def _warn(side: Side, kind: str) -> None:
-    for account, snapshot in parts(side.document):
+    for account, snapshot in files.parts(side.document):
         if not snapshot.consistent:
             of = "" if account is None else f" of {account}"
-            print_error(
+            console.print_error(
                 f"{side.name}: the listing{of} was not proven complete, so clusters may be shown as {kind} by mistake"
             )
 
 
-def _layout(difference: Difference) -> Layout:
+def _layout(difference: Difference) -> formats.Layout:
     head: list[str] = []
     foot: list[str] = []
     if difference.changes or difference.apart:

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import click
 
-from aiozilliz.cli.input.options import complete_file, option, output_options, parsed_by, selection_options
+from aiozilliz.cli.input import filters, options
 from aiozilliz.cli.output.changes import event_layout
-from aiozilliz.cli.state.store import read_history
-
-if TYPE_CHECKING:
-    from aiozilliz.cli.input.filters import Output, Selection
+from aiozilliz.cli.state import store
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-_HELP = """Show the events that a watch has recorded in FILE, the oldest first. The watch may be running.
-
-With IDs, only the events of these clusters. The filters choose among the events as in `aiozilliz watch`.
-
-\b
-Examples:
-  aiozilliz history --state clusters.db
-  aiozilliz history --state clusters.db --since 7d in01-0123456789abcde
-  aiozilliz history --state clusters.db --since 2026-03-01 --status ABNORMAL -o json
-"""
 
 
 def parse_since(text: str | None) -> datetime | None:
@@ -51,24 +36,31 @@ def parse_since(text: str | None) -> datetime | None:
     raise click.BadParameter(fault)
 
 
-@click.command("history", help=_HELP)
+@options.command("history")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@option("--state", metavar="FILE", required=True, shell_complete=complete_file, help="The state of a watch.")
-@option(
-    "--since",
-    metavar="TIME",
-    callback=parsed_by(parse_since),
-    help="Only events since then: a time, or 24h, 7d.",
-)
-@output_options(default="table, one line of text per event")
-@selection_options
+@options.option("--state", "The state of a watch; required.", metavar="FILE", required=True)
+@options.option("--since", "Only events since then: a time, or 24h, 7d.", metavar="TIME", parse=parse_since)
+@options.output_options(default="table, a line per event")
+@options.selection_options
 def command(
-    ids: tuple[str, ...], state: str, since: datetime | None, selection: Selection, output: Output
+    ids: tuple[str, ...],
+    state: str,
+    since: datetime | None,
+    selection: filters.Selection,
+    output: filters.Output,
 ) -> None:
-    """Write the events to standard output."""
+    """Show the events that a watch has recorded in FILE, the oldest first. The watch may be running.
+
+    With IDs, only the events of these clusters. The filters choose among the events as in `aiozilliz watch`.
+
+    Examples:
+      aiozilliz history --state clusters.db
+      aiozilliz history --state clusters.db --since 7d in01-0123456789abcde
+      aiozilliz history --state clusters.db --since 2026-03-01 --status ABNORMAL
+    """
     changes = [
         change
-        for change in read_history(state)
+        for change in store.read_history(state)
         if (not ids or change.cluster.cluster_id in ids)
         and (since is None or change.time is None or datetime.fromisoformat(change.time) >= since)
         and (

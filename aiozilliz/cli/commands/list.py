@@ -7,85 +7,59 @@ from typing import TYPE_CHECKING
 import click
 
 import aiozilliz
-from aiozilliz.cli.input.options import (
-    arrangement_options,
-    connection_options,
-    from_option,
-    option,
-    output_options,
-    paging_options,
-    selection_options,
-)
-from aiozilliz.cli.output.columns import record_row
-from aiozilliz.cli.output.console import (
-    print_error,
-    stdout_is_file,
-    stdout_is_terminal,
-    while_stdout_is_read,
-)
-from aiozilliz.cli.output.formats import Format
-from aiozilliz.cli.process import FAILED, CommandError, PartialError, call
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.output import columns, console, formats
 
 if TYPE_CHECKING:
-    from aiozilliz.cli.input.filters import Arrangement, Output, Selection
     from aiozilliz.cli.input.source import Connection, Paging
-    from aiozilliz.cli.output.formats import Writer
-
-_HELP = """List the clusters that the key can see, each exactly once.
-
-The default is a table on a terminal, and one JSON object per line elsewhere. Records have the service's own field
-names: all fields that it sends in JSON and YAML; in CSV the documented ones, and the others as JSON in the column extra.
-Records are written as they arrive, except for a table, --sort and --query, which need all of them first.
-
-If a listing fails half-way, the records before the error are kept, a JSON array stays open, and the exit status is not
-0. With --all-orgs, one organisation's failure does not affect the others: their records are written, the failures are
-reported, and the exit status is 4.
-
-\b
-Examples:
-  aiozilliz list --demo
-  aiozilliz list -o json > clusters.json
-  aiozilliz list --all-orgs -o csv --verify > clusters.csv
-  aiozilliz list --status 'STOP*' --region 'aws-*' --sort -cuSize,name
-  aiozilliz list --columns id,name,cu,extra.deploymentOption
-  aiozilliz list --query "[?cuSize > `4`].{id: clusterId, cu: cuSize}"
-  aiozilliz list | jq -r 'select(.status != "RUNNING") | .clusterId'
-  pass show zilliz | aiozilliz list --china --api-key-file -
-"""
 
 
-@click.command("list", help=_HELP)
-@output_options(default="table on a terminal, jsonl elsewhere")
-@selection_options
-@arrangement_options
-@option(
-    "--fail-if",
-    type=click.Choice(["found", "none"]),
-    help="Exit with status 1 if clusters were found, or none.",
-)
-@from_option
-@paging_options()
-@connection_options
+_FAIL_IF = click.Choice(["found", "none"])
+
+
+@options.command("list")
+@options.output_options(default="table on a terminal, else jsonl")
+@options.selection_options
+@options.arrangement_options
+@options.option("--fail-if", "Exit with status 1 if there are clusters, or none.", type=_FAIL_IF)
+@options.from_option
+@options.paging_options()
+@options.connection_options
 def command(
     connection: Connection,
     paging: Paging,
-    selection: Selection,
-    arrangement: Arrangement,
-    output: Output,
+    selection: filters.Selection,
+    arrangement: filters.Arrangement,
+    output: filters.Output,
     fail_if: str | None,
 ) -> None:
-    """Write every cluster to standard output."""
+    """List the clusters that the key can see, each exactly once.
+
+    The default is a table on a terminal, and one JSON object per line elsewhere. Records have the service's own field
+    names: all fields that it sends in JSON and YAML; in CSV the documented ones, and the others as JSON in the column
+    extra. Records are written as they arrive, except for a table, --sort, --query and several organisations.
+
+    If a listing fails half-way, the records before the error are kept, a JSON array stays open, and the exit status is
+    not 0. With --all-orgs, one organisation's failure does not affect the others: their records are written, the
+    failures are reported, and the exit status is 4.
+
+    Examples:
+      aiozilliz list --demo
+      aiozilliz list -o json > clusters.json
+      aiozilliz list --status 'STOP*,ABNORMAL' --region 'aws-*' --sort -cu,name
+    """
     empty = "" if selection else "No clusters: the key is valid, but can see none."
-    writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=Format.JSONL)
+    writer = arrangement.writer(output, many=connection.many, empty=empty, elsewhere=formats.Format.JSONL)
     # On a terminal, or before a pager, records would run through the line of progress, unless all come at the end.
-    progress = stdout_is_file() or (stdout_is_terminal() and not writer.streams)
+    progress = console.stdout_is_file() or (console.stdout_is_terminal() and not writer.streams)
     listing = _Listing(selection, writer)
     failure: Exception | None = None
     try:
-        call(listing.write(connection, paging, progress=progress))
+        process.call(listing.write(connection, paging, progress=progress))
     except (
-        PartialError,
-        CommandError,
+        process.PartialError,
+        process.CommandError,
     ) as error:  # the others' records, or those of an unproven file, are whole
         failure = error
     except aiozilliz.ZillizError:
@@ -93,24 +67,24 @@ def command(
         raise
     writer.finish(complete=True)
     if selection and not listing.found:
-        print_error(selection.describe_no_match())
+        console.print_error(selection.describe_no_match())
     if failure is not None:
         raise failure
     if fail_if == ("found" if listing.found else "none"):
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(process.FAILED)
 
 
 class _Listing:
     """Writes the clusters that are selected, and counts them."""
 
-    def __init__(self, selection: Selection, writer: Writer) -> None:
+    def __init__(self, selection: filters.Selection, writer: formats.Writer) -> None:
         self._selection = selection
         self._writer = writer
         self.found = 0
 
     async def write(self, connection: Connection, paging: Paging, *, progress: bool) -> None:
-        async with while_stdout_is_read(), connection.open(paging, progress=progress) as source:
+        async with console.while_stdout_is_read(), connection.open(paging, progress=progress) as source:
             async for account, cluster in source.iterate():
                 if self._selection.takes(cluster):
                     self.found += 1
-                    self._writer.write(record_row(account, cluster))
+                    self._writer.write(columns.record_row(account, cluster))

@@ -2,117 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 import aiozilliz
-from aiozilliz.cli.input.options import complete_file, connection_options, option, paging_options
-from aiozilliz.cli.output.console import (
-    check_stdout,
-    emit,
-    print_error,
-    stdout_is_terminal,
-    stdout_takes_unicode,
-    write_exact_utf8,
-)
+from aiozilliz.cli import process
+from aiozilliz.cli.input import options, source
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.text import escape_json
-from aiozilliz.cli.process import call
-from aiozilliz.cli.state.files import (
-    FileError,
-    check_complete,
-    check_target,
-    doubt_of,
-    error_of,
-    failures_of,
-    is_replaceable,
-    parts,
-    read_document,
-    write_whole,
-)
-
-if TYPE_CHECKING:
-    from aiozilliz.cli.input.source import Connection, Paging
-
-_HELP = """Save the whole listing as JSON, in FILE or on standard output.
-
-`aiozilliz diff` compares two snapshots, and `aiozilliz watch --state` resumes from one. With --all-orgs it is the
-report of all organisations. The list is read until the responses prove that it was exactly this at one moment. Without
-that proof the snapshot has "consistent": false, and standard error says so.
-
-FILE is written completely or not at all. With --all-orgs, one organisation's failure does not affect the others: they
-are written, and the exit status is 4. But a complete FILE is not overwritten with an incomplete snapshot, unless
---allow-partial is given.
-
-\b
-Examples:
-  aiozilliz snapshot clusters.json
-  aiozilliz snapshot --all-orgs --allow-partial inventory.json
-  aiozilliz snapshot --demo | jq '.clusters | length'
-"""
+from aiozilliz.cli.state import files
 
 
-def _check_format(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if value != "json":
-        raise click.BadParameter(
-            f"{value!r} is not a format of a snapshot, which is always json. "
-            "The file is an argument: aiozilliz snapshot FILE."
-        )
-    return value
+@options.command("snapshot")
+@click.argument("file", required=False, shell_complete=options.complete_file)
+@options.option("--allow-partial", "Overwrite FILE even if the new snapshot is incomplete.", is_flag=True)
+@options.paging_options(verify=False)
+@options.connection_options
+def command(
+    connection: source.Connection, paging: source.Paging, file: str | None, allow_partial: bool
+) -> None:
+    """Save the whole listing as JSON, in FILE or on standard output.
 
+    `aiozilliz diff` compares two snapshots. With --all-orgs it is the report of all organisations. The list is read
+    until the responses prove that it was exactly this at one moment. Without that proof the snapshot has "consistent":
+    false, and standard error says so.
 
-@click.command("snapshot", help=_HELP)
-@click.argument("file", required=False, shell_complete=complete_file)
-@option(
-    "-o",
-    "--output",
-    metavar="json",
-    default="json",
-    callback=_check_format,
-    expose_value=False,
-    help="Output format; json is the only one.",
-)
-@option("--allow-partial", is_flag=True, help="Overwrite FILE even if the new snapshot is incomplete.")
-@paging_options(verify=False)
-@connection_options
-def command(connection: Connection, paging: Paging, file: str | None, allow_partial: bool) -> None:
-    """Write the listing to a file, or to standard output."""
+    FILE is written completely or not at all. With --all-orgs, one organisation's failure does not affect the others:
+    they are written, and the exit status is 4. But a complete FILE is not overwritten with an incomplete snapshot,
+    unless --allow-partial is given.
+
+    Examples:
+      aiozilliz snapshot clusters.json
+      aiozilliz snapshot --all-orgs --allow-partial inventory.json
+      aiozilliz snapshot --demo | jq '.clusters | length'
+    """
     path = None if file in {None, "-"} else file
     if path is None:
-        check_stdout()
+        console.check_stdout()
     else:
-        check_target(path)
-    document = call(connection.collect(paging))
-    failed = error_of(document)
+        files.check_target(path)
+    document = process.call(connection.collect(paging, to_stdout=path is None))
+    failed = files.error_of(document)
     if isinstance(failed, aiozilliz.InventoryError):  # there is nothing to write
         raise failed
-    doubt = doubt_of(document)
+    doubt = files.doubt_of(document)
     if (failed or doubt) and path is not None and not allow_partial and _is_complete(path):
         left = f"{path} is complete and was not overwritten; --allow-partial overwrites it"
-        print_error(left)
+        console.print_error(left)
     else:
         _write(path, document.to_json())
     if failed is not None and doubt is not None:
-        print_error(str(doubt))
-    check_complete(document)
+        console.print_error(str(doubt))
+    files.check_complete(document)
 
 
 def _is_complete(path: str) -> bool:
     try:
-        document = read_document(path) if is_replaceable(path) else None
-    except FileError:  # it does not exist, or is something else
+        document = files.read_document(path) if files.is_replaceable(path) else None
+    except files.FileError:  # it does not exist, or is something else
         return False
-    if document is None or failures_of(document):
+    if document is None or files.failures_of(document):
         return False
-    return all(snapshot.consistent for _, snapshot in parts(document))
+    return all(snapshot.consistent for _, snapshot in files.parts(document))
 
 
 def _write(path: str | None, text: str) -> None:
     if path is not None:
-        write_whole(path, text)
-    elif stdout_is_terminal():
-        ascii_only = not stdout_takes_unicode()
-        emit("\n".join(escape_json(line, ascii_only=ascii_only) for line in text.split("\n")))
+        files.write_whole(path, text)
+    elif console.stdout_is_terminal():
+        ascii_only = not console.stdout_takes_unicode()
+        console.emit("\n".join(escape_json(line, ascii_only=ascii_only) for line in text.split("\n")))
     else:
-        write_exact_utf8()
-        emit(text)
+        console.write_exact_utf8()
+        console.emit(text)

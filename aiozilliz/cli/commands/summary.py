@@ -9,27 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiozilliz.cli.input.options import (
-    complete_names,
-    connection_options,
-    from_option,
-    option,
-    output_options,
-    paging_options,
-    parsed_by,
-    selection_options,
-)
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, options
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.console import print_error, while_stdout_is_read
-from aiozilliz.cli.output.formats import Format, Layout
 from aiozilliz.cli.output.table import Column, TableWriter
-from aiozilliz.cli.process import CommandError, PartialError, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from aiozilliz import Cluster
-    from aiozilliz.cli.input.filters import Output, Selection
     from aiozilliz.cli.input.source import Connection, Paging
 
 TOTAL = "total"
@@ -55,26 +44,6 @@ _NUMBERS = (
     Column("cuSize", "CU", "number"),
 )
 
-_HELP = """Count the clusters that the key can see, and add up their CUs.
-
-Clusters are counted by plan, by region and by status, with --all-orgs by account too. --by counts combinations
-instead. The largest come first. The filters choose what is counted.
-
-The default is a table, on a terminal and elsewhere. In the other formats a row has the keys by, value, clusters and
-cuSize, and the first row is the total; with --by the names given there replace by and value.
-
-If a listing fails, nothing is printed. With --all-orgs, organisations that fail are left out and reported, and the exit
-status is 4.
-
-\b
-Examples:
-  aiozilliz summary --demo
-  aiozilliz summary --all-orgs --status RUNNING
-  aiozilliz summary --by plan,region -o csv > summary.csv
-  aiozilliz summary -o prometheus > /var/lib/node_exporter/zilliz.prom
-  aiozilliz summary --query "[?by=='region' && cuSize > `100`].value"
-"""
-
 
 class Summary:
     """Counts clusters, and adds up their CUs.
@@ -87,10 +56,12 @@ class Summary:
     def __init__(self, by: Sequence[str] = (), *, many: bool = False) -> None:
         self._by = tuple(by)
         self._dimensions = self._by or ((ACCOUNT, *USUAL) if many else USUAL)
-        # The keys are the account, then a value of each dimension.
-        self._clusters: Counter[tuple[str, ...]] = Counter()
-        self._cus: Counter[tuple[str, ...]] = Counter()
-        self.total = 0
+        self._found: list[tuple[str, Cluster]] = []
+
+    @property
+    def total(self) -> int:
+        """How many clusters are counted."""
+        return len(self._found)
 
     def add(self, account: str | None, cluster: Cluster) -> None:
         """Count one more cluster.
@@ -99,33 +70,26 @@ class Summary:
             account: Its account's name, or None if there is only one.
             cluster: The cluster.
         """
-        name = account or ""
-        key = (name, *(name if part == ACCOUNT else str(_VALUES[part](cluster)) for part in self._dimensions))
-        self._clusters[key] += 1
-        self._cus[key] += cluster.cu_size
+        self._found.append((account or "", cluster))
 
     def drop(self, account: str) -> None:
         """Remove the clusters of an account."""
-        for key in [key for key in self._clusters if key[0] == account]:
-            del self._clusters[key], self._cus[key]
+        self._found = [found for found in self._found if found[0] != account]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the counts, the largest first, and equal ones in the order of their values."""
-        self.total = self._clusters.total()
         if self._by:
             return [
                 {**dict(zip(self._by, values, strict=True)), **numbers}
-                for values, numbers in self._counted(slice(1, None))
+                for values, numbers in self._counted(self._by)
             ]
-        total = {"by": TOTAL, "value": "", "clusters": self.total, "cuSize": self._cus.total()}
-        return [
-            total,
-            *(
-                {"by": dimension, "value": value, **numbers}
-                for place, dimension in enumerate(self._dimensions, 1)
-                for (value,), numbers in self._counted(slice(place, place + 1))
-            ),
-        ]
+        ((_, total),) = [*self._counted(())] or [((), {"clusters": 0, "cuSize": 0})]
+        parts = (
+            {"by": dimension, "value": value, **numbers}
+            for dimension in self._dimensions
+            for (value,), numbers in self._counted((dimension,))
+        )
+        return [{"by": TOTAL, "value": "", **total}, *parts]
 
     def cells(self, row: Mapping[str, Any]) -> dict[str, str]:
         """Return the cells in a table of one of the `rows`, with its share of the total."""
@@ -138,12 +102,13 @@ class Summary:
             "cuSize": f"{row['cuSize']:,}",
         }
 
-    def _counted(self, part: slice) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
+    def _counted(self, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[str, int]]]:
         clusters: Counter[tuple[str, ...]] = Counter()
         cus: Counter[tuple[str, ...]] = Counter()
-        for key, number in self._clusters.items():
-            clusters[key[part]] += number
-            cus[key[part]] += self._cus[key]
+        for account, cluster in self._found:
+            key = tuple(account if name == ACCOUNT else str(_VALUES[name](cluster)) for name in names)
+            clusters[key] += 1
+            cus[key] += cluster.cu_size
         for values in sorted(clusters, key=lambda values: (-clusters[values], values)):
             yield values, {"clusters": clusters[values], "cuSize": cus[values]}
 
@@ -180,7 +145,7 @@ def share(part: int, total: int) -> str:
     return ">99%" if per_cent == 100 and part < total else f"{per_cent}%"  # noqa: PLR2004  # that is what per cent are
 
 
-def _layout(summary: Summary, by: Sequence[str]) -> Layout:
+def _layout(summary: Summary, by: Sequence[str]) -> formats.Layout:
     # Combinations have their numbers first: these are shown however little room there is.
     columns = (
         (*_NUMBERS, *(Column(name, TITLES[name], "cut") for name in by))
@@ -194,54 +159,65 @@ def _layout(summary: Summary, by: Sequence[str]) -> Layout:
         heading=None if by else lambda row: TITLES.get(row["by"], ""),
         empty="No cluster to count.",
     )
-    return Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
+    return formats.Layout(table=write_table, fields=(*(by or ("by", "value")), "clusters", "cuSize"))
 
 
-@click.command("summary", help=_HELP)
-@option(
-    "--by",
-    metavar="NAMES",
-    callback=parsed_by(parse_by),
-    shell_complete=complete_names(DIMENSIONS),
-    help=f"Count the combinations of these, separated by commas: {', '.join(DIMENSIONS)}.",
+@options.command("summary")
+@options.option(
+    "--by", f"Count by {', '.join(DIMENSIONS)}.", metavar="NAMES", parse=parse_by, offer=DIMENSIONS
 )
-@output_options(*Format)
-@selection_options
-@from_option
-@paging_options()
-@connection_options
+@options.output_options(*formats.Format)
+@options.selection_options
+@options.from_option
+@options.paging_options()
+@options.connection_options
 def command(
     connection: Connection,
     paging: Paging,
-    selection: Selection,
-    output: Output,
+    selection: filters.Selection,
+    output: filters.Output,
     by: tuple[str, ...],
 ) -> None:
-    """Write the counts to standard output."""
+    """Count the clusters that the key can see, and add up their CUs.
+
+    Clusters are counted by plan, by region and by status, with --all-orgs by account too. --by counts combinations
+    instead. The largest come first. The filters choose what is counted.
+
+    The default is a table, on a terminal and elsewhere. In the other formats a row has the keys by, value, clusters and
+    cuSize, and the first row is the total; with --by the names given there replace by and value.
+
+    If a listing fails, nothing is printed. With --all-orgs, organisations that fail are left out and reported, and the
+    exit status is 4.
+
+    Examples:
+      aiozilliz summary --all-orgs --status RUNNING
+      aiozilliz summary --by plan,region -o csv > summary.csv
+      aiozilliz summary -o prometheus > /var/lib/node_exporter/zilliz.prom
+    """
     summary = Summary(by, many=connection.many)
     writer = output.writer(_layout(summary, by))
-    failure = call(_count(connection, paging, selection, summary))
+    failure = process.call(_count(connection, paging, selection, summary))
     for row in summary.rows():
         writer.write(row)
     writer.finish(complete=True)
     if selection and not summary.total:
-        print_error(selection.describe_no_match())
+        console.print_error(selection.describe_no_match())
     if failure is not None:
         raise failure
 
 
 async def _count(
-    connection: Connection, paging: Paging, selection: Selection, summary: Summary
+    connection: Connection, paging: Paging, selection: filters.Selection, summary: Summary
 ) -> Exception | None:
     try:
-        async with while_stdout_is_read(), connection.open(paging, progress=True) as source:
+        async with console.while_stdout_is_read(), connection.open(paging, progress=True) as source:
             async for account, cluster in source.iterate():
                 if selection.takes(cluster):
                     summary.add(account, cluster)
-    except PartialError as error:
+    except process.PartialError as error:
         for name in error.failures:
             summary.drop(name)
         return error
-    except CommandError as error:  # a file that is not proven complete
+    except process.CommandError as error:  # a file that is not proven complete
         return error
     return None

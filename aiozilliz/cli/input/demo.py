@@ -83,12 +83,9 @@ async def _keep_changing(cloud: FakeZillizCloud) -> None:
 def change(cloud: FakeZillizCloud, number: int) -> None:
     """Change one cluster of the list: the first time one is created, then it is running, then deleted, and so on."""
     name = f"demo-{(number + 2) // 3}"
-    match number % 3:
-        case 1:
-            cloud.add(
-                clusterId=f"in01-{name}", clusterName=name, status="CREATING", plan="Standard", cuSize=1
-            )
-        case 2:
-            cloud.update(f"in01-{name}", status="RUNNING")
-        case _:
-            cloud.remove(f"in01-{name}")
+    if number % 3 == 1:
+        cloud.add(clusterId=f"in01-{name}", clusterName=name, status="CREATING", plan="Standard", cuSize=1)
+    elif number % 3:
+        cloud.update(f"in01-{name}", status="RUNNING")
+    else:
+        cloud.remove(f"in01-{name}")

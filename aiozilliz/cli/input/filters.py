@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 from attrs import frozen
 
+from aiozilliz.cli.output import console, formats
 from aiozilliz.cli.output.columns import Field, find_field, record_layout
-from aiozilliz.cli.output.console import stdout_is_terminal
-from aiozilliz.cli.output.formats import Format, Layout, Writer, make_writer, write_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -161,13 +160,15 @@ class SortKey:
     field: Field
     reverse: bool
 
-    def of(self, row: Mapping[str, Any], *, many: bool) -> tuple[int, Any, Any]:
-        """Return a sort key that puts numbers before text, and ignores the case of text."""
+    def of(self, row: Mapping[str, Any], *, many: bool) -> tuple[bool, int, Any, Any]:
+        """Return a sort key that puts absent values last, numbers before text, and ignores the case of text."""
         value = self.field.of(row, many=many)
+        if value is None or value == "":
+            return not self.reverse, 0, 0, ""
         if isinstance(value, (int, float)):
-            return 0, value, ""
+            return self.reverse, 0, value, ""
         text = value if isinstance(value, str) else repr(value)
-        return 1, text.casefold(), text
+        return self.reverse, 1, text.casefold(), text
 
 
 def parse_sort(text: str | None) -> tuple[SortKey, ...]:
@@ -210,25 +211,26 @@ class Output:
         query: What is applied to the array of rows, or None.
     """
 
-    form: Format | None = None
+    form: formats.Format | None = None
     header: bool = True
     query: Query | None = None
 
-    def writer(self, layout: Layout, *, elsewhere: Format = Format.TABLE, gather: bool = True) -> Writer:
+    def writer(
+        self, layout: formats.Layout, *, elsewhere: formats.Format = formats.Format.TABLE
+    ) -> formats.Writer:
         """Make the writer.
 
         Args:
             layout: How the rows look.
             elsewhere: The default format if standard output is no terminal.
-            gather: Whether rows that come together may be written together.
 
         Returns:
             The writer.
         """
-        form = self.form or (Format.TABLE if stdout_is_terminal() else elsewhere)
+        form = self.form or (formats.Format.TABLE if console.stdout_is_terminal() else elsewhere)
         if self.query is not None:
             return _Queried(self.query, form, layout, header=self.header)
-        return make_writer(form, layout, header=self.header, gather=gather)
+        return formats.make_writer(form, layout, header=self.header)
 
 
 @frozen(kw_only=True)
@@ -243,7 +245,7 @@ class Arrangement:
     sort: tuple[SortKey, ...] = ()
     columns: tuple[Field, ...] = ()
 
-    def writer(self, output: Output, *, many: bool, empty: str, elsewhere: Format) -> Writer:
+    def writer(self, output: Output, *, many: bool, empty: str, elsewhere: formats.Format) -> formats.Writer:
         """Make the writer of rows of `record_row`, as `Output.writer` does.
 
         Args:
@@ -270,7 +272,7 @@ class _Queried:
 
     streams = False
 
-    def __init__(self, query: Query, form: Format, layout: Layout, *, header: bool) -> None:
+    def __init__(self, query: Query, form: formats.Format, layout: formats.Layout, *, header: bool) -> None:
         self._query = query
         self._form = form
         self._record = layout.record
@@ -282,7 +284,7 @@ class _Queried:
 
     def finish(self, *, complete: bool) -> None:
         if complete:
-            write_value(self._form, self._query.search(self._rows), header=self._header)
+            formats.write_value(self._form, self._query.search(self._rows), header=self._header)
 
 
 class _Sorted:
@@ -290,7 +292,7 @@ class _Sorted:
 
     streams = False
 
-    def __init__(self, keys: Sequence[SortKey], writer: Writer, *, many: bool) -> None:
+    def __init__(self, keys: Sequence[SortKey], writer: formats.Writer, *, many: bool) -> None:
         self._keys = keys
         self._writer = writer
         self._many = many
@@ -301,16 +303,7 @@ class _Sorted:
 
     def finish(self, *, complete: bool) -> None:
         for key in reversed(self._keys):
-            present, absent = self._split(key.field)
-            present.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
-            self._rows = present + absent
+            self._rows.sort(key=partial(key.of, many=self._many), reverse=key.reverse)
         for row in self._rows:
             self._writer.write(row)
         self._writer.finish(complete=complete)
-
-    def _split(self, field: Field) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-        present: list[Mapping[str, Any]] = []
-        absent: list[Mapping[str, Any]] = []
-        for row in self._rows:
-            (absent if field.of(row, many=self._many) in (None, "") else present).append(row)
-        return present, absent

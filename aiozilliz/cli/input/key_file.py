@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import aiozilliz
-from aiozilliz.cli.output.console import end_prompt, print_error
+from aiozilliz.cli.output import console
 
 _LARGEST_KEY_FILE = 65536  # characters; the rest of a larger file is not read, as no key is that long
 
@@ -58,7 +58,7 @@ def _read_text(name: str) -> str:
         with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
             mode = os.fstat(file.fileno()).st_mode
             if os.name == "posix" and stat.S_ISREG(mode) and mode & _BY_OTHERS:
-                print_error(f"{name} can be read or changed by other users: run chmod 600 on it")
+                console.print_error(f"{name} can be read or changed by other users: run chmod 600 on it")
             return file.read(_LARGEST_KEY_FILE)
     if sys.stdin is None:
         return ""
@@ -69,8 +69,8 @@ def _ask_for_key() -> str:
     try:
         return getpass.getpass("API key: ")
     except EOFError:
-        end_prompt()
+        console.end_prompt()
         return ""
     except KeyboardInterrupt:
-        end_prompt()
+        console.end_prompt()
         raise

@@ -5,27 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 import aiozilliz
-from aiozilliz.cli.input.filters import (
-    FILTERS,
-    Arrangement,
-    Output,
-    Selection,
-    parse_columns,
-    parse_query,
-    parse_sort,
-)
+from aiozilliz.cli import process
+from aiozilliz.cli.input import filters, source
+from aiozilliz.cli.input.help import HelpedCommand, Option
 from aiozilliz.cli.input.key_file import read_key
-from aiozilliz.cli.input.source import Connection, Paging
-from aiozilliz.cli.output.columns import FIELD_NAMES
-from aiozilliz.cli.output.formats import GENERAL, Format
-from aiozilliz.cli.process import debug
-from aiozilliz.cli.state.files import read_document
+from aiozilliz.cli.output import columns, formats
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,66 +25,37 @@ if TYPE_CHECKING:
     Command = Callable[..., None]
 
 
+def command(name: str) -> Callable[[Command], click.Command]:
+    """Return the decorator that makes a command, with its docstring as its help."""
+    return click.command(name, cls=HelpedCommand)
+
+
 def connection_options(command: Command) -> Command:
     """Add the options that become the command's argument `connection`, and `--debug`."""
     return with_options(
         site_options(_collected("connection", _make_connection, command)),
-        option("--demo", is_flag=True, help="Use an embedded fake service of 250 clusters; needs no key."),
-        option(
-            "--api-key-file",
-            metavar="FILE",
-            shell_complete=complete_file,
-            help="Read the API key from FILE; - is standard input.",
-        ),
-        option(
-            "--all-orgs",
-            is_flag=True,
-            help="Use the key of every organisation in the official command line's credentials file.",
-        ),
-        option(
-            "--org",
-            "orgs",
-            metavar="NAME",
-            multiple=True,
-            help="Use the key of this organisation, by name or id. Several are read together.",
-        ),
+        connecting("--org orgs", "This organisation, by name or id.", metavar="NAME", multiple=True),
+        connecting("--all-orgs", "Every organisation in the credentials file.", is_flag=True),
+        connecting("--api-key-file", "Read the key from FILE; - is standard input.", metavar="FILE"),
+        advanced("--demo", "An embedded fake service; needs no key.", is_flag=True),
     )
 
 
 def from_option(command: Command) -> Command:
     """Add `--from`, which `connection_options` understands."""
-    return option(
-        "--from",
-        "from_file",
-        metavar="FILE",
-        shell_complete=complete_file,
-        help="Read a file of `aiozilliz snapshot` instead of the service; - is standard input.",
-    )(command)
+    return connecting("--from from_file", "A snapshot instead; - is standard input.", metavar="FILE")(command)
 
 
 def site_options(command: Command) -> Command:
     """Add the options that become the command's arguments `base_url` and `timeout`, and `--debug`."""
+    retried = "A failed request is retried for up to 60 s, or for twice the timeout if that is longer."
+    log = "Log each request to standard error, and show tracebacks."
     return with_options(
         _collected("base_url", _choose_base_url, command),
-        option("--base-url", metavar="URL", help="Base URL of the control plane."),
-        option("--china", is_flag=True, help="Use the China site; short for its --base-url."),
-        option(
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            default=30.0,
-            show_default=True,
-            callback=finite_seconds,
-            help="Timeout of one attempt. A failed request is retried for up to 60 s, or for twice the timeout if "
-            "that is longer.",
-        ),
-        option(
-            "--debug",
-            is_flag=True,
-            expose_value=False,
-            callback=_debug,
-            help="Log each request to standard error, and show tracebacks.",
-        ),
+        connecting("--china", "The China site.", is_flag=True),
+        advanced("--base-url", "Base URL of the control plane.", metavar="URL"),
+        advanced("--timeout", f"Timeout of one attempt; 30 by default. {retried}", default=30.0, **SECONDS),
+        advanced("--debug", log, is_flag=True, expose_value=False, callback=_debug),
     )
 
 
@@ -105,39 +68,25 @@ def paging_options(*, verify: bool = True) -> Callable[[Command], Command]:
     Returns:
         A decorator for the command.
     """
-    at_least_one = click.IntRange(min=1)
-    prove = option("--verify", is_flag=True, help="Read until the responses prove that nothing is missing.")
+    prove = advanced("--verify", "Read until it is proven that nothing is missing.", is_flag=True)
+    bound = "Maximum number of requests in flight, over all organisations together."
+    passes = "Passes over the pages if the list keeps changing; 5 by default."
     options = (
-        option(
-            "--page-size",
-            type=at_least_one,
-            metavar="N",
-            default=100,
-            show_default=True,
-            help="Clusters per request; the service documents at most 100.",
-        ),
-        option(
-            "--concurrency",
-            type=at_least_one,
-            metavar="N",
-            help="Maximum number of requests in flight, over all organisations together. "
-            f"Default: {1 if verify else 4}, with --all-orgs 16.",
-        ),
         *([prove] if verify else []),
-        option(
-            "--max-passes",
-            type=at_least_one,
-            metavar="N",
-            default=5,
-            show_default=True,
-            help="Maximum number of passes over all pages if the list keeps changing.",
+        advanced(
+            "--page-size",
+            "Clusters per request; 100, the service's maximum, by default.",
+            default=100,
+            **COUNT,
         ),
+        advanced("--concurrency", f"{bound} Default: {1 if verify else 4}, with --all-orgs 16.", **COUNT),
+        advanced("--max-passes", passes, default=5, **COUNT),
     )
-    return lambda command: with_options(_collected("paging", Paging, command), *options)
+    return lambda command: with_options(_collected("paging", source.Paging, command), *options)
 
 
 def output_options(
-    *forms: Format, default: str = "table", query: bool = True
+    *forms: formats.Format, default: str = "table", query: bool = True
 ) -> Callable[[Command], Command]:
     """Add the options that become the command's argument `output`.
 
@@ -149,80 +98,79 @@ def output_options(
     Returns:
         A decorator for the command.
     """
+    names = [form.value for form in forms or formats.GENERAL]
+    others = ", ".join(name for name in names if name not in default.replace(",", "").split())
     apply = option(
-        "--query",
-        metavar="JMESPATH",
-        callback=parsed_by(parse_query),
-        help="Apply a JMESPath expression to the array of records.",
+        "--query", "Apply it to the array of records.", metavar="JMESPATH", parse=filters.parse_query
     )
     options = (
-        option(
-            "-o",
-            "--output",
-            type=click.Choice([form.value for form in forms or GENERAL]),
-            help=f"Output format. Default: {default}.",
-        ),
+        option("-o --output", f"{default}; {others}.", metavar="FORMAT", type=click.Choice(names)),
         *([apply] if query else []),
-        option("--no-header", is_flag=True, help="Omit the line with the names of the columns."),
+        advanced("--no-header", "Omit the names of the columns.", is_flag=True),
     )
     return lambda command: with_options(_collected("output", _make_output, command), *options)
 
 
 def arrangement_options(command: Command) -> Command:
     """Add the options that become the command's argument `arrangement`."""
+    names = partial(option, metavar="FIELDS", offer=columns.FIELD_NAMES)
     return with_options(
-        _collected("arrangement", Arrangement, command),
-        option(
-            "--sort",
-            metavar="FIELDS",
-            callback=parsed_by(parse_sort),
-            shell_complete=complete_names(FIELD_NAMES),
-            help="Sort by these fields, separated by commas; -FIELD sorts in descending order. "
-            "Default: the service's order.",
-        ),
-        option(
-            "--columns",
-            metavar="FIELDS",
-            callback=parsed_by(parse_columns),
-            shell_complete=complete_names(FIELD_NAMES),
-            help="Show only these fields, in this order. extra.NAME is the service's field NAME, extra all fields that "
-            "this version does not know. With --all-orgs, account is the organisation in all formats, and what the "
-            "service itself names account is extra.account.",
-        ),
+        _collected("arrangement", filters.Arrangement, command),
+        names("--sort", "Sort by these, as -cu,name: - is descending.", parse=filters.parse_sort),
+        names("--columns", "Show these, as id,cu,extra.NAME.", parse=filters.parse_columns),
     )
 
 
 def selection_options(command: Command) -> Command:
     """Add the options that become the command's argument `selection`."""
+    choose = partial(option, section="Filters", metavar="PATTERN", multiple=True)
     return with_options(
-        _collected("selection", Selection, command, takes=FILTERS),
-        *(
-            option(
-                f"--{name}",
-                metavar="PATTERN",
-                multiple=True,
-                shell_complete=complete_names(values),
-                help=f"{what}, such as {example}.",
-            )
-            for name, what, example, values in (
-                ("id", "Only clusters with this id", "in01-0a1b*", ()),
-                ("name", "With this name", "'prod-*'", ()),
-                ("status", "In this status", "RUNNING,STOPPED", aiozilliz.ClusterStatus),
-                ("plan", "Of this plan", "'*Ent*'", aiozilliz.Plan),
-                ("region", "In this region", "'aws-*'", ()),
-                ("project", "Of this project id", "'proj-0*'", ()),
-            )
-        ),
+        _collected("selection", filters.Selection, command, takes=filters.FILTERS),
+        choose("--id", "Such as in01-0a1b*."),
+        choose("--name", "Such as 'prod-*'."),
+        choose("--status", "Such as RUNNING,STOPPED.", offer=aiozilliz.ClusterStatus),
+        choose("--plan", "Such as '*Ent*'.", offer=aiozilliz.Plan),
+        choose("--region", "Such as 'aws-*'."),
+        choose("--project", "A project's id, such as 'proj-0*'."),
     )
 
 
-def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    """Return `click.option`, with the environment variable `AIOZILLIZ_<OPTION>` for it."""
-    (long,) = (name for name in names if name.startswith("--"))
+def option(
+    names: str,
+    text: str,
+    *,
+    parse: Callable[[str | None], Any] | None = None,
+    offer: Iterable[str] = (),
+    **settings: Any,
+) -> Callable[[Command], Command]:
+    """Return `click.option` in a section of the help, with the environment variable `AIOZILLIZ_<OPTION>` for it.
+
+    Args:
+        names: Its names, separated by spaces.
+        text: Its line in the help.
+        parse: What its value is parsed with.
+        offer: What shells complete, also after a comma. If its metavar is a file, they complete files.
+        **settings: Those of `Option`.
+    """
+    (long,) = (name for name in names.split() if name.startswith("--"))
     settings.setdefault("envvar", f"AIOZILLIZ_{long[2:].replace('-', '_').upper()}")
+    if parse is not None:
+        settings["callback"] = partial(_parsed, parse)
+    if settings.get("metavar", "").startswith("FILE"):
+        settings["shell_complete"] = complete_file
+    if offer:
+        settings["shell_complete"] = complete_names(offer)
     if settings.get("multiple"):
-        settings.setdefault("type", _Texts())
-    return click.option(*names, **settings)
+        settings["type"] = _Texts()
+    return click.option(*names.split(), cls=Option, help=text, **settings)
+
+
+def _parsed(parse: Callable[[str | None], Any], *given: Any) -> Any:
+    return parse(given[-1])
+
+
+connecting = partial(option, section="Connection")
+advanced = partial(option, section="Advanced")
 
 
 class _Texts(click.types.StringParamType):
@@ -236,17 +184,6 @@ def with_options(command: Command, *options: Callable[[Command], Command]) -> Co
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def parsed_by(
-    parse: Callable[[str | None], Any],
-) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """Return the callback of an option whose text is parsed by `parse`."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
-        return parse(value)
-
-    return read
 
 
 def complete_file(
@@ -281,6 +218,14 @@ def finite_seconds(_context: click.Context, _parameter: click.Parameter, value: 
     if not math.isfinite(value):
         raise click.BadParameter("it must be a finite number of seconds.")
     return value
+
+
+COUNT: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
+SECONDS: dict[str, Any] = {
+    "type": click.FloatRange(min=0, min_open=True, max=1e6),
+    "metavar": "SECONDS",
+    "callback": finite_seconds,
+}
 
 
 def check_demo(demo: bool, **others: object) -> None:
@@ -320,7 +265,7 @@ def _make_connection(
     timeout: float,
     demo: bool,
     from_file: str | None = None,
-) -> Connection:
+) -> source.Connection:
     check_demo(demo, base_url=base_url, api_key_file=api_key_file)
     orgs = tuple(name for text in orgs for name in filter(None, map(str.strip, text.split(","))))
     given = [name for name, value in (("--all-orgs", all_orgs), ("--org", orgs)) if value]
@@ -334,14 +279,14 @@ def _make_connection(
         raise click.UsageError(
             "--from reads a file: it excludes --demo, --org, --all-orgs and --api-key-file."
         )
-    return Connection(
+    return source.Connection(
         api_key=None if api_key_file is None else read_key(api_key_file),
         base_url=base_url,
         timeout=timeout,
         demo=demo,
         all_orgs=all_orgs,
         orgs=orgs,
-        stored=None if from_file is None else read_document(from_file),
+        stored=None if from_file is None else files.read_document(from_file),
     )
 
 
@@ -351,10 +296,12 @@ def _choose_base_url(*, base_url: str | None, china: bool) -> str | None:
     return aiozilliz.CHINA if china else base_url
 
 
-def _make_output(*, output: str | None, no_header: bool, query: Any = None) -> Output:
-    return Output(form=None if output is None else Format(output), header=not no_header, query=query)
+def _make_output(*, output: str | None, no_header: bool, query: Any = None) -> filters.Output:
+    return filters.Output(
+        form=None if output is None else formats.Format(output), header=not no_header, query=query
+    )
 
 
 def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        debug(context)
+        process.debug(context)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
 import aiozilliz
+from aiozilliz.cli import process
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.progress import Progress, show_progress
-from aiozilliz.cli.process import accounts_error
-from aiozilliz.cli.state.files import check_complete, parts
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     import aiohttp
 
     from aiozilliz import Account, Cluster, ClusterEvent
-    from aiozilliz.cli.state.files import Document
 
 
 @frozen(kw_only=True)
@@ -34,47 +34,6 @@ class Paging:
     concurrency: int | None = None
     verify: bool = False
     max_passes: int = 5
-
-
-class Source(Protocol):
-    """A source of clusters."""
-
-    @property
-    def known(self) -> Document | None:
-        """What a watch has reported so far, as of the last complete reading, or None before a watch."""
-
-    @property
-    def progress(self) -> Progress:
-        """How far a reading has come."""
-        ...
-
-    def readings(self, account: str | None) -> int:
-        """Return how many consistent readings of an account a watch has made; None is the only account."""
-        ...
-
-    def iterate(self) -> AsyncIterator[tuple[str | None, Cluster]]:
-        """Return an iterator of all clusters, each with the name of its account if there are several.
-
-        Raises:
-            ZillizError: A listing failed; of several accounts in the end an `InventoryError`, or a `PartialError`.
-        """
-        ...
-
-    async def collect(self) -> Document:
-        """Return the whole listing, with the proof if there is one."""
-        ...
-
-    def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
-    ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
-        """Return an iterator of events, each with the name of its account if there are several.
-
-        Args:
-            interval: Seconds between two readings.
-            since: What is known already, of the same type as the result of `collect`; None is nothing.
-            confirmations: Consecutive readings that must miss a cluster before it counts as removed.
-        """
-        ...
 
 
 @frozen(kw_only=True)
@@ -97,7 +56,7 @@ class Connection:
     demo: bool
     all_orgs: bool = False
     orgs: tuple[str, ...] = ()
-    stored: Document | None = None
+    stored: files.Document | None = None
 
     @property
     def many(self) -> bool:
@@ -142,9 +101,10 @@ class Connection:
             ConfigurationError: There are none, or one can't be used.
         """
         if self.demo:
-            from aiozilliz.cli.input.demo import demo_accounts  # noqa: PLC0415  # a server, used by nothing else
+            from aiozilliz.cli.input.demo import DEFAULT, demo_accounts  # noqa: PLC0415  # a server, used by nothing else
 
-            async with demo_accounts(self.orgs or None, changing=changing) as accounts:
+            wanted = None if self.all_orgs else self.orgs or (DEFAULT,)
+            async with demo_accounts(wanted, changing=changing) as accounts:
                 yield accounts
         else:
             yield aiozilliz.load_accounts(base_url=self.base_url, organisations=self.orgs or None)
@@ -179,7 +139,7 @@ class Connection:
         """
         paging = paging or Paging()
         async with AsyncExitStack() as stack:
-            source: Source
+            source: _OneAccount | _ManyAccounts
             if self.stored is not None:
                 yield _Stored(self.stored)
                 return
@@ -190,13 +150,19 @@ class Connection:
             await stack.enter_async_context(show_progress(lambda: source.progress, enabled=progress))
             yield source
 
-    async def collect(self, paging: Paging) -> Document:
+    async def collect(self, paging: Paging, *, to_stdout: bool) -> files.Document:
         """Return the whole listing, and show progress meanwhile: a report exactly if `all_orgs` is set.
 
+        Args:
+            paging: How pages are read.
+            to_stdout: Whether it is of no use once standard output has no reader any more.
+
         Raises:
+            BrokenPipeError: Standard output has no reader any more.
             ZillizError: It can't be read.
         """
-        async with self.open(paging, progress=True) as source:
+        read = console.while_stdout_is_read() if to_stdout else nullcontext()
+        async with read, self.open(paging, progress=True) as source:
             return await source.collect()
 
     def client_of(
@@ -225,21 +191,15 @@ class Connection:
         return evolve(usual, deadline=max(usual.deadline, 2 * self.timeout))
 
     async def _client(self, stack: AsyncExitStack, *, changing: bool) -> aiozilliz.ZillizClient:
-        if self.orgs:
+        if self.orgs or self.demo:
             (account,) = await stack.enter_async_context(self.accounts(changing=changing))
             session = await stack.enter_async_context(self.session())
             return await stack.enter_async_context(self.client_of(account, session))
-        if not self.demo:
-            base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
-            client = aiozilliz.ZillizClient(
-                self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
-            )
-            return await stack.enter_async_context(client)
-        from aiozilliz.cli.input.demo import DEFAULT, demo_accounts  # noqa: PLC0415  # as above
-
-        (account,) = await stack.enter_async_context(demo_accounts([DEFAULT], changing=changing))
-        session = await stack.enter_async_context(self.session())
-        return await stack.enter_async_context(self.client_of(account, session))
+        base_url = self.base_url if self.base_url is not None else aiozilliz.cli_base_url()
+        client = aiozilliz.ZillizClient(
+            self.api_key, base_url=base_url, timeout=self.timeout, retry=self.retry
+        )
+        return await stack.enter_async_context(client)
 
     async def _inventory(
         self, stack: AsyncExitStack, paging: Paging, *, changing: bool
@@ -254,13 +214,36 @@ class Connection:
         return await stack.enter_async_context(inventory)
 
 
-class _OneAccount:
-    def __init__(self, client: aiozilliz.ZillizClient, paging: Paging) -> None:
-        self._client = client
+class _Service:
+    """What a client of one account and an inventory of many have in common as a source."""
+
+    def __init__(self, reader: Any, paging: Paging) -> None:
+        self._reader = reader
         self._paging = paging
+        self._watcher: Any = None
         self._clusters: aiozilliz.ClusterIterator | None = None
-        self._watcher: aiozilliz.ClusterWatcher | None = None
-        self._seen = 0
+        self._seen: int = 0
+
+    async def watch(
+        self, *, interval: float, since: files.Document | None, confirmations: int
+    ) -> AsyncGenerator[tuple[str | None, ClusterEvent], None]:
+        """Yield events, each with the name of its account if there are several.
+
+        Args:
+            interval: Seconds between two readings.
+            since: What is known already, of the same type as the result of `collect`; None is nothing.
+            confirmations: Consecutive readings that must miss a cluster before it counts as removed.
+        """
+        self._watcher = self._reader.watch_clusters(
+            interval=interval, since=since, confirmations=confirmations
+        )
+        async with self._watcher as events:
+            async for event in events:
+                yield (None, event) if hasattr(event, "kind") else (event[0].name, event[1])
+
+
+class _OneAccount(_Service):
+    """One account as a source: what a watch has reported so far is `known`, and its errors are `outages`."""
 
     @property
     def known(self) -> aiozilliz.Snapshot | None:
@@ -269,49 +252,41 @@ class _OneAccount:
     @property
     def progress(self) -> Progress:
         count = self._clusters.count if self._clusters is not None else None
-        return Progress(pages=self._client.requests, clusters=self._seen, count=count)
+        return Progress(pages=self._reader.requests, clusters=self._seen, count=count)
 
-    def readings(self, account: str | None) -> int:
-        del account  # there is only one
-        return self._watcher.readings if self._watcher is not None else 0
+    @property
+    def readings(self) -> dict[str, int]:
+        """Account name, empty for the only one, to the consistent readings that a watch has made."""
+        return {"": self._watcher.readings} if self._watcher is not None else {}
+
+    @property
+    def outages(self) -> list[str]:
+        """The accounts that a watch can't read now."""
+        return ["the service"] if self._watcher is not None and self._watcher.last_error is not None else []
 
     async def iterate(self) -> AsyncGenerator[tuple[None, Cluster], None]:
         paging = self._paging
-        self._clusters = self._client.iter_clusters(
+        self._clusters = clusters = self._reader.iter_clusters(
             page_size=paging.page_size,
             concurrency=paging.concurrency or 1,
             verify=paging.verify,
             max_passes=paging.max_passes,
         )
-        async with self._clusters as clusters:
+        async with clusters:
             async for cluster in clusters:
                 self._seen += 1
                 yield None, cluster
 
     async def collect(self) -> aiozilliz.Snapshot:
-        paging = self._paging
-        return await self._client.snapshot(
-            page_size=paging.page_size, concurrency=paging.concurrency or 4, max_passes=paging.max_passes
+        size, concurrency, passes = self._paging.page_size, self._paging.concurrency, self._paging.max_passes
+        found: aiozilliz.Snapshot = await self._reader.snapshot(
+            page_size=size, concurrency=concurrency or 4, max_passes=passes
         )
-
-    async def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
-    ) -> AsyncGenerator[tuple[None, ClusterEvent], None]:
-        assert since is None or isinstance(since, aiozilliz.Snapshot)
-        self._watcher = self._client.watch_clusters(
-            interval=interval, since=since, confirmations=confirmations
-        )
-        async with self._watcher as events:
-            async for event in events:
-                yield None, event
+        return found
 
 
-class _ManyAccounts:
-    def __init__(self, inventory: aiozilliz.Inventory, paging: Paging) -> None:
-        self._inventory = inventory
-        self._paging = paging
-        self._watcher: aiozilliz.InventoryWatcher | None = None
-        self._seen = 0
+class _ManyAccounts(_Service):
+    """Many accounts as a source, grouped in their order."""
 
     @property
     def known(self) -> aiozilliz.InventoryReport | None:
@@ -319,21 +294,28 @@ class _ManyAccounts:
 
     @property
     def progress(self) -> Progress:
-        now = self._inventory.progress
+        now = self._reader.progress
         # The inventory itself counts its accounts only once it is read.
-        accounts = (now.done, len(self._inventory.accounts))
+        accounts = (now.done, len(self._reader.accounts))
         return Progress(accounts=accounts, pages=now.requests, clusters=self._seen, failed=now.failed)
 
-    def readings(self, account: str | None) -> int:
-        return self._watcher.readings.get(account or "", 0) if self._watcher is not None else 0
+    @property
+    def readings(self) -> dict[str, int]:
+        """As of one account."""
+        return self._watcher.readings if self._watcher is not None else {}
+
+    @property
+    def outages(self) -> list[str]:
+        """As of one account."""
+        return list(self._watcher.outages) if self._watcher is not None else []
 
     async def iterate(self) -> AsyncGenerator[tuple[str, Cluster], None]:
         paging = self._paging
-        clusters = self._inventory.iter_clusters(
+        clusters = self._reader.iter_clusters(
             page_size=paging.page_size, verify=paging.verify, max_passes=paging.max_passes
         )
         # Grouped, in the order of the accounts: the first one's as they come, the others' after it.
-        first, *others = [account.name for account in self._inventory.accounts]
+        first, *others = [account.name for account in self._reader.accounts]
         kept: dict[str, list[Cluster]] = {name: [] for name in others}
         failures: Mapping[str, Exception] = {}
         try:
@@ -350,47 +332,30 @@ class _ManyAccounts:
             for cluster in records:
                 yield name, cluster
         if failures:
-            raise accounts_error(failures, len(self._inventory.accounts))
+            raise process.accounts_error(failures, len(self._reader.accounts))
 
     async def collect(self) -> aiozilliz.InventoryReport:
-        paging = self._paging
-        return await self._inventory.collect(page_size=paging.page_size, max_passes=paging.max_passes)
-
-    async def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
-    ) -> AsyncGenerator[tuple[str, ClusterEvent], None]:
-        assert since is None or isinstance(since, aiozilliz.InventoryReport)
-        self._watcher = self._inventory.watch_clusters(
-            interval=interval, since=since, confirmations=confirmations
-        )
-        async with self._watcher as events:
-            async for account, event in events:
-                yield account.name, event
+        size, passes = self._paging.page_size, self._paging.max_passes
+        report: aiozilliz.InventoryReport = await self._reader.collect(page_size=size, max_passes=passes)
+        return report
 
 
 class _Stored:
     """A listing from a file. What it lacks is an error when the rest has been read, as with the service."""
 
-    known = None
-    progress = Progress()
-
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: files.Document) -> None:
         self._document = document
 
-    def readings(self, account: str | None) -> int:
-        del account
-        return 0
-
     async def iterate(self) -> AsyncGenerator[tuple[str | None, Cluster], None]:
-        for account, snapshot in parts(self._document):
+        for account, snapshot in files.parts(self._document):
             for cluster in snapshot:
                 yield account, cluster
-        check_complete(self._document)
+        files.check_complete(self._document)
 
-    async def collect(self) -> Document:
+    async def collect(self) -> files.Document:
         return self._document
 
-    def watch(
-        self, *, interval: float, since: Document | None, confirmations: int
-    ) -> AsyncIterator[tuple[str | None, ClusterEvent]]:
-        raise NotImplementedError("a file does not change")
+
+Service = _OneAccount | _ManyAccounts
+Source = Service | _Stored
+"""Where clusters come from. Only the service can be watched."""

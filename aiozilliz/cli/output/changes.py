@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from aiozilliz.cli.output.columns import ACCOUNT
-from aiozilliz.cli.output.console import (
-    Stdout,
-    report,
-    stderr_is_terminal,
-    stdout_has_colour,
-    stdout_is_terminal,
-    stdout_width,
-)
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output import columns, console, formats
 from aiozilliz.cli.output.table import cut
 from aiozilliz.cli.output.text import json_text, printable
 
@@ -121,7 +112,7 @@ class Change:
 
     def _head(self) -> dict[str, Any]:
         time = {} if self.time is None else {_TIME: self.time}
-        account = {} if self.account is None else {ACCOUNT: self.account}
+        account = {} if self.account is None else {columns.ACCOUNT: self.account}
         return time | {_KIND: str(self.kind)} | account
 
     def _differences(self) -> Iterator[str]:
@@ -139,11 +130,11 @@ class NotCompared:
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
-        return {_KIND: self.kind, ACCOUNT: self.account, "reason": self.reason}
+        return {_KIND: self.kind, columns.ACCOUNT: self.account, "reason": self.reason}
 
     def flat(self) -> Iterator[dict[str, Any]]:
         """Yield it as a row."""
-        yield {_KIND: self.kind, ACCOUNT: self.account, "field": "reason", "new": self.reason}
+        yield {_KIND: self.kind, columns.ACCOUNT: self.account, "field": "reason", "new": self.reason}
 
     def lines(self) -> list[str]:
         """Return the line for it."""
@@ -159,7 +150,6 @@ class LinesWriter:
         head: Lines before the first change.
         foot: Lines after the last change.
         empty: What to report if there are no lines at all and standard error is a terminal.
-        gather: Whether changes that come together may be written together.
         fit: Whether a line is cut to the width of a terminal.
         header: Not used: there are no columns to name.
     """
@@ -174,20 +164,18 @@ class LinesWriter:
         head: Iterable[str] = (),
         foot: Iterable[str] = (),
         empty: str = "",
-        gather: bool = True,
         fit: bool = False,
         header: bool = True,
     ) -> None:
         del header
-        self._width = stdout_width() if fit and stdout_is_terminal() else None
+        self._width = console.stdout_width() if fit and console.stdout_is_terminal() else None
         self._lines = lines
         self._heading = heading
         self._group = ""
         self._before = [*head]
         self._foot = foot
         self._empty = empty
-        self._colour = stdout_has_colour()
-        self._out = Stdout(gather=gather)
+        self._colour = console.stdout_has_colour()
 
     def write(self, row: Any) -> None:
         """Write the lines of a row, after the heading of its account."""
@@ -199,33 +187,32 @@ class LinesWriter:
     def finish(self, *, complete: bool) -> None:  # noqa: ARG002  # the lines of a watch have no end
         """Write the last lines."""
         self._put(self._foot)
-        if self._empty and stderr_is_terminal():
-            report(self._empty)
-        self._out.flush()
+        if self._empty and console.stderr_is_terminal():
+            console.report(self._empty)
 
     def _put(self, lines: Iterable[str], sign: str = "") -> None:
         lines = [*self._before, *(cut(line, self._width) if self._width else line for line in lines)]
         if lines:
             self._before = []
             self._empty = ""
-            self._out.write("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
+            console.emit("".join(f"{_painted(line, sign) if self._colour else line}\n" for line in lines))
 
 
-def event_layout(*, many: bool) -> Layout:
+def event_layout(*, many: bool) -> formats.Layout:
     """Return the layout of changes with their times, each written at once.
 
     Args:
         many: Whether they are of several accounts.
     """
-    return Layout(
-        table=partial(LinesWriter, lambda change: (change.event_line(),), gather=False, fit=True),
-        fields=(_TIME, *((ACCOUNT,) if many else ()), _KIND, *_FLAT),
+    return formats.Layout(
+        table=partial(LinesWriter, lambda change: (change.event_line(),), fit=True),
+        fields=(_TIME, *((columns.ACCOUNT,) if many else ()), _KIND, *_FLAT),
         record=Change.record,
         flat=Change.flat,
     )
 
 
-def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> Layout:
+def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> formats.Layout:
     """Return the layout of all changes between two listings, and of what was not compared.
 
     Args:
@@ -233,7 +220,7 @@ def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> L
         head: Lines of text before the changes.
         foot: Lines of text after them.
     """
-    return Layout(
+    return formats.Layout(
         table=partial(
             LinesWriter,
             lambda row: row.lines(),
@@ -242,7 +229,7 @@ def changes_layout(*, many: bool, head: Sequence[str], foot: Sequence[str]) -> L
             foot=foot,
             empty="No changes.",
         ),
-        fields=(_KIND, *((ACCOUNT,) if many else ()), *_FLAT),
+        fields=(_KIND, *((columns.ACCOUNT,) if many else ()), *_FLAT),
         record=lambda row: row.record(),
         flat=lambda row: row.flat(),
     )

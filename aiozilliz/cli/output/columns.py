@@ -11,7 +11,7 @@ import click
 from attrs import fields, frozen
 
 import aiozilliz
-from aiozilliz.cli.output.formats import Layout
+from aiozilliz.cli.output import formats
 from aiozilliz.cli.output.table import Column, TableWriter
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def unknown_fields(row: Mapping[str, Any], *, many: bool) -> dict[str, Any]:
     }
 
 
-def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) -> Layout:
+def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) -> formats.Layout:
     """Return the layout of the rows of `record_row`.
 
     Args:
@@ -167,7 +167,7 @@ def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) 
     write_table = partial(TableWriter, empty=empty, choosable=True, noun="clusters")
     if not chosen:
         columns = (_ACCOUNT_COLUMN, *_COLUMNS) if many else _COLUMNS
-        return Layout(
+        return formats.Layout(
             table=partial(write_table, columns, drop_empty=True, cells=_with_age),
             fields=(ACCOUNT, *FIELDS, REST) if many else (*FIELDS, REST),
             flat=lambda row: ({**row, REST: unknown_fields(row, many=many)},),
@@ -176,7 +176,7 @@ def record_layout(*, many: bool, empty: str = "", chosen: Sequence[Field] = ()) 
     def pick(row: Mapping[str, Any]) -> dict[str, Any]:
         return {field.name: field.of(row, many=many) for field in chosen}
 
-    return Layout(
+    return formats.Layout(
         table=partial(write_table, [column_of(field) for field in chosen], cells=pick),
         fields=[field.name for field in chosen],
         record=pick,

@@ -6,29 +6,32 @@ import codecs
 import contextlib
 import errno
 import os
+import pathlib
+import re
 import select
 import stat
 import sys
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from aiozilliz.cli.output.text import printable
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
     from typing import TextIO
-
-_GATHERED: Final = 100
-"""Texts that are written together at most."""
 
 _ERASE_LINE: Final = "\r\x1b[2K"
 
+_LIKE_A_KEY: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{24,}")
+"""Long, and nothing but letters and digits: a cluster's id has a hyphen."""
+
 
 class _Screen:
-    """Whether the last line of standard error is one that `draw_line` drew."""
+    """The last line of standard error if `draw_line` drew it, and what is never shown there."""
 
-    has_line = False
+    line = ""
+    hidden: re.Pattern[str] | None = None
 
 
 _screen = _Screen()
@@ -45,59 +48,17 @@ def check_stdout() -> None:
 
 
 def emit(text: str) -> None:
-    """Write text to standard output and flush it.
+    """Write text to standard output and flush it. On a terminal, a line of `draw_line` is erased first.
 
     Raises:
         BrokenPipeError: Standard output has no reader any more.
         OSError: The text can't be written.
     """
     check_stdout()
+    if _screen.line and stdout_is_terminal():
+        draw_line("")
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-class Stdout:
-    """Standard output for a sequence of texts.
-
-    Args:
-        gather: Whether consecutive texts may be written together, which costs less. They are written when the event
-            loop is about to wait, or when there are many; to a terminal each is written at once.
-    """
-
-    def __init__(self, *, gather: bool = False) -> None:
-        self._at_once = not gather or stdout_is_terminal()
-        self._texts: list[str] = []
-        self._error: OSError | None = None
-
-    def write(self, text: str) -> None:
-        """Write a text, or keep it for the next flush.
-
-        Raises:
-            BrokenPipeError: Standard output has no reader any more.
-            OSError: This text, or one kept before, can't be written.
-        """
-        if self._error is not None:
-            raise self._error
-        self._texts.append(text)
-        if self._at_once or len(self._texts) >= _GATHERED:
-            self.flush()
-        elif len(self._texts) == 1 and (loop := _running_loop()) is not None:
-            loop.call_soon(self._flush_late)
-
-    def flush(self) -> None:
-        """Write what was kept. Raises as `write` does."""
-        if self._error is not None:
-            raise self._error
-        if self._texts:
-            # In one piece, so that an interrupt in between cuts no line.
-            text, self._texts = "".join(self._texts), []
-            emit(text)
-
-    def _flush_late(self) -> None:
-        try:
-            self.flush()
-        except OSError as error:  # the loop would only log it
-            self._error = error
 
 
 @asynccontextmanager
@@ -156,15 +117,24 @@ def print_error(text: str) -> None:
     report(f"aiozilliz: {text}")
 
 
+def hide_keys(args: Iterable[str]) -> None:
+    """Hide arguments that look like a key in all that is written to standard error: one that is there by mistake."""
+    words = {word for arg in args for word in re.split("[=,]", arg.lstrip("-"))}
+    words &= {*filter(_LIKE_A_KEY.fullmatch, words), os.environ.get("ZILLIZ_API_KEY") or None}
+    longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+    _screen.hidden = re.compile("|".join(longest_first)) if words else None
+
+
 def report(text: str) -> None:
     """Write one line to standard error. A line of `draw_line` is erased first.
 
     Args:
         text: The line; it is made printable. A line that can't be written is lost, and so are those after it.
     """
-    erase = _ERASE_LINE if _screen.has_line else ""
-    _screen.has_line = False
-    _write_stderr(f"{erase}{printable(text)}\n")
+    erase = _ERASE_LINE if _screen.line else ""
+    _screen.line = ""
+    shown = printable(text if _screen.hidden is None else _screen.hidden.sub("<key>", text))
+    _write_stderr(f"{erase}{shown}\n")
 
 
 def draw_line(text: str) -> None:
@@ -174,26 +144,18 @@ def draw_line(text: str) -> None:
         text: No wider than the terminal. A line that can't be written is lost, as in `report`. So is one that would have
             to wait, as while a user has stopped the terminal: it must not hold up the event loop.
     """
-    if (text or _screen.has_line) and not _would_wait(sys.stderr):
-        _screen.has_line = bool(text)
+    if text != _screen.line and not _would_wait(sys.stderr):
+        _screen.line = text
         _write_stderr(_ERASE_LINE + text)
 
 
 def end_prompt() -> None:
     """Begin a new line after a prompt that was not answered: on the terminal that shows the prompt, if there is one."""
     try:
-        terminal = os.open("/dev/tty", os.O_WRONLY)
+        with pathlib.Path("/dev/tty").open("wb", buffering=0) as terminal:
+            terminal.write(b"\n")
     except OSError:
         report("")
-        return
-    with contextlib.suppress(OSError):
-        os.write(terminal, b"\n")
-    os.close(terminal)
-
-
-def stdout_is_terminal() -> bool:
-    """Return whether standard output is a terminal."""
-    return _is_terminal(sys.stdout)
 
 
 def stdout_is_file() -> bool:
@@ -203,21 +165,6 @@ def stdout_is_file() -> bool:
     except (OSError, ValueError, AttributeError):  # it is closed, or no file at all
         return False
     return stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not stdout_is_terminal())
-
-
-def stderr_is_terminal() -> bool:
-    """Return whether standard error is a terminal."""
-    return _is_terminal(sys.stderr)
-
-
-def stdout_has_colour() -> bool:
-    """Return whether standard output is shown in colour: on a terminal that can, or as `FORCE_COLOR` or `NO_COLOR` say."""
-    return _has_colour(sys.stdout)
-
-
-def stderr_has_colour() -> bool:
-    """Return whether standard error is shown in colour, as `stdout_has_colour`."""
-    return _has_colour(sys.stderr)
 
 
 def stderr_can_erase() -> bool:
@@ -239,16 +186,6 @@ def stderr_width() -> int:
     return 80
 
 
-def stdout_takes_unicode() -> bool:
-    """Return whether standard output is UTF-8, so that it can hold every character."""
-    return _takes_unicode(sys.stdout)
-
-
-def stderr_takes_unicode() -> bool:
-    """Return whether standard error is UTF-8, so that it can hold every character."""
-    return _takes_unicode(sys.stderr)
-
-
 def as_shown(text: str) -> str:
     """Return text as standard output will show it: what its encoding lacks is a question mark, one cell wide."""
     if text.isascii() or stdout_takes_unicode():
@@ -263,26 +200,19 @@ def write_exact_utf8() -> None:
         reconfigure(encoding="utf-8", errors="replace", newline="\n")
 
 
-def _running_loop() -> AbstractEventLoop | None:
-    asyncio = sys.modules.get("asyncio")  # if it is not loaded, no loop runs
+def _is_terminal(name: str) -> bool:
     try:
-        return asyncio.get_running_loop() if asyncio is not None else None
-    except RuntimeError:
-        return None
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
+        stream: TextIO | None = getattr(sys, name)
         return stream is not None and stream.isatty()
     except ValueError:  # it was closed
         return False
 
 
-def _has_colour(stream: TextIO | None) -> bool:
+def _has_colour(name: str) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     forced = os.environ.get("FORCE_COLOR", "") not in {"", "0"}
-    return forced or (_is_terminal(stream) and _knows_escapes())
+    return forced or (_is_terminal(name) and _knows_escapes())
 
 
 def _knows_escapes() -> bool:
@@ -291,8 +221,18 @@ def _knows_escapes() -> bool:
     return os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
 
 
-def _takes_unicode(stream: TextIO | None) -> bool:
-    return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"
+def _takes_unicode(name: str) -> bool:
+    return codecs.lookup(getattr(getattr(sys, name), "encoding", None) or "utf-8").name == "utf-8"
+
+
+stdout_is_terminal: Final = partial(_is_terminal, "stdout")
+stderr_is_terminal: Final = partial(_is_terminal, "stderr")
+stdout_has_colour: Final = partial(_has_colour, "stdout")
+"""Whether it is shown in colour: on a terminal that can, or as `FORCE_COLOR` or `NO_COLOR` say."""
+stderr_has_colour: Final = partial(_has_colour, "stderr")
+stdout_takes_unicode: Final = partial(_takes_unicode, "stdout")
+"""Whether it is UTF-8, so that it can hold every character."""
+stderr_takes_unicode: Final = partial(_takes_unicode, "stderr")
 
 
 def _pipe_of(stream: TextIO | None) -> int | None:

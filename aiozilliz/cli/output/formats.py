@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from attrs import frozen
 
-from aiozilliz.cli.output.console import (
-    Stdout,
-    emit,
-    stdout_is_terminal,
-    stdout_takes_unicode,
-    write_exact_utf8,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.table import Column, TableWriter
 from aiozilliz.cli.output.text import json_text, printable, without_surrogates
 
@@ -67,10 +61,6 @@ class Writer(Protocol):
         """
 
 
-def _same(row: Any) -> Any:
-    return row
-
-
 @frozen(kw_only=True)
 class Layout:
     """How the rows of a command look in each format.
@@ -84,25 +74,24 @@ class Layout:
 
     table: Callable[..., Writer]
     fields: Sequence[str]
-    record: Callable[[Any], Mapping[str, Any]] = _same
+    record: Callable[[Any], Mapping[str, Any]] = lambda row: row
     flat: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
 
 
-def make_writer(form: Format, layout: Layout, *, header: bool = True, gather: bool = False) -> Writer:
+def make_writer(form: Format, layout: Layout, *, header: bool = True) -> Writer:
     """Make the writer of a format.
 
     Args:
         form: The format.
         layout: How the rows look.
         header: Whether a table and CSV name their columns.
-        gather: Whether rows that come together may be written together, not each at once.
 
     Returns:
         The writer.
     """
     if form is Format.TABLE:
         return layout.table(header=header)
-    return _WRITERS[form](layout, header=header, gather=gather)
+    return _WRITERS[form](layout, header=header)
 
 
 class _Stream(ABC):
@@ -111,25 +100,22 @@ class _Stream(ABC):
     Args:
         layout: How the rows look.
         header: Whether columns are named.
-        gather: Whether rows that come together may be written together.
     """
 
     streams = True
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+    def __init__(self, layout: Layout, *, header: bool) -> None:
         self._layout = layout
         self._header = header
-        self._out = Stdout(gather=gather)
         self._any = False
 
     def write(self, row: Any) -> None:
-        self._out.write(self._text(row))
+        console.emit(self._text(row))
         self._any = True
 
     def finish(self, *, complete: bool) -> None:
         if end := self._end(complete=complete):
-            self._out.write(end)
-        self._out.flush()
+            console.emit(end)
 
     @abstractmethod
     def _text(self, row: Any) -> str:
@@ -165,15 +151,15 @@ class CSVWriter(_Stream):
     A line ends in a single line feed. Text is written as it is, null is empty, and everything else is JSON.
     """
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+    def __init__(self, layout: Layout, *, header: bool) -> None:
         import csv  # noqa: PLC0415  # help and version do without
 
-        super().__init__(layout, header=header, gather=gather)
-        self._shown = printable if stdout_is_terminal() else without_surrogates
+        super().__init__(layout, header=header)
+        self._shown = printable if console.stdout_is_terminal() else without_surrogates
         # With any other line end, releases of Python differ in whether they quote a lone \r or \n.
         self._format = csv.writer(_Echo(), lineterminator="\r\n").writerow
-        if not stdout_is_terminal():
-            write_exact_utf8()
+        if not console.stdout_is_terminal():
+            console.write_exact_utf8()
 
     def _text(self, row: Any) -> str:
         layout = self._layout
@@ -199,9 +185,9 @@ class YAMLWriter(_Stream):
         ModuleNotFoundError: PyYAML is missing: better now than after a long listing.
     """
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
+    def __init__(self, layout: Layout, *, header: bool) -> None:
         _yaml_dump()
-        super().__init__(layout, header=header, gather=gather)
+        super().__init__(layout, header=header)
 
     def _text(self, row: Any) -> str:
         return _yaml([self._layout.record(row)])
@@ -215,8 +201,8 @@ class PrometheusWriter(_Stream):
 
     streams = False
 
-    def __init__(self, layout: Layout, *, header: bool, gather: bool) -> None:
-        super().__init__(layout, header=header, gather=gather)
+    def __init__(self, layout: Layout, *, header: bool) -> None:
+        super().__init__(layout, header=header)
         self._samples: dict[str, list[str]] = {}
 
     def _text(self, row: Any) -> str:
@@ -283,21 +269,21 @@ def write_value(form: Format, value: Any, *, header: bool = True) -> None:
             return
     elif not isinstance(value, list):
         # Without the mark after a bare scalar of YAML.
-        emit(_yaml(value).removesuffix("...\n") if form is Format.YAML else _json(value) + "\n")
+        console.emit(_yaml(value).removesuffix("...\n") if form is Format.YAML else _json(value) + "\n")
         return
     columns = [_column(key, [row.get(key) for row in rows], first=key == keys[0]) for key in keys]
     layout = Layout(table=functools.partial(TableWriter, columns), fields=keys)
-    writer = make_writer(form, layout, header=header, gather=True)
+    writer = make_writer(form, layout, header=header)
     for row in rows:
         writer.write(row)
     writer.finish(complete=True)
 
 
 def _write_text(form: Format, text: str) -> None:
-    exact = form is Format.CSV and not stdout_is_terminal()
+    exact = form is Format.CSV and not console.stdout_is_terminal()
     if exact:
-        write_exact_utf8()
-    emit((without_surrogates(text) if exact else printable(text)) + "\n")
+        console.write_exact_utf8()
+    console.emit((without_surrogates(text) if exact else printable(text)) + "\n")
 
 
 def _as_objects(items: list[Any]) -> list[Any]:
@@ -323,11 +309,11 @@ def _cell(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json_text(value, ascii_only=not stdout_takes_unicode())
+    return json_text(value, ascii_only=not console.stdout_takes_unicode())
 
 
 def _yaml(value: Any) -> str:
-    text = _yaml_dump()(value, ascii_only=not stdout_takes_unicode())
+    text = _yaml_dump()(value, ascii_only=not console.stdout_takes_unicode())
     if text.replace("\n", "").isprintable():
         return text
     # PyYAML leaves more characters as they are than a terminal should get. Texts with such are in double quotes.

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from attrs import frozen
 
-from aiozilliz.cli.output.console import (
-    draw_line,
-    stderr_can_erase,
-    stderr_has_colour,
-    stderr_takes_unicode,
-    stderr_width,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.text import printable
 
 if TYPE_CHECKING:
@@ -63,31 +57,33 @@ class Progress:
 
 
 @asynccontextmanager
-async def show_progress(look: Callable[[], Progress], *, enabled: bool = True) -> AsyncGenerator[None, None]:
+async def show_progress(
+    look: Callable[[], Progress | str], *, enabled: bool = True
+) -> AsyncGenerator[None, None]:
     """Show a line of progress while the block runs. When it is left, for whatever reason, the line is erased.
 
     Nothing is drawn if standard error is no terminal, or one that can't erase a line, or if `--debug` logs each
     request there. The cursor stays visible, so that not even a process that is killed leaves it hidden.
 
     Args:
-        look: Returns the progress; called ten times a second.
+        look: Returns the progress, or a text for its line; called ten times a second.
         enabled: False if the command has no room for the line, because records go to the same terminal as they come.
     """
     logger = logging.getLogger("aiozilliz")
-    if not enabled or not stderr_can_erase() or logger.isEnabledFor(logging.DEBUG):
+    if not enabled or not console.stderr_can_erase() or logger.isEnabledFor(logging.DEBUG):
         yield
         return
     news = _News(logging.INFO)
     level = logger.level
     logger.addHandler(news)
     logger.setLevel(logging.INFO)
-    draw_line(_line(look(), news))
+    console.draw_line(_line(look(), news))
     drawing = asyncio.create_task(_keep_drawing(look, news))
     try:
         yield
     finally:
         drawing.cancel()
-        draw_line("")
+        console.draw_line("")
         logger.setLevel(level)
         logger.removeHandler(news)
 
@@ -108,14 +104,16 @@ class _News(logging.Handler):
             self.text = printable(record.getMessage())
 
 
-async def _keep_drawing(look: Callable[[], Progress], news: _News) -> None:
+async def _keep_drawing(look: Callable[[], Progress | str], news: _News) -> None:
     while True:
         await asyncio.sleep(_PERIOD)
-        draw_line(_line(look(), news))
+        console.draw_line(_line(look(), news))
 
 
-def _line(progress: Progress, news: _News) -> str:
-    width = stderr_width()
+def _line(progress: Progress | str, news: _News) -> str:
+    width = console.stderr_width()
+    if isinstance(progress, str):
+        return progress[:width]
     text = f"{progress}  {news.text}" if news.text else str(progress)
     if width < _WIDE:
         return text[:width]
@@ -125,7 +123,7 @@ def _line(progress: Progress, news: _News) -> str:
 def _bar(progress: Progress) -> str:
     done, total = (progress.clusters, progress.count) if progress.accounts is None else progress.accounts
     filled = _BAR * min(done, total) // total if total else 0
-    mark = "━" if stderr_takes_unicode() else "="
-    if not stderr_has_colour():
+    mark = "━" if console.stderr_takes_unicode() else "="
+    if not console.stderr_has_colour():
         return (mark * filled).ljust(_BAR)
     return click.style(mark * filled, fg="magenta") + click.style(mark * (_BAR - filled), fg="bright_black")

@@ -9,22 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 from attrs import field, frozen
 
-from aiozilliz.cli.output.console import (
-    as_shown,
-    check_stdout,
-    emit,
-    report,
-    stderr_is_terminal,
-    stdout_has_colour,
-    stdout_is_terminal,
-    stdout_width,
-)
+from aiozilliz.cli.output import console
 from aiozilliz.cli.output.text import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    Paint = Callable[[str, str], str]
 
 GAP: Final = 2
 """Cells between two columns."""
@@ -39,7 +29,7 @@ FIRST: Final = 3
 """How many columns count as the first ones, from the id's column on if there is one."""
 
 LONGEST_ID: Final = 40
-"""Cells that an id may take in its column; a longer one gets a line of its own."""
+"""Cells that an id may take in its column; a longer one moves the rest of its row."""
 
 # First strong isolate, pop directional isolate.
 _ISOLATED: Final = "\u2068{}\u2069"
@@ -125,73 +115,43 @@ class TableWriter:
     def finish(self, *, complete: bool) -> None:
         """Write the table, also of an incomplete listing, whose error follows on standard error."""
         if self._rows:
-            check_stdout()
+            console.check_stdout()
             self._print()
-            if self._noun and stderr_is_terminal():
-                report(f"{len(self._rows):,} {self._noun}")
+            if self._noun and console.stderr_is_terminal():
+                console.report(f"{len(self._rows):,} {self._noun}")
         elif complete and self._empty:
-            report(self._empty)
+            console.report(self._empty)
 
     def _print(self) -> None:
-        terminal = stdout_is_terminal()
-        room = stdout_width() if terminal else None
-        longest_id = min(LONGEST_ID, room) if room else None
+        room = console.stdout_width() if console.stdout_is_terminal() else None
         columns, texts = self._columns, list(zip(*self._rows, strict=True))
         if self._drop_empty:
             kept = [number for number, cells in enumerate(texts) if any(cells)]
             columns, texts = [columns[number] for number in kept], [texts[number] for number in kept]
-        natural = [
-            natural_width(column, cells, longest_id, header=self._header)
-            for column, cells in zip(columns, texts, strict=True)
-        ]
+        titles = [printable(column.title) if self._header else "" for column in columns]
+        natural: list[int] = []
+        for column, title, cells in zip(columns, titles, texts, strict=True):
+            bound = max(_size(title), LONGEST_ID) if column.kind == "id" else float("inf")
+            natural.append(max(size for text in (title, *cells) if (size := _size(text)) <= bound))
         widths = layout([column.kind for column in columns], natural, room)
-        paint = _paint if stdout_has_colour() else _leave
-        shown = [
-            self._render(column, cells, width, paint, terminal=terminal)
-            for column, cells, width in zip(columns, texts, widths, strict=False)
-        ]
-        emit("".join(_lines(shown)))
+        shown = [self._render(*column) for column in zip(columns, titles, texts, widths, strict=False)]
+        console.emit("".join(f"{(' ' * GAP).join(cells).rstrip()}\n" for cells in zip(*shown, strict=True)))
         left_out = [printable(column.title) for column in columns[len(widths) :]]
         if left_out:
-            report(f"No room for {', '.join(left_out)}; {self._advice}.")
+            console.report(f"No room for {', '.join(left_out)}; {self._advice}.")
 
-    def _render(
-        self, column: Column, texts: Sequence[str], width: int, paint: Paint, *, terminal: bool
-    ) -> _Rendered:
-        right = column.kind == "number"
-        cells: list[str] = []
-        own_lines: dict[int, str] = {}
-        if self._header:
-            cells.append(_cell(printable(column.title), width, paint, "bold", right=right, terminal=terminal))
+    def _render(self, column: Column, title: str, texts: Sequence[str], width: int) -> list[str]:
+        styled = [(cut(title, width), "bold")] if self._header else []
         for number, text in enumerate(texts):
-            shown, style = text, "bold" if number in self._headings else column.styles.get(text, "")
-            if column.kind == "id" and _size(text) > width:
-                own_lines[len(cells)] = paint(_isolated(text) if terminal else text, style)
-                shown = ""
-            cells.append(_cell(shown, width, paint, style, right=right, terminal=terminal))
-        return _Rendered(cells, own_lines)
+            styled.append((text, "bold" if number in self._headings else column.styles.get(text, "")))
+        return [_cell(text, width, style, column.kind) for text, style in styled]
 
 
 def cell_text(value: Any) -> str:
     """Return the cell of a JSON value, which a terminal can show raw: text as it is, everything else as JSON."""
     if isinstance(value, str):
-        return as_shown(printable(value))
-    return "" if value is None else as_shown(json_text(value))
-
-
-def natural_width(column: Column, cells: Sequence[str], longest_id: int | None, *, header: bool) -> int:
-    """Return how many cells a column takes if there is room for it.
-
-    Args:
-        column: The column.
-        cells: Its texts.
-        longest_id: Longer ids have a line of their own and do not count. None is no limit.
-        header: Whether its title counts.
-    """
-    sizes = [_size(text) for text in cells]
-    if column.kind == "id" and longest_id is not None:
-        sizes = [size for size in sizes if size <= longest_id]
-    return max(max(sizes, default=0), _size(column.title) if header else 0)
+        return console.as_shown(printable(value))
+    return "" if value is None else console.as_shown(json_text(value))
 
 
 def layout(kinds: Sequence[str], natural: Sequence[int], room: int | None) -> list[int]:
@@ -232,34 +192,16 @@ def _fit(kinds: Sequence[str], natural: Sequence[int], room: int, cut_at_least: 
     return widths
 
 
-@frozen
-class _Rendered:
-    """One column as it is written: the title, if any, then a cell per row; and, by row, the ids that do not fit."""
-
-    cells: list[str]
-    own_lines: dict[int, str]
-
-
-def _cell(text: str, width: int, paint: Paint, style: str, *, right: bool, terminal: bool) -> str:
-    size = _size(text)
-    if size > width:
+def _cell(text: str, width: int, style: str, kind: str) -> str:
+    if _size(text) > width and kind != "id":
         text = cut(text, width)
-        size = _size(text)
-    if terminal:
+    padding = " " * (width - _size(text))
+    if console.stdout_is_terminal():
         text = _isolated(text)
-    text = paint(text, style)
-    padding = " " * (width - size)
-    return padding + text if right else text + padding
-
-
-def _lines(columns: Sequence[_Rendered]) -> list[str]:
-    gap = " " * GAP
-    lines = [gap.join(cells).rstrip() + "\n" for cells in zip(*(c.cells for c in columns), strict=True)]
-    for column in reversed(columns):
-        for row, text in column.own_lines.items():
-            rest = "" if lines[row].isspace() else lines[row]
-            lines[row] = f"{text}\n{rest}"
-    return lines
+    if style and text and console.stdout_has_colour():
+        colour = None if style in {"bold", "dim"} else style
+        text = click.style(text, fg=colour, bold=style == "bold" or None, dim=style == "dim" or None)
+    return padding + text if kind == "number" else text + padding
 
 
 def _size(text: str) -> int:
@@ -286,14 +228,3 @@ def _isolated(text: str) -> str:
     if text.isascii() or not any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in text):
         return text
     return _ISOLATED.format(text)
-
-
-def _paint(text: str, style: str) -> str:
-    if not text or not style:
-        return text
-    colour = None if style in {"bold", "dim"} else style
-    return click.style(text, fg=colour, bold=style == "bold" or None, dim=style == "dim" or None)
-
-
-def _leave(text: str, _style: str) -> str:
-    return text

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiozilliz
-from aiozilliz.cli.process import MISUSED, UNPROVEN, CommandError, PartialError, accounts_error
+from aiozilliz.cli import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,11 +30,11 @@ _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 """Prefixes of the names that Unix has for files that a process has already opened."""
 
 
-class FileError(CommandError):
+class FileError(process.CommandError):
     """A file can't be used. The text is one line with its name and the reason."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(text, MISUSED)
+        super().__init__(text, process.MISUSED)
 
 
 def read_document(path: str) -> Document:
@@ -121,22 +121,19 @@ def failures_of(document: Document) -> Mapping[str, Exception]:
     return document.failures if isinstance(document, aiozilliz.InventoryReport) else {}
 
 
-def error_of(document: Document) -> PartialError | aiozilliz.InventoryError | None:
+def error_of(document: Document) -> process.PartialError | aiozilliz.InventoryError | None:
     """Return the error for the accounts that failed: a `PartialError` if others did not, None if there are none."""
     failures = failures_of(document)
-    return (
-        accounts_error(failures, len({*failures, *(name for name, _ in parts(document))}))
-        if failures
-        else None
-    )
+    accounts = len({*failures, *(name for name, _ in parts(document))})
+    return process.accounts_error(failures, accounts) if failures else None
 
 
-def doubt_of(document: Document) -> CommandError | None:
+def doubt_of(document: Document) -> process.CommandError | None:
     """Return the error for listings that could not be proven complete, or None if all are."""
     names = [name for name, snapshot in parts(document) if not snapshot.consistent]
     of = f" of {', '.join(name for name in names if name)}" if any(names) else ""
     text = f"the listing{of} could not be proven complete: clusters may be missing"
-    return CommandError(text, UNPROVEN) if names else None
+    return process.CommandError(text, process.UNPROVEN) if names else None
 
 
 def check_complete(document: Document) -> None:

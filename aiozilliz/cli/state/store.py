@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import aiozilliz
+from aiozilliz.cli import process
 from aiozilliz.cli.output.changes import Change, wire_name
 from aiozilliz.cli.output.text import json_text, printable
-from aiozilliz.cli.process import CommandError
-from aiozilliz.cli.state.files import Document, FileError, check_target
+from aiozilliz.cli.state import files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
@@ -83,7 +83,7 @@ class WatchState:
         Raises:
             FileError: Another watch uses it, it is of another watch, or it is no state.
         """
-        check_target(path)
+        files.check_target(path)
         target = str(Path(path).resolve())
         _check_kind(path, target)
         return cls(target, base_url, keys, many=many)
@@ -97,7 +97,7 @@ class WatchState:
         self.close()
 
     @property
-    def since(self) -> Document | None:
+    def since(self) -> files.Document | None:
         """What has been reported, to continue from; None if nothing has been."""
         now = datetime.now(UTC)
         listings: dict[str, list[aiozilliz.Cluster]] = {account: [] for account in sorted(self.begun)}
@@ -165,7 +165,7 @@ class WatchState:
             self._lock()
         found = tuple(database.execute("SELECT base_url, keys FROM watch").fetchone())
         if found != (base_url, keys):
-            raise FileError(
+            raise files.FileError(
                 f"{self._path}: it is the state of a watch of {found[0]} with {found[1]}, not of {base_url} with {keys}"
             )
         self.begun.update(account for (account,) in database.execute("SELECT account FROM accounts"))
@@ -205,7 +205,7 @@ def read_history(path: str) -> Iterator[Change]:
     """
     target = Path(path).resolve()
     if not target.is_file():
-        raise FileError(f"{path}: no such file")
+        raise files.FileError(f"{path}: no such file")
     _check_kind(path, str(target))
     known: dict[tuple[str, str], aiozilliz.Cluster] = {}
     with _errors(path), contextlib.closing(_connect(f"{target.as_uri()}?mode=ro")) as database:
@@ -223,7 +223,7 @@ def _connect(name: str) -> sqlite3.Connection:
     try:
         database = sqlite3.connect(name, isolation_level=None, uri=name.startswith("file:"))
     except sqlite3.Error as error:
-        raise FileError(f"{name}: it can't be opened: {error}") from None
+        raise files.FileError(f"{name}: it can't be opened: {error}") from None
     return database
 
 
@@ -233,14 +233,14 @@ def _check_kind(path: str, target: str) -> None:
     if not file.exists():
         return
     if not file.is_file():
-        raise FileError(f"{path}: a state must be a regular file")
+        raise files.FileError(f"{path}: a state must be a regular file")
     try:
         with file.open("rb") as opened:
             head = opened.read(len(_HEADER))
     except OSError as error:
-        raise FileError(f"{path}: it can't be read: {error.strerror or error}") from None
+        raise files.FileError(f"{path}: it can't be read: {error.strerror or error}") from None
     if head not in {b"", _HEADER}:
-        raise FileError(f"{path}: it is no SQLite database, and so no state. {_UNFIT}")
+        raise files.FileError(f"{path}: it is no SQLite database, and so no state. {_UNFIT}")
 
 
 def _check_is_state(path: str, database: sqlite3.Connection, *, or_new: bool = False) -> bool:
@@ -252,14 +252,14 @@ def _check_is_state(path: str, database: sqlite3.Connection, *, or_new: bool = F
         return True
     if or_new and not tables and not any(marks):
         return False
-    raise FileError(f"{path}: it is no state of this version of aiozilliz. {_UNFIT}")
+    raise files.FileError(f"{path}: it is no state of this version of aiozilliz. {_UNFIT}")
 
 
 def _cluster(path: str, record: str) -> aiozilliz.Cluster:
     try:
         return aiozilliz.Cluster.from_dict(json.loads(record))
     except (ValueError, TypeError, aiozilliz.DecodeError):
-        raise FileError(f"{path}: a record in it is damaged: {printable(record[:100])}") from None
+        raise files.FileError(f"{path}: a record in it is damaged: {printable(record[:100])}") from None
 
 
 def _storable(text: str) -> str:
@@ -275,11 +275,11 @@ def _errors(path: str) -> Generator[None, None, None]:
     except sqlite3.Error as error:
         match error.sqlite_errorname.split("_")[1] if hasattr(error, "sqlite_errorname") else "":
             case "BUSY" | "LOCKED":
-                failure: CommandError = FileError(f"{path}: another watch is using this state")
+                failure: process.CommandError = files.FileError(f"{path}: another watch is using this state")
             case "NOTADB" | "CORRUPT":
-                failure = FileError(f"{path}: it is damaged: {error}. {_UNFIT}")
+                failure = files.FileError(f"{path}: it is damaged: {error}. {_UNFIT}")
             case _:
-                failure = CommandError(f"{path} can't be used: {error}")
+                failure = process.CommandError(f"{path} can't be used: {error}")
     else:
         return
     raise failure

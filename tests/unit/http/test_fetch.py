@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import weakref
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -805,16 +806,41 @@ async def test_an_error_is_gone_as_soon_as_nobody_holds_it(kind: type[ZillizErro
 # The log
 
 
-async def test_the_log_tells_of_attempts(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_has_a_line_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "aiozilliz")
-    async with WireServer(answering(refusal(503), OK)) as server, open_client(server) as client:
+    refused = refusal(503, requestid=f"id of {KEY}")
+
+    async def script(exchange: Exchange) -> None:
+        await (reset(exchange) if exchange.number == 2 else answering(refused, OK, OK)(exchange))
+
+    async with WireServer(script) as server, open_client(server) as client:
         await client.list_clusters(current_page=4)
-        messages = [record.getMessage() for record in caplog.records if record.name == "aiozilliz"]
-        assert messages == [
-            "page 4: attempt 1 failed: ServerError",
-            f"{server.url}, page 4: attempt 1 of 5 failed, retrying in 0.0 s: no (HTTP 200, code 503).",
-            "page 4: 1 records at attempt 2",
-        ]
+        url = f"GET {server.url}/v2/clusters?pageSize=100&currentPage=4"
+    sizes = [len(answer.partition(b"\r\n\r\n")[2]) for answer in (refused, OK)]
+    messages = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in caplog.records]
+    lines = [re.sub(r"\w+Error", "AnError", text) for text in messages if text.startswith("GET ")]
+    assert lines == [
+        f"{url}: 200, {sizes[0]} bytes, request id id of <key>, N ms, attempt 1",
+        f"{url}: AnError, N ms, attempt 2",
+        f"{url}: 200, {sizes[1]} bytes, request id -, N ms, attempt 3",
+    ]
+    assert messages[1].startswith(
+        f"{server.url}, page 4: attempt 1 of 5 failed, retrying in 0.0 s: no (HTTP 200"
+    )
+
+
+async def test_the_log_has_one_line_for_a_refusal_whose_body_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "aiozilliz")
+
+    async def hang(exchange: Exchange) -> None:
+        await exchange.send(response(b"{", status=403, length=1000))
+        await exchange.silence()
+
+    async with WireServer(hang) as server, open_client(server, retry=BRIEF) as client:
+        with pytest.raises(ZillizError):
+            await client.list_clusters()
+    (line,) = [m for record in caplog.records if (m := record.getMessage()).startswith("GET ")]
+    assert ": 403, " in line
 
 
 async def test_many_tasks_use_one_client_at_once() -> None:
