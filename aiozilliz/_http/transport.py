@@ -183,7 +183,7 @@ class Transport:
                     self.timer.set(block, asyncio.get_running_loop().time() + self._timeout)
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
-                    url,
+                    _parse(url),
                     headers=_HEADERS.copy(),  # new and writable, as all that is passed: agents write into it
                     timeout=self._finer,
                     proxy=self._proxy_of(base_url),
@@ -213,6 +213,13 @@ class Transport:
         if refusal is not None:
             return refusal
         raise AttemptTimeoutError(self._timeout)
+
+
+def _parse(url: str) -> URL:
+    """Return `URL(url)`. Pages differ in their query only, so all before it is parsed once: yarl keeps what it has parsed."""
+    listing, _, query = url.partition("?")
+    # What is percent-encoded already would be encoded again.
+    return URL(url) if "%" in query else URL(listing).with_query(query)
 
 
 class _Sender:
