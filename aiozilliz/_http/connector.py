@@ -72,10 +72,10 @@ class Connector(aiohttp.TCPConnector):
 
     def _has_unread(self, connection: Connection) -> bool:
         """Return whether something has arrived that nobody has read, if only that the other side has closed."""
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None:
+        protocol = connection.protocol
+        if protocol is None or protocol.transport is None:
             return True
-        number = transport.get_extra_info("socket").fileno()
+        number = protocol.transport.get_extra_info("socket").fileno()
         if number in self._unused:
             # A new connection has had no response. TLS may have sent something; what else speaks first is no HTTP, and
             # the request will say so.

@@ -184,7 +184,7 @@ class Transport:
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
                     _parse(url),
-                    headers=_HEADERS.copy(),  # new and writable, as all that is passed: agents write into it
+                    headers=CIMultiDict(),  # new and writable, as all that is passed: agents write into it
                     timeout=self._finer,
                     proxy=self._proxy_of(base_url),
                     middlewares=[sender],
@@ -301,7 +301,7 @@ def _no_session(value: object) -> TypeError:
 
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
     connector = Connector(force_close=force_close)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(connector=connector, headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
@@ -319,6 +319,7 @@ def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=lender.connector,
         connector_owner=False,
+        headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
         trust_env=lender.trust_env,
