@@ -27,6 +27,8 @@ WORKS: Final = {
     "cli": "processes",
     "memory": "memory",
     "limiter": "waiting",
+    "verify": "proofs",
+    "watch": "proofs",
 }
 """The module of each work, whose function is named after it. Modules are imported when their turn comes."""
 

@@ -47,7 +47,8 @@ class Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, force_close=force_close, socket_factory=make)  # pyright: ignore[reportUnknownMemberType]
         self._made = made
         self._unused = unused
-        self._sockets = _Sockets()
+        # By the number of a socket, as making one takes longer than asking it.
+        self._polls: dict[int, select.poll] = {}
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close all connections, also those of TLS that still wait for the other side to close them, for 30 s."""
@@ -71,11 +72,11 @@ class Connector(aiohttp.TCPConnector):
 
     def _has_unread(self, connection: Connection) -> bool:
         """Return whether something has arrived that nobody has read, if only that the other side has closed."""
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None:
+        protocol = connection.protocol
+        if protocol is None or protocol.transport is None:
             return True
-        sock = transport.get_extra_info("socket")
-        if self._unused and (number := sock.fileno()) in self._unused:
+        number = protocol.transport.get_extra_info("socket").fileno()
+        if number in self._unused:
             # A new connection has had no response. TLS may have sent something; what else speaks first is no HTTP, and
             # the request will say so.
             self._unused.remove(number)
@@ -83,21 +84,10 @@ class Connector(aiohttp.TCPConnector):
         if protocol.should_close:
             return True
         # The event loop may not have read it yet.
-        return self._sockets.can_be_read(sock)
-
-
-class _Sockets:
-    """Asks the system whether a socket can be read, by one object for all: making one takes longer than asking."""
-
-    def __init__(self) -> None:
-        if sys.platform != "win32":
-            self._poll = select.poll()
-
-    def can_be_read(self, sock: socket.socket) -> bool:
         if sys.platform == "win32":
-            return bool(select.select([sock], [], [], 0)[0])
-        self._poll.register(sock, select.POLLIN)
-        try:
-            return bool(self._poll.poll(0))
-        finally:
-            self._poll.unregister(sock)
+            return bool(select.select([number], [], [], 0)[0])
+        poll = self._polls.get(number)
+        if poll is None:
+            poll = self._polls[number] = select.poll()
+            poll.register(number, select.POLLIN)
+        return bool(poll.poll(0))

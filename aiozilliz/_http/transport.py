@@ -184,8 +184,8 @@ class Transport:
                     self.timer.set(block, asyncio.get_running_loop().time() + self._timeout)
                 # `async with` would do no more than this for a request without a body.
                 response = await session.get(
-                    url,
-                    headers=_HEADERS.copy(),  # new and writable, as all that is passed: agents write into it
+                    _parse(url),
+                    headers=CIMultiDict(),  # new and writable, as all that is passed: agents write into it
                     timeout=self._finer,
                     proxy=self._proxy_of(base_url),
                     middlewares=[sender],
@@ -214,6 +214,13 @@ class Transport:
         if refusal is not None:
             return refusal
         raise AttemptTimeoutError(self._timeout)
+
+
+def _parse(url: str) -> URL:
+    """Return `URL(url)`. Pages differ in their query only, so all before it is parsed once: yarl keeps what it has parsed."""
+    listing, _, query = url.partition("?")
+    # What is percent-encoded already would be encoded again.
+    return URL(url) if "%" in query else URL(listing).with_query(query)
 
 
 class _Sender:
@@ -297,7 +304,7 @@ def _no_session(value: object) -> TypeError:
 
 def _own_session(*, force_close: bool) -> aiohttp.ClientSession:
     connector = Connector(force_close=force_close)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(connector=connector, headers=_HEADERS, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
@@ -315,6 +322,7 @@ def _session_over(lender: aiohttp.ClientSession) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=lender.connector,
         connector_owner=False,
+        headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
         trust_env=lender.trust_env,

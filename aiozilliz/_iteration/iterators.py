@@ -151,18 +151,17 @@ class ClusterIterator(Pager[Cluster]):
             # 2. Send what may be sent; in this task if there is only one request at a time.
             request = run.wanted()
             if request is not None:
-                if self._sequential:
-                    await run.fetch(request)
-                else:
+                if not self._sequential:
                     run.start(request)
-                continue
+                    continue
+                await run.fetch(request)
             # 3. Yield the records of the next page.
             records = run.take()
             if records is not None:
                 self._ready = iter(records)
                 return next(self._ready)
             # 4. Wait, or end.
-            if not await run.wait():
+            if request is None and not await run.wait():
                 raise run.end()
 
     async def _stop(self) -> None:

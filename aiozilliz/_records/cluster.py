@@ -291,7 +291,7 @@ def _structure_extra(record: dict[str, Any]) -> FrozenDict:
             raise WrongValue(f"{type(name).__name__} is no name of a field")
         value = record[name]
         try:
-            extra[name] = value if type(value) is str else freeze(value)
+            extra[name] = value if value is None or type(value) is str else freeze(value)
         except (TypeError, ValueError) as error:
             raise WrongValue(f"{printable(name, 60)} can't be kept: {error}", name) from None
     return seal(extra)

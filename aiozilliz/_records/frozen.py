@@ -15,8 +15,6 @@ from aiozilliz._records.json import FINER_TIME, format_time, integer, mismatch, 
 MAX_DEPTH: Final = 100
 """Lists and objects inside each other, at most. It keeps pickling, comparing and printing far from any stack limit."""
 
-_SCALARS: Final = (str, int, float, type(None))
-
 _T = TypeVar("_T")
 
 
@@ -122,16 +120,18 @@ def freeze(value: Any, depth: int = 2) -> Any:
         TypeError: A key is not a string, or a value is not a JSON value.
         ValueError: Values are nested more than `MAX_DEPTH` deep, or a number is not finite.
     """
-    if isinstance(value, _SCALARS):  # bool is an int
+    if value is None or isinstance(value, (str, int)):  # bool is an int
+        return value
+    if isinstance(value, float):
         # orjson reads no NaN, but `from_dict` and the constructor take what any caller has made up.
-        if isinstance(value, float) and not isfinite(value):
+        if not isfinite(value):
             raise ValueError(f"{value} is no JSON number")
         return value
     if depth > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
     if isinstance(value, (list, tuple)):
         return tuple([freeze(item, depth + 1) for item in cast("list[Any]", value)])
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # of a dict the abstract class is not asked, which takes long
         return seal(_freeze_items(cast("Mapping[str, Any]", value), depth + 1))
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
@@ -169,7 +169,7 @@ def _freeze_items(items: Mapping[str, Any], depth: int) -> dict[str, Any]:
     for key, value in items.items():
         if not isinstance(key, str):
             raise TypeError(f"{type(key).__name__} is no key of a JSON object")
-        frozen_items[key] = freeze(value, depth)
+        frozen_items[key] = value if type(value) is str else freeze(value, depth)
     return frozen_items
 
 

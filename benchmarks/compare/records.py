@@ -39,10 +39,12 @@ def make_record(index: int) -> dict[str, Any]:
 
 
 def make_odd_record(index: int) -> dict[str, Any]:
-    """Return the record of a cluster that is being created: two addresses are null, and one field is not known yet."""
+    """Return a record with the two newer fields of List Clusters V2: a text, and mostly null, as few clusters are global."""
     record = make_record(index)
-    record["connectAddress"] = record["privateLinkAddress"] = None
     record["deploymentOption"] = "Dedicated"
+    record["globalClusterMeta"] = (
+        None if index % 5 else {"globalClusterId": f"glo-{index:022x}", "role": "PRIMARY"}
+    )
     return record
 
 

@@ -24,6 +24,7 @@ import pytest
 import trustme
 from aiohttp import client_exceptions
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from aiozilliz import (
     Account,
@@ -1007,3 +1008,15 @@ async def test_pages_of_different_prefixes_are_asked_below_the_base_url() -> Non
     async with WireServer(answering(response(listing("in01-a")))) as server:
         assert await ask(server, base_url=f"{server.url}/a/b%20c/") is None
         assert server.requests[0].target == "/a/b%20c/v2/clusters?pageSize=100&currentPage=1"
+
+
+async def test_a_region_of_any_characters_is_asked_as_it_is() -> None:
+    region = "aws us/é%2F&x=1+;#"
+    async with WireServer(answering(response(listing()))) as server:
+        async with ZillizClient(KEY, base_url=f"{server.url}/a/b%20ü", limiter=None) as client:
+            await client.list_clusters(region=region)
+            await client.list_clusters()
+        with_region, without = (URL(request.target, encoded=True) for request in server.requests)
+        assert dict(with_region.query) == {"pageSize": "100", "currentPage": "1", "region": region}
+        assert str(without) == "/a/b%20%C3%BC/v2/clusters?pageSize=100&currentPage=1"
+        assert with_region.raw_path == without.raw_path
