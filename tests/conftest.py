@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from aiozilliz._settings.redaction import KNOWN_KEYS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,6 +25,14 @@ if os.environ.get("AIOZILLIZ_UVLOOP") == "1":
 
     # Deprecated, but nothing else reaches the loops that tests and fakes make themselves.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
+
+
+@pytest.fixture(autouse=True)
+def forget_keys() -> None:
+    """Let no key of an earlier test in this process, where it is a word such as "a", be cut out of a text."""
+    for table in (KNOWN_KEYS._keys, KNOWN_KEYS._windows, KNOWN_KEYS._words):
+        table.clear()
+
 
 _FOREIGN = ("ZILLIZ_API_KEY", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
