@@ -48,6 +48,9 @@ LOOPS: Final = ("asyncio", "eager", "uvloop")
 
 _OPERATIONS: Final = 2_000
 _QUARTERS: Final = 4
+_TURNS: Final = 9
+"""Of the loop, in which what has just ended, or was just found by the garbage collector, is let go of by callbacks."""
+
 _MEMORY_BOUND: Final = 256 * 1024
 _RESIDENT_BOUND: Final = 12 * 1024 * 1024
 _SHARE: Final = 0.05
@@ -129,6 +132,9 @@ async def _run(world: World, operations: int, seconds: float, quarters: list[Fig
 
     for quarter in range(1, _QUARTERS + 1):
         await asyncio.gather(*(work(quarter) for _ in range(AT_ONCE)))
+        gc.collect()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         quarters.append(Figures.now())
     world.calm.set()
     await _gather(world, chaos, "the services' changes")
