@@ -244,6 +244,23 @@ def fuzz(session: nox.Session) -> None:
         session.run("python", "-m", "tests.fuzz.guided", name)
 
 
+@nox.session(python=PYTHONS)
+def chaos(session: nox.Session) -> None:
+    """Walk over lists that move, by chance: `-- --seed 7 --seconds 60`, or `--walks 30000`."""
+    session.install("-e", ".[testing]")
+    session.run("python", "-m", "tests.fuzz.chaos", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("loop", ["asyncio", "uvloop"])
+def soak(session: nox.Session, loop: str) -> None:
+    """Soak on one Python and loop: `-- --seed 7 --seconds 60`, or `--operations 2000`."""
+    session.install("-e", ".[testing]", "uvloop", *GROUPS("bench"))
+    if loop == "asyncio" and session.python != "3.11":
+        loop = "eager"
+    session.run("python", "-m", "benchmarks.soak", "--loop", loop, *session.posargs)
+
+
 @nox.session
 def contract(session: nox.Session) -> None:
     """Hold the fake against the OpenAPI description of the service, with requests that schemathesis makes up."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from aiozilliz._settings.redaction import KNOWN_KEYS
 from tests.support.exhaustive import EXHAUSTIVE
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def pytest_collection_finish() -> None:
     """Let no garbage collection walk over the thousands of tests that were collected: many tests ask for one."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def forget_keys() -> None:
+    """Let no key of an earlier test in this process, where it is a word such as "a", be cut out of a text."""
+    for table in (KNOWN_KEYS._keys, KNOWN_KEYS._windows, KNOWN_KEYS._words):
+        table.clear()
 
 
 _FOREIGN = ("ZILLIZ_API_KEY", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -107,8 +107,8 @@ def _interrupt(number: int, _frame: object) -> None:
         if time.monotonic() - _process.ended_at > _PATIENCE:
             die()
         return
+    _process.ended_at = time.monotonic()  # before the signal: another one may arrive at any line
     _process.ended_by = signal.Signals(number)
-    _process.ended_at = time.monotonic()
     # A write that nobody reads would block what is to end; it continues into the null device.
     console.discard_stdout()
     if _process.cancel is None:

@@ -1,6 +1,7 @@
 """Many operations side by side in one process, with faults, cancellations and changes: nothing lost, nothing left.
 
     python -m benchmarks.soak --operations 10000 --seed 1
+    python -m benchmarks.soak --seconds 120 --seed 1 --loop uvloop
     python -m benchmarks.soak --accounts 1000
 
 The services have a process of their own. Each operation is checked against the history of the lists; memory, file
@@ -14,11 +15,14 @@ import argparse
 import asyncio
 import gc
 import logging
+import math
 import sys
 import time
 import tracemalloc
 import warnings
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -40,7 +44,13 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8
 """Operations in progress at once, besides the watches."""
 
+LOOPS: Final = ("asyncio", "eager", "uvloop")
+
+_OPERATIONS: Final = 2_000
 _QUARTERS: Final = 4
+_TURNS: Final = 9
+"""Of the loop, in which what has just ended, or was just found by the garbage collector, is let go of by callbacks."""
+
 _MEMORY_BOUND: Final = 256 * 1024
 _RESIDENT_BOUND: Final = 12 * 1024 * 1024
 _SHARE: Final = 0.05
@@ -71,12 +81,15 @@ def _untouched(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:
     return clusters
 
 
-async def soak(operations: int, seed: int, *, walked: Walked = _untouched) -> Result:
+async def soak(
+    operations: int, seed: int, *, seconds: float = math.inf, walked: Walked = _untouched
+) -> Result:
     """Do the operations, and check them and what they leave behind.
 
     Args:
         operations: How many.
         seed: Decides what each does, and what the services do meanwhile.
+        seconds: After which no more of them begin.
         walked: Wraps iterators of clusters; for tests of this program.
     """
     ledger = Ledger()
@@ -95,27 +108,33 @@ async def soak(operations: int, seed: int, *, walked: Walked = _untouched) -> Re
             for cloud in range(len(CLOUDS)):
                 client = world.client(cloud, limited=cloud % 2 == 0)
                 world.clients.append(await stack.enter_async_context(client))
-            await _run(world, operations, quarters)
-        seconds = time.perf_counter() - began
+            await _run(world, operations, seconds, quarters)
+        took = time.perf_counter() - began
         await asyncio.sleep(0)
         after = Figures.now()
     _judge_rest(world, before, quarters, after)
-    return Result(operations, seconds, before, tuple(quarters), after, ledger)
+    return Result(ledger.outcomes.total(), took, before, tuple(quarters), after, ledger)
 
 
-async def _run(world: World, operations: int, quarters: list[Figures]) -> None:
+async def _run(world: World, operations: int, seconds: float, quarters: list[Figures]) -> None:
     clouds = range(len(CLOUDS))
     chaos = [asyncio.create_task(act(world, cloud)) for cloud in clouds for act in (change, fail)]
     watches = [asyncio.create_task(watch(world, cloud)) for cloud in WATCHED]
     watches.append(asyncio.create_task(watch_all(world)))
-    for quarter in range(_QUARTERS):
-        numbers = iter(range(quarter * operations // _QUARTERS, (quarter + 1) * operations // _QUARTERS))
+    began, begun = time.perf_counter(), 0
 
-        async def work() -> None:
-            for number in numbers:  # noqa: B023  # all of a quarter's workers share them, and end within it
-                await perform(world, number)
+    async def work(quarter: int) -> None:
+        nonlocal begun
+        share = quarter / _QUARTERS
+        while begun < operations * share and time.perf_counter() - began < seconds * share:
+            begun += 1
+            await perform(world, begun - 1)
 
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    for quarter in range(1, _QUARTERS + 1):
+        await asyncio.gather(*(work(quarter) for _ in range(AT_ONCE)))
+        gc.collect()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         quarters.append(Figures.now())
     world.calm.set()
     await _gather(world, chaos, "the services' changes")
@@ -170,10 +189,28 @@ def strict() -> Generator[list[str]]:
         sys.unraisablehook = hook
 
 
-def run(operations: int, seed: int, *, walked: Walked = _untouched) -> Result:
+def make_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Return a new event loop of one of the `LOOPS`."""
+    if kind == "uvloop":
+        loop: asyncio.AbstractEventLoop = import_module("uvloop").new_event_loop()
+        return loop
+    loop = asyncio.new_event_loop()
+    if kind == "eager":
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009  # mypy knows the oldest Python only
+    return loop
+
+
+def run(
+    operations: int,
+    seed: int,
+    *,
+    seconds: float = math.inf,
+    loop: str = "asyncio",
+    walked: Walked = _untouched,
+) -> Result:
     """Run `soak` in a loop of its own; a warning, or an exception that nothing caught, is a violation too."""
-    with strict() as unraisable:
-        result = asyncio.run(soak(operations, seed, walked=walked))
+    with strict() as unraisable, asyncio.Runner(loop_factory=partial(make_loop, loop)) as runner:
+        result = runner.run(soak(operations, seed, seconds=seconds, walked=walked))
     for text in unraisable:
         result.ledger.report(f"nothing caught {text}")
     return result
@@ -216,8 +253,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.soak",
         description="Many operations side by side; exit status 1 if anything is wrong.",
     )
-    parser.add_argument("--operations", type=_positive, default=2_000, metavar="N", help="how many")
+    parser.add_argument("--operations", type=_positive, metavar="N", help="how many; 2,000 by default")
+    parser.add_argument("--seconds", type=_positive, metavar="S", help="after which no more of them begin")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="decides what each of them does")
+    parser.add_argument(
+        "--loop",
+        choices=LOOPS,
+        default="asyncio",
+        help="event loop; eager: asyncio's, with tasks that start at once, from Python 3.12 on",
+    )
     parser.add_argument(
         "--accounts",
         type=_positive,
@@ -229,9 +273,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table, violations = load.run(options.accounts)
         again = f"--accounts {options.accounts}"
     else:
-        result = run(options.operations, options.seed)
+        result = run(
+            options.operations or (sys.maxsize if options.seconds else _OPERATIONS),
+            options.seed,
+            seconds=options.seconds or math.inf,
+            loop=options.loop,
+        )
         table, violations = to_markdown(result), result.ledger.violations
-        again = f"--operations {options.operations} --seed {options.seed}"
+        again = f"--operations {result.operations} --seed {options.seed} --loop {options.loop}"
     print(table)
     for violation in violations:
         print(f"WRONG: {violation}")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,6 @@ from tests.support.exhaustive import EXHAUSTIVE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from typing import Any
 
     from aiozilliz.testing import Fault
 
@@ -56,6 +55,32 @@ def test_a_small_soak_finds_nothing_wrong_and_leaves_nothing() -> None:
 
 @slow
 @linux
+@pytest.mark.parametrize("loop", soak.LOOPS)
+def test_it_runs_on_each_loop(loop: str) -> None:
+    if loop == "eager" and sys.version_info < (3, 12):
+        pytest.skip("eager tasks came with Python 3.12")
+    kinds: set[str] = set()
+
+    def walked(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:
+        running = asyncio.get_running_loop()
+        kinds.add("eager" if running.get_task_factory() else type(running).__module__.partition(".")[0])
+        return clusters
+
+    result = soak.run(8, seed=20, loop=loop, walked=walked)
+
+    assert kinds == {loop}
+    assert [text for text in result.ledger.violations if "memory" not in text] == []
+    assert result.operations == result.ledger.outcomes.total() == 8
+
+
+@linux
+def test_none_begins_after_the_bound() -> None:
+    result = soak.run(sys.maxsize, seed=20, seconds=0.0)
+
+    assert (result.operations, result.ledger.violations) == (0, [])
+
+
+@linux
 def test_an_iterator_that_drops_a_record_is_caught() -> None:
     async def walked(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:
         number = 0
@@ -95,8 +120,8 @@ def test_memory_that_grows_is_caught(
         hoard.append(bytes(1 << 18))
         return clusters
 
-    def run(operations: int, seed: int) -> soak.Result:
-        return ordinary(operations, seed, walked=walked)
+    def run(operations: int, seed: int, **bounds: Any) -> soak.Result:
+        return ordinary(operations, seed, **bounds, walked=walked)
 
     ordinary = soak.run
     monkeypatch.setattr(soak, "run", run)
@@ -104,7 +129,7 @@ def test_memory_that_grows_is_caught(
     assert soak.main(["--operations", "24", "--seed", "20"]) == 1
     told = capsys.readouterr().out
     assert "WRONG: allocated memory grew from" in told
-    assert told.endswith("Again: python -m benchmarks.soak --operations 24 --seed 20\n")
+    assert told.endswith("Again: python -m benchmarks.soak --operations 24 --seed 20 --loop asyncio\n")
 
 
 @linux

@@ -77,6 +77,44 @@ def test_many_interrupts_end_it_as_one_does(command: str, hanging: tuple[str, th
     assert set(errors.splitlines()) == {"aiozilliz: interrupted"}
 
 
+AGAIN = """
+import signal, sys
+from aiozilliz.cli import script
+
+place = int(sys.argv.pop(1))
+
+def tracer(frame, event, arg):
+    global place
+    if frame.f_code.co_name != "_interrupt":
+        return None
+    if event == "line":
+        place -= 1
+        if place == 0:
+            signal.raise_signal(signal.SIGINT)
+    return tracer
+
+sys.settrace(tracer)
+script()
+"""
+
+
+@pytest.mark.parametrize("place", range(1, 8))
+def test_an_interrupt_while_one_is_handled_changes_nothing(
+    place: int, hanging: tuple[str, threading.Event]
+) -> None:
+    url, answered = hanging
+    with subprocess.Popen(
+        [sys.executable, "-c", AGAIN, str(place), "list", "--timeout", "1000", "--base-url", url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(ZILLIZ_API_KEY="key"),
+        encoding="utf-8",
+    ) as child:
+        assert answered.wait(LONG)
+        child.send_signal(signal.SIGINT)
+        assert ended(child) == INTERRUPTED
+
+
 def test_an_interrupt_after_the_data_leaves_no_traceback() -> None:
     for _ in range(5):
         with process("list", "--demo") as child:

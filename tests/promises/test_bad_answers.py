@@ -10,6 +10,7 @@ import pytest
 
 from aiozilliz import RetryPolicy, TransportError, ZillizClient, ZillizError
 from tests.support.failures import FAILURES, MAX_BYTES, RECORDS, Failure, reset, says
+from tests.support.fake_time import advance, in_standing_time
 from tests.support.listing_server import QUICK, Listing, names, quick_client, read, read_into
 from tests.support.wire_server import OK, Exchange, WireServer, response
 
@@ -87,9 +88,14 @@ async def test_pages_before_a_bad_record_are_given(failure: Failure, concurrency
         assert raised.value.page == 3
 
 
+@in_standing_time
 async def test_a_server_that_accepts_and_says_nothing_runs_into_the_timeout() -> None:
+    async def swallow(exchange: Exchange) -> None:
+        advance(0.02)
+        await exchange.silence()
+
     async with (
-        WireServer(lambda exchange: exchange.silence()) as server,
+        WireServer(swallow) as server,
         quick_client(server.url, timeout=0.02) as client,
     ):
         with pytest.raises(TransportError, match=r"within 0\.02 s.*2 attempts.*timeout="):

@@ -1,23 +1,28 @@
-"""An event loop whose clock jumps to the next timer as soon as nothing else is left to do.
+"""Event loops whose clocks do not depend on how fast the machine is.
 
-Hours pass in no time, in the same order on every machine. For code that waits for timers, futures and other tasks;
-work in the loop's executor is waited for while the clock stands still. Sockets have no place in it: while an answer is
-under way the loop is idle, and the clock would jump.
+That of `FakeTimeLoop` jumps to the next timer as soon as nothing else is left to do. Hours pass in no time, in the same
+order on every machine. For code that waits for timers, futures and other tasks; work in the loop's executor is waited
+for while the clock stands still. Sockets have no place in it: while an answer is under way the loop is idle, and the
+clock would jump.
+
+That of `StandingTimeLoop` moves only when a test moves it: sockets take the time they need, and then a timeout ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import math
 import selectors
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Executor
     from contextvars import Context
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
@@ -132,3 +137,35 @@ def run_in_fake_time(main: Coroutine[Any, Any, _T]) -> _T:
         result = runner.run(run())
     assert not complaints, f"errors that nobody took: {complaints}"
     return result
+
+
+class StandingTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock stands at 1000 seconds until `advance`; what waits for it without that never ends."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        super().__init__()
+
+    def time(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+
+def in_standing_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
+    """Run an async test in a `StandingTimeLoop`."""
+
+    @functools.wraps(test)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=StandingTimeLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+def advance(seconds: float) -> None:
+    """Let time pass in the running `StandingTimeLoop`."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, StandingTimeLoop)
+    loop.advance(seconds)

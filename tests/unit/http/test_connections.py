@@ -18,6 +18,7 @@ from aiozilliz import (
     RetryPolicy,
     ZillizClient,
 )
+from tests.support.fake_time import advance, in_standing_time
 from tests.support.listing_server import Listing, names, page_of, quick_client, read, read_into
 from tests.support.wire_server import OK, WireServer
 
@@ -102,8 +103,13 @@ async def cut(exchange: Exchange) -> None:
     exchange.cut()
 
 
+async def swallow(exchange: Exchange) -> None:
+    advance(0.2)
+    await exchange.silence()
+
+
 FAILURES: dict[str, Callable[[Exchange], Awaitable[object]]] = {
-    "swallowed": lambda exchange: exchange.silence(),
+    "swallowed": swallow,
     "reset": reset,
     "cut": cut,
     "for another page": lambda exchange: exchange.send(page_of(["x"], currentPage=7)),
@@ -111,6 +117,7 @@ FAILURES: dict[str, Callable[[Exchange], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
+@in_standing_time
 async def test_after_a_timeout_or_a_loss_no_other_kept_connection_is_tried(failure: str) -> None:
     async with (
         WireServer(on_new_connections(FAILURES[failure])) as server,
@@ -122,6 +129,7 @@ async def test_after_a_timeout_or_a_loss_no_other_kept_connection_is_tried(failu
 
 
 @pytest.mark.parametrize("failure", FAILURES)
+@in_standing_time
 async def test_a_borrowed_pool_is_tried_connection_by_connection(failure: str) -> None:
     retry = RetryPolicy(attempts=POOL + 1, wait_initial=0.0, wait_jitter=0.0)
     async with (

@@ -39,6 +39,7 @@ from aiozilliz import (
     ZillizError,
 )
 from aiozilliz._http.aiohttp_errors import describe
+from tests.support.fake_time import advance, in_standing_time
 from tests.support.running import complaints
 from tests.support.wire_server import OK, Exchange, Received, Script, WireServer, answering, listing, response
 
@@ -792,6 +793,7 @@ async def test_a_borrowed_session_that_its_owner_has_closed_is_a_runtime_error()
         await client.aclose()
 
 
+@in_standing_time
 async def test_a_session_that_its_owner_closes_under_a_body_ends_the_call_with_its_timeout() -> None:
     async def half(exchange: Exchange) -> None:
         await exchange.send(OK[:-9])
@@ -810,6 +812,7 @@ async def test_a_session_that_its_owner_closes_under_a_body_ends_the_call_with_i
         task = asyncio.create_task(client.list_clusters())
         await began.wait()
         await session.close()
+        advance(0.2)
         with pytest.raises(RuntimeError, match="borrowed session is closed"):
             await task
         assert len(server.requests) == 1
