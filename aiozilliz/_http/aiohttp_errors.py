@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 _NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 _CHECK_NETWORK: Final = "Check {base_url}, the network and the proxy settings."
-_CHECK_LIMIT: Final = (
-    "Raise the limit of open files (ulimit -n), close what is not used, or send less at once."
-)
+_CHECK_LIMIT: Final = "Raise the limit of open files, close what is not used, or send less at once."
 _CHECK_TIMEOUT: Final = "Check the service's status, or give a longer {timeout}."
 _CHECK_SERVICE: Final = "Try again later; if it lasts, check the network and what stands between."
 _CHECK_CODE: Final = (

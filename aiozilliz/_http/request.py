@@ -95,7 +95,7 @@ class RequestContext:
 
     @property
     def fixed_key(self) -> bool:
-        """Whether the key never changes; else it comes from a callable."""
+        """Whether the key never changes, as that of a callable may."""
         return self.key.fixed is not None
 
     def is_refusal(self, error: ZillizError) -> bool:
@@ -166,10 +166,8 @@ class PageRequest:
             return page
         except ZillizError as error:
             self._last = error
-        except NoTimeLeftError:
-            pass
-        except TimeoutError:
-            if not block.expired():
+        except (NoTimeLeftError, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and not block.expired():
                 raise  # it came out of the key callable or the limiter
         finally:
             scope.detach(block)
@@ -365,9 +363,8 @@ class PageRequest:
             if pause >= time_left:
                 raise NoTimeLeftError
             # Requests that were held back together don't start together, and each keeps time for its attempt.
-            await asyncio.sleep(
-                pause + min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)  # noqa: S311
-            )
+            late = min(spread(self._context.policy, random.uniform), (time_left - pause) / 2)  # noqa: S311
+            await asyncio.sleep(pause + late)
 
     def _passes_gate(self) -> bool:
         return waits_are_off() or self._context.gate.enter(self, self._loop.time())
@@ -393,8 +390,8 @@ class PageRequest:
         if deadline is not None:
             error = collection_out_of_time(deadline, self._waiting_for, error)
         error = error or out_of_time(self._context.policy.deadline, self._waiting_for)
-        self._last = None
+        self._last, error.method = None, "GET"
         error.url = KNOWN_KEYS.redact(self._url, ours=True)[:_MAX_URL]  # a region may be anything
-        error.method, error.page, error.attempts = "GET", self._page, self._made
+        error.page, error.attempts = self._page, self._made
         error.elapsed = self._loop.time() - self._started
         return bare(error)

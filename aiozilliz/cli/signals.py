@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SHELL_OFFSET = 128
-"""What a shell adds to the number of the signal that ended a program."""
-
 _PATIENCE = 1.0
 """Seconds after a signal until another one ends the process without waiting for anything."""
 
@@ -136,4 +133,4 @@ def report_signal() -> int:
     """Report which signal ended the command, and return the exit status."""
     number = _process.ended_by or signal.SIGINT
     console.print_error(_SIGNAL_NAMES[number])
-    return _SHELL_OFFSET + number
+    return 128 + number  # as a shell says it

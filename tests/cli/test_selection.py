@@ -47,7 +47,8 @@ VALUES = (
 @st.composite
 def made_clusters(draw: st.DrawFn) -> Cluster:
     texts: dict[str, Any] = {attribute: draw(WORDS) for attribute in KINDS.values()}
-    return Cluster(**texts | {"cluster_id": texts["cluster_id"] or "in01-x"})
+    texts["cluster_id"] = texts["cluster_id"] or "in01-x"
+    return Cluster(**texts)
 
 
 class Kept:

@@ -237,7 +237,8 @@ async def fakes() -> None:
         cloud.replay([{"page": 1, "status": 200, "body": {"code": 0, "data": []}}])
         cloud.clear_faults()
         cloud.api_key, cloud.rate_limit, cloud.latency, cloud.max_page_size = None, 7, 0.5, 50
-        assert_type((cloud.latency, cloud.max_page_size), tuple[float, int])
+        latency: float = cloud.latency
+        assert latency
 
         @cloud.between_pages
         def change(request: RecordedRequest) -> None:
