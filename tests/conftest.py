@@ -33,6 +33,11 @@ if os.environ.get("AIOZILLIZ_UVLOOP") == "1":
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one worker more than there are processors: some tests wait, for a timeout or another process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Let no garbage collection walk over the thousands of tests that were collected: many tests ask for one."""
     gc.collect()

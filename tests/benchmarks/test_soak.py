@@ -73,6 +73,7 @@ def test_it_runs_on_each_loop(loop: str) -> None:
     assert result.operations == result.ledger.outcomes.total() == 8
 
 
+@slow
 @linux
 def test_none_begins_after_the_bound() -> None:
     result = soak.run(sys.maxsize, seed=20, seconds=0.0)
@@ -80,6 +81,7 @@ def test_none_begins_after_the_bound() -> None:
     assert (result.operations, result.ledger.violations) == (0, [])
 
 
+@slow
 @linux
 def test_an_iterator_that_drops_a_record_is_caught() -> None:
     async def walked(clusters: AsyncIterator[Cluster]) -> AsyncIterator[Cluster]:

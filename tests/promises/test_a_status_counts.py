@@ -80,8 +80,11 @@ def hangs_at_page(*, chunked: bool) -> Script:
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_that_hangs_at_any_byte(settings: str, chunked: bool) -> None:
+async def test_a_body_that_hangs_at_any_byte(settings: str) -> None:
+    await asyncio.gather(*(check_hanging_bodies(settings, chunked=chunked) for chunked in (False, True)))
+
+
+async def check_hanging_bodies(settings: str, *, chunked: bool) -> None:
     async with (
         WireServer(hangs_at_page(chunked=chunked)) as server,
         open_client(server, **SETTINGS[settings]) as client,
@@ -97,8 +100,11 @@ async def test_a_body_that_hangs_at_any_byte(settings: str, chunked: bool) -> No
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("status", [429, 503])
-async def test_its_retry_after_counts_too(status: int, settings: str) -> None:
+async def test_its_retry_after_counts_too(settings: str) -> None:
+    await asyncio.gather(*(check_retry_after(status, settings) for status in (429, 503)))
+
+
+async def check_retry_after(status: int, settings: str) -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.send(head(status, "Content-Length: 100") + b"{")
         await exchange.silence()
