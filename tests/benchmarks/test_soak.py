@@ -44,11 +44,11 @@ async def history_of(*states: Sequence[str], counted: bool = True) -> tuple[Hist
 
 @linux
 def test_a_small_soak_finds_nothing_wrong_and_leaves_nothing() -> None:
-    result = soak.run(40, seed=20)
+    result = soak.run(20, seed=20)
 
     # What a process that has run other tests still allocates, one as short as this can't tell from a leak.
     assert [text for text in result.ledger.violations if "allocated memory" not in text] == []
-    assert result.ledger.outcomes.total() == 40
+    assert result.ledger.outcomes.total() == 20
     assert result.after.tasks == 1
     assert result.after.connections == result.before.connections
 
