@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
-import types
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -396,8 +395,7 @@ async def test_a_coroutine_that_is_thrown_away_is_silent(monkeypatch: pytest.Mon
         client = await waits.prepare(stack, monkeypatch)
         call = Call(waits, client.list_clusters())
         work = call.run()
-        driven: Any = _drive(work)  # a coroutine in asyncio's eyes
-        task: asyncio.Task[None] = asyncio.create_task(driven)
+        task = asyncio.create_task(_drive(work))
         await call.reached()
         work.close()
         task.cancel()
@@ -406,11 +404,19 @@ async def test_a_coroutine_that_is_thrown_away_is_silent(monkeypatch: pytest.Mon
         assert_no_way_back(call.error)
 
 
-@types.coroutine
-def _drive(work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-    # Passes on what a coroutine waits for, and leaves the end of it to others.
-    while True:
-        yield work.send(None)
+class _Driven:
+    """Passes on what a coroutine waits for, and leaves the end of it to others."""
+
+    def __init__(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        while True:
+            yield self._work.send(None)
+
+
+async def _drive(work: Coroutine[Any, Any, None]) -> None:
+    await _Driven(work)
 
 
 async def test_the_context_of_the_caller_stays(monkeypatch: pytest.MonkeyPatch) -> None:
