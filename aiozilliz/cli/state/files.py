@@ -191,7 +191,7 @@ def write_whole(path: str, text: str) -> None:
         text: Its content, written as UTF-8.
 
     Raises:
-        OSError: The file can't be written; the text names it. An existing one is unchanged.
+        CommandError: The file can't be written; the text names it. An existing one is unchanged.
     """
     data = text.encode()
     try:
@@ -201,7 +201,8 @@ def write_whole(path: str, text: str) -> None:
             # Appending is also right for a file that the shell has opened under the name /dev/stdout.
             _write(os.open(path, os.O_WRONLY | os.O_APPEND), data)
     except OSError as error:
-        raise OSError(error.errno, f"{path} can't be written: {error.strerror or error}") from error
+        # No OSError: a named pipe that nobody reads is not standard output, whose end is quiet.
+        raise process.CommandError(f"{path} can't be written: {error.strerror or error}") from error
 
 
 def is_replaceable(path: str) -> bool:
