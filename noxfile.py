@@ -34,8 +34,8 @@ PURE = {
     "_http/wire": ("http/test_wire.py",),
     "_iteration/changes": ("iteration/test_changes.py",),
     **{
-        f"_pagination/{name}": ("pagination",)
-        for name in ("decisions", "ending", "new_records", "one_pass", "planner", "proof", "refusals")
+        f"_pagination/{path.stem}": ("pagination",)
+        for path in sorted(Path("aiozilliz/_pagination").glob("[a-z]*.py"))
     },
 }
 PYPROJECT = nox.project.load_toml("pyproject.toml")
