@@ -29,7 +29,8 @@ from aiozilliz._http.aiohttp_errors import (
     failure_of,
     out_of_time,
 )
-from aiozilliz._http.retry import Retries, log_request, retry_after, spread, waits_are_off
+from aiozilliz._http.retry import Retries, retry_after, spread, waits_are_off
+from aiozilliz._http.transport import log_request
 from aiozilliz._http.wire import is_refusal_by_service, page_url, read_answer
 from aiozilliz._settings.redaction import KNOWN_KEYS, redact_error
 from aiozilliz._settings.tracebacks import Replacement, bare

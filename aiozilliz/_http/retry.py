@@ -14,17 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import Attribute, field, frozen
 
-from aiozilliz._errors import MAX_TEXT, APIError, ResponseError, TransportError, ZillizError, printable
-from aiozilliz._http.wire import REQUEST_ID
+from aiozilliz._errors import APIError, ResponseError, TransportError, ZillizError, printable
 from aiozilliz._public import record
 from aiozilliz._settings.checks import check_count, check_seconds
-from aiozilliz._settings.redaction import KNOWN_KEYS
 from aiozilliz._settings.tracebacks import bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-    from aiozilliz._http.transport import Answer
 
 _T = TypeVar("_T")
 
@@ -200,6 +196,7 @@ class Retries:
         Raises:
             Exception: What the last one raised.
         """
+        # An error that is not retried does not go through stamina, whose state would keep it, and so its frames, alive.
         self._first_wait = self._wait_after(failure)
         if self._first_wait is None:
             raise failure
@@ -250,29 +247,6 @@ class Retries:
             text = "%s: attempt %d of %d failed, retrying in %.1f s: %s"
             logger.warning(text, *self._line, extra={"transient": True})
             self._line = None
-
-
-def log_request(
-    name: str, url: str, outcome: Answer | BaseException | None, seconds: float, attempt: int
-) -> None:
-    """Log one request, for those who look for what a network or a service does.
-
-    Args:
-        name: The account's name.
-        url: What was requested.
-        outcome: The response, or why there is none.
-        seconds: How long it took.
-        attempt: Which attempt at the page it was, 1-based.
-    """
-    if outcome is None or isinstance(outcome, BaseException):
-        result = type(outcome).__name__
-    else:
-        size = "too large" if outcome.body is None else f"{len(outcome.body)} bytes"
-        result = f"{outcome.status}, {size}, request id {outcome.headers.get(REQUEST_ID, '-')}"
-    account = "" if url.startswith(name) else f", {name}"
-    # A region may be anything, and so may what the service sends.
-    line = f"GET {url}: {result}, {1000 * seconds:.0f} ms, attempt {attempt}{account}"
-    logger.debug("%s", printable(KNOWN_KEYS.redact(line, ours=True), MAX_TEXT))
 
 
 def _cause(error: Exception) -> str:

@@ -8,6 +8,7 @@ cancellation without these frames, once its own `except` block has been left.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ from yarl import URL
 from aiozilliz import __version__
 from aiozilliz._aio.cancel_scope import Block, SharedTimer
 from aiozilliz._aio.limiter import DecodeTurn
+from aiozilliz._errors import MAX_TEXT, printable
 from aiozilliz._http.aiohttp_errors import (
     AttemptTimeoutError,
     ClearTextProxyError,
@@ -33,6 +35,7 @@ from aiozilliz._http.aiohttp_errors import (
 from aiozilliz._http.body import BodyTooLargeError, read_body, share_body
 from aiozilliz._http.connector import Connector
 from aiozilliz._http.retry import load
+from aiozilliz._http.wire import REQUEST_ID
 from aiozilliz._settings.checks import check_count, check_seconds, is_loopback
 from aiozilliz._settings.proxies import environment_proxy
 from aiozilliz._settings.redaction import KNOWN_KEYS
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from aiozilliz._settings.credentials import Secret
+
+logger = logging.getLogger("aiozilliz")
 
 _HEADERS: Final = CIMultiDict[str](
     {
@@ -68,6 +73,29 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)  # like the headers it may repeat the key
+
+
+def log_request(
+    name: str, url: str, outcome: Answer | BaseException | None, seconds: float, attempt: int
+) -> None:
+    """Log one request, for those who look for what a network or a service does.
+
+    Args:
+        name: The account's name.
+        url: What was requested.
+        outcome: The response, or why there is none.
+        seconds: How long it took.
+        attempt: Which attempt at the page it was, 1-based.
+    """
+    if outcome is None or isinstance(outcome, BaseException):
+        result = type(outcome).__name__
+    else:
+        size = "too large" if outcome.body is None else f"{len(outcome.body)} bytes"
+        result = f"{outcome.status}, {size}, request id {outcome.headers.get(REQUEST_ID, '-')}"
+    account = "" if url.startswith(name) else f", {name}"
+    # A region may be anything, and so may what the service sends.
+    line = f"GET {url}: {result}, {1000 * seconds:.0f} ms, attempt {attempt}{account}"
+    logger.debug("%s", printable(KNOWN_KEYS.redact(line, ours=True), MAX_TEXT))
 
 
 class Transport:

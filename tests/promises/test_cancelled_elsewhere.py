@@ -153,7 +153,7 @@ async def test_a_cancellation_that_was_requested_just_before_the_call_is_not_swa
 async def test_a_timeout_of_the_callers_own_stays_one(way: str) -> None:
     class Slow(Shared):
         async def refresh(self) -> str:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
             return "k"
 
     async with ListingServer(Listing(names(6))) as server:

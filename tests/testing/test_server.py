@@ -112,12 +112,12 @@ def test_a_repeated_page_is_the_one_sent_last_to_its_last_byte() -> None:
 
 
 async def test_a_delayed_page_is_cut_when_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    sleep = asyncio.sleep
     slept: list[float] = []
-    go_on = asyncio.Event()
+    began, go_on = asyncio.Event(), asyncio.Event()
 
     async def held(seconds: float) -> None:
         slept.append(seconds)
+        began.set()
         await go_on.wait()
 
     async with FakeZillizCloud(3) as cloud:
@@ -126,8 +126,7 @@ async def test_a_delayed_page_is_cut_when_it_is_sent(monkeypatch: pytest.MonkeyP
         with monkeypatch.context() as patched:
             patched.setattr(asyncio, "sleep", held)
             page = asyncio.create_task(asyncio.to_thread(listed, cloud))
-            while not slept:
-                await sleep(0.001)
+            await began.wait()
         cloud.remove(first)
         assert not page.done()
         go_on.set()
