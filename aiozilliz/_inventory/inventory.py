@@ -16,7 +16,7 @@ from aiozilliz._http.retry import RetryPolicy
 from aiozilliz._http.transport import Transport
 from aiozilliz._http.wire import PATH
 from aiozilliz._inventory.accounts import Account, check_accounts
-from aiozilliz._inventory.iterator import InventoryIterator, InventoryProgress
+from aiozilliz._inventory.iterator import InventoryIterator, InventoryProgress, collect
 from aiozilliz._inventory.results import Results, SnapshotResults
 from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._inventory.watcher import InventoryWatcher
@@ -209,7 +209,7 @@ class Inventory:
         results = SnapshotResults(self._accounts)
         query = ListQuery(page_size, region)
         clusters = self._iterate(results, query, max_passes, verify=True, require_count=False)
-        return results.collect(clusters, deadline)
+        return collect(clusters, results, deadline)
 
     def watch_clusters(
         self,

@@ -1,18 +1,22 @@
-"""`InventoryIterator`: what the callers of an inventory read, and `InventoryProgress`."""
+"""`InventoryIterator`: what the callers of an inventory read; `collect` reads it to its end; and `InventoryProgress`."""
 
+import asyncio
 import weakref
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import repeat
 
 from attrs import frozen
 
 from aiozilliz._aio.cancel_scope import CancelScope
+from aiozilliz._errors import InventoryError
 from aiozilliz._inventory.accounts import Account
-from aiozilliz._inventory.results import Results
+from aiozilliz._inventory.results import Results, SnapshotResults
 from aiozilliz._inventory.scheduler import Scheduler
 from aiozilliz._iteration.iterators import Pager
 from aiozilliz._public import record, returned
 from aiozilliz._records.cluster import Cluster
+from aiozilliz._records.report import InventoryReport
 
 
 @record
@@ -86,3 +90,24 @@ class InventoryIterator(Pager[tuple[Account, Cluster]]):
 
     async def _stop(self) -> None:
         await self._scheduler.stop()
+
+
+async def collect(
+    clusters: InventoryIterator, results: SnapshotResults, deadline: float | None
+) -> InventoryReport:
+    """Read all accounts to the end, or until the deadline, in seconds, and return the report."""
+    taken_at = datetime.now(UTC)
+    timer = None
+    if deadline is not None:
+        expire = clusters._expire  # noqa: SLF001  # not for users, who have the class
+        timer = asyncio.get_running_loop().call_later(deadline, expire, deadline)
+    try:
+        async with clusters:
+            async for _ in clusters:
+                pass
+    except InventoryError:
+        pass  # the report holds the failures
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return results.report(taken_at)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiozilliz._errors import IncompleteListingError, InventoryError
@@ -12,9 +10,9 @@ from aiozilliz._records.report import InventoryReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from aiozilliz._inventory.accounts import Account
-    from aiozilliz._inventory.iterator import InventoryIterator
     from aiozilliz._iteration.runner import Listener, PlanRunner
     from aiozilliz._records.snapshot import Snapshot
 
@@ -86,22 +84,8 @@ class SnapshotResults(Results):
         else:
             self.failed(account, end)
 
-    async def collect(self, clusters: InventoryIterator, deadline: float | None) -> InventoryReport:
-        """Read all accounts to the end, or until the deadline, in seconds, and return the report."""
-        taken_at = datetime.now(UTC)
-        timer = None
-        if deadline is not None:
-            expire = clusters._expire  # noqa: SLF001  # not for users, who have the class
-            timer = asyncio.get_running_loop().call_later(deadline, expire, deadline)
-        try:
-            async with clusters:
-                async for _ in clusters:
-                    pass
-        except InventoryError:
-            pass  # the report holds the failures
-        finally:
-            if timer is not None:
-                timer.cancel()
+    def report(self, taken_at: datetime) -> InventoryReport:
+        """Return the snapshots, in the order of the accounts, and the failures of a reading that began then."""
         names = [account.name for account in self.accounts]
         return InventoryReport(
             {name: self._snapshots[name] for name in names if name in self._snapshots},
